@@ -1,0 +1,44 @@
+"""Floor 1: interactions and items from any source, their order, splits, and the ranking tasks made of
+them."""
+
+from starrec.data.dataset import Dataset, Order, Sequences, build
+from starrec.data.split import Held, Split, leave_one_out
+from starrec.data.tasks import (
+    CandidateArrays,
+    RankingTask,
+    Targets,
+    TrainingPositions,
+    evaluation_tasks,
+    sample_negatives,
+    training_arrays,
+    training_positions,
+    training_tasks,
+    validation_half,
+)
+from starrec.data.text import MENTION, STRUCTURAL, escape, mention, plain, unescape
+
+__all__ = [
+    "MENTION",
+    "STRUCTURAL",
+    "CandidateArrays",
+    "Dataset",
+    "Held",
+    "Order",
+    "RankingTask",
+    "Sequences",
+    "Split",
+    "Targets",
+    "TrainingPositions",
+    "build",
+    "escape",
+    "evaluation_tasks",
+    "leave_one_out",
+    "mention",
+    "plain",
+    "sample_negatives",
+    "training_arrays",
+    "training_positions",
+    "training_tasks",
+    "unescape",
+    "validation_half",
+]

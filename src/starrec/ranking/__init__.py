@@ -1,0 +1,21 @@
+"""Floor 2: rankings, their metrics and their intervals; pure functions."""
+
+from starrec.ranking.bootstrap import Comparison, mean_ci, ratio_ci
+from starrec.ranking.metrics import avg_hr, hr, mrr, ndcg, summary
+from starrec.ranking.ranking import Ranking, from_scores, order_by_scores, ranks_of_targets, repair
+
+__all__ = [
+    "Comparison",
+    "Ranking",
+    "avg_hr",
+    "from_scores",
+    "hr",
+    "mean_ci",
+    "mrr",
+    "ndcg",
+    "order_by_scores",
+    "ranks_of_targets",
+    "ratio_ci",
+    "repair",
+    "summary",
+]

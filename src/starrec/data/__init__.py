@@ -1,8 +1,11 @@
 """Floor 1: interactions and items from any source, their order, splits, and the ranking tasks made of
 them."""
 
+from starrec.data.config import ColumnMap, DataConfig
 from starrec.data.dataset import Dataset, Order, Sequences, build
+from starrec.data.sources import load_movielens_100k
 from starrec.data.split import Held, Split, leave_one_out
+from starrec.data.tables import BadRow, SkipReport, load_tables
 from starrec.data.tasks import (
     CandidateArrays,
     RankingTask,
@@ -20,12 +23,16 @@ from starrec.data.text import MENTION, STRUCTURAL, escape, mention, plain, unesc
 __all__ = [
     "MENTION",
     "STRUCTURAL",
+    "BadRow",
     "CandidateArrays",
+    "ColumnMap",
+    "DataConfig",
     "Dataset",
     "Held",
     "Order",
     "RankingTask",
     "Sequences",
+    "SkipReport",
     "Split",
     "Targets",
     "TrainingPositions",
@@ -33,6 +40,8 @@ __all__ = [
     "escape",
     "evaluation_tasks",
     "leave_one_out",
+    "load_movielens_100k",
+    "load_tables",
     "mention",
     "plain",
     "sample_negatives",

@@ -1,0 +1,32 @@
+"""A small dataset with many ties in time."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from starrec.data import build
+
+
+def frames(n_users=40, n_items=60, seed=0):
+    """Interactions and items with string ids; users take 1 to 25 items, at few distinct times."""
+    generator = np.random.default_rng(seed)
+    rows = [
+        (f"u{user}", f"i{item}", int(generator.integers(5)), float(generator.integers(1, 6)))
+        for user in range(n_users)
+        for item in generator.permutation(n_items)[: 1 + user % 25]
+    ]
+    interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "time", "rating"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{item}" for item in range(n_items)]}).with_columns(
+        title=pl.format("Title {}", "item_id")
+    )
+    return interactions, items
+
+
+@pytest.fixture(scope="session")
+def tables():
+    return frames()
+
+
+@pytest.fixture(scope="session")
+def dataset(tables):
+    return build("small", "clock", *tables)

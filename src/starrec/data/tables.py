@@ -86,9 +86,8 @@ def load_tables(
 
     Raises:
         DataError: a file is missing, empty or not what its suffix says; a column is missing; there are fewer
-            than 20
-            items; or, unless `skip_bad_rows`, a row has no id, title or numeric time, an item id stands
-            twice, or an interaction's item is not among the items.
+            than 20 items; or, unless `skip_bad_rows`, a row has no id, title or numeric time, an item id
+            stands twice, or an interaction's item is not among the items.
     """
     names = columns or ColumnMap()
     item_table = _read(items, delimiter)
@@ -234,8 +233,6 @@ def _read(path: Path, delimiter: str | None) -> _Table:
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind not in ("csv", "tsv", "parquet", "jsonl", "ndjson"):
         raise DataError(f"{path}: the suffix says no known format. Use one of {_SUFFIXES}.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty. It needs a header and rows.")
     try:
         if kind == "parquet":
             table = _Table(path, pl.read_parquet(path).with_row_index(_LINE, offset=1), [])
@@ -260,8 +257,10 @@ def _text(path: Path) -> IO[str]:
 def _read_delimited(path: Path, delimiter: str) -> _Table:
     with _text(path) as file:
         header = next(csv.reader(file, delimiter=delimiter), [])
-        if len(header) < 2:
-            _explain_single_column(path, header[0] if header else "", delimiter)
+    if not header:
+        raise DataError(f"{path} is empty. It needs a header and rows.")
+    if len(header) < 2:
+        _explain_single_column(path, header[0], delimiter)
     try:
         frame = pl.read_csv(path, separator=delimiter, infer_schema=False, truncate_ragged_lines=False)
     except pl.exceptions.ComputeError:
@@ -269,9 +268,10 @@ def _read_delimited(path: Path, delimiter: str) -> _Table:
     with _text(path) as file:
         n_lines = sum(1 for _ in file)
     if n_lines != frame.height + 1:
-        # Blank lines, or line breaks inside quotes: row numbers are not line numbers.
+        # Line breaks inside quotes: row numbers are not line numbers.
         return _read_delimited_slowly(path, header, delimiter)
-    return _Table(path, frame.with_row_index(_LINE, offset=2), [])
+    blank = pl.all_horizontal(pl.all().is_null())
+    return _Table(path, frame.with_row_index(_LINE, offset=2).filter(~frame.select(blank).to_series()), [])
 
 
 def _read_delimited_slowly(path: Path, header: list[str], delimiter: str) -> _Table:

@@ -1,0 +1,31 @@
+"""Floor 3: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
+
+from starrec.signals.evidence import (
+    N_LEVELS,
+    RECENT,
+    SIGNALS,
+    Evidence,
+    Fact,
+    TaskEvidence,
+    levels,
+)
+from starrec.signals.graph import Graph, View
+from starrec.signals.language import Claim, claims, compact, label, read, sentence
+
+__all__ = [
+    "N_LEVELS",
+    "RECENT",
+    "SIGNALS",
+    "Claim",
+    "Evidence",
+    "Fact",
+    "Graph",
+    "TaskEvidence",
+    "View",
+    "claims",
+    "compact",
+    "label",
+    "levels",
+    "read",
+    "sentence",
+]

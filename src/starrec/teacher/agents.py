@@ -1,0 +1,146 @@
+"""The seven agents of MARS: what each is told and what each must answer, and the one protocol for asking them.
+
+STAR, section 3.1: a Planner decides whom to consult, four analysts study the user through the tools, a
+Reflector checks consistency and evidence and may send work back, a Ranker decides. The workflow knows the
+agents only through `Agents`. Its two implementations are the embedded policy (`policy`, plain functions) and
+agents backed by a language model (`llm`); both take and give these types and call the same tools.
+
+Answers are pydantic models because a language model's answers must be validated; labels are strings `‹A›`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from starrec.data import RankingTask
+from starrec.tools import ToolResponse
+
+Analyst: TypeAlias = Literal["user_profile", "historical_interest", "recent_interest", "interest_divergence"]
+ANALYSTS: Final[tuple[Analyst, ...]] = get_args(Analyst)
+
+TOOLS_OF: Final[Mapping[Analyst, tuple[str, ...]]] = {
+    "user_profile": ("profile", "item_facts"),
+    "historical_interest": ("item_cf", "user_cf"),
+    "recent_interest": ("item_cf", "user_cf"),
+    "interest_divergence": ("transitions",),
+}
+"""The tools that each analyst may call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """The task as agents see it. There is no target in it, nor any way to one."""
+
+    task: RankingTask
+    text: str
+    """The task in words: history and labelled candidates (`tools.think_task`)."""
+    labels: tuple[str, ...]
+    run: int
+    """Which run over this task; with `explore`, what makes one sampled run differ from the next."""
+    explore: bool
+    """Whether to vary plan and trust (for teaching) or to answer greedily (for evaluation)."""
+
+
+class Plan(BaseModel):
+    """The Planner's answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = Field(description="The plan in one or two sentences: what kind of history, whom to trust.")
+    trust: dict[Analyst, int] = Field(
+        description="Analysts to consult, in this order, each with a trust from 1 to 9."
+    )
+    rounds: int = Field(default=2, ge=1, le=4, description="Reflections at most.")
+
+
+class Request(BaseModel):
+    """Work that the Reflector sends back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    analyst: Analyst
+    tool: str = Field(description="A tool of that analyst.")
+    candidates: list[str] = Field(description="Labels to ask about.")
+
+
+class Finding(BaseModel):
+    """An analyst's answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    analyst: Analyst
+    order: list[str] = Field(description="Labels, most promising first; candidates without evidence left out.")
+    cites: dict[str, str] = Field(
+        default_factory=dict, description="For a label, the sentence of a tool that speaks for it best."
+    )
+
+
+class Verdict(BaseModel):
+    """The Reflector's answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = Field(description="What agrees, what conflicts or is thin, on what evidence.")
+    requests: list[Request] = Field(default_factory=list, description="Work sent back; empty to accept.")
+    lead: list[str] = Field(
+        default_factory=list, description="When accepting: labels that the evidence puts first, in order."
+    )
+
+
+class Decision(BaseModel):
+    """The Ranker's answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    order: list[str] = Field(description="All labels, best first.")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answer:
+    """A tool's answer to an analyst, with the call that asked."""
+
+    tool: str
+    arguments: Mapping[str, object]
+    response: ToolResponse
+
+
+class Caller(Protocol):
+    """The tools as one agent may call them; every call lands in the trajectory."""
+
+    def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
+        """Raises ToolError where the call cannot be answered; what went wrong is in the trajectory then."""
+
+
+Scores: TypeAlias = NDArray[np.float64]
+
+
+class Agents(Protocol):
+    """How the workflow asks. Coroutines, so that many tasks can wait for a model at once."""
+
+    kind: str
+    """What a report calls this teacher, such as "embedded policy, no learned weights"."""
+
+    async def plan(self, brief: Brief) -> Plan:
+        """Decide whom to consult and how far to trust each."""
+
+    async def study(
+        self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
+    ) -> Finding:
+        """Study the user with the analyst's tools; requests are what a reflection sent back (empty at
+        first)."""
+
+    async def reflect(
+        self, brief: Brief, plan: Plan, findings: Sequence[Finding], round: int, final: bool
+    ) -> Verdict:
+        """Check the findings of all rounds so far; a final verdict cannot send work back."""
+
+    async def rank(
+        self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
+    ) -> Decision:
+        """Order all candidates."""

@@ -1,0 +1,215 @@
+"""The embedded policy: the seven agents by rule, so that everything runs on a laptop with no key.
+
+No learned weights and no sight of the target: each agent looks only at what the tools said. Analysts order
+candidates by their tools' scores; orders are fused by reciprocal rank, weighted by the trust in the plan
+(Cormack, Clarke and Büttcher, SIGIR 2009). The Reflector compares what the analysts put first. Where they
+disagree, or the leader rests on few people, it sends the contenders back to the other analysts and settles the
+order by the figures that come back.
+
+Exploring (for teaching), each run draws its own trust in each analyst, may skip one, and may reflect only
+once; the outcome filter then keeps the runs whose choices proved right. Greedy runs are a function of the task
+alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from starrec.data.hashing import combine, text_keys
+from starrec.signals import claims
+from starrec.teacher.agents import (
+    Analyst,
+    Answer,
+    Brief,
+    Caller,
+    Decision,
+    Finding,
+    Plan,
+    Request,
+    Verdict,
+)
+
+_RRF: Final = 2.0
+"""Constant of reciprocal-rank fusion; small, because the candidates are only 20."""
+_SHORT: Final = 5
+"""Histories up to this length are short: their recent and their whole window are the same."""
+_THIN: Final = 5
+"""A leader whose best sentence rests on fewer people than this is thin."""
+_TRUST: Final[Mapping[Analyst, int]] = {
+    "interest_divergence": 6,
+    "recent_interest": 5,
+    "historical_interest": 2,
+    "user_profile": 1,
+}
+"""Trust for long histories: what the user does now says more than what she once did."""
+_TRUST_SHORT: Final[Mapping[Analyst, int]] = {
+    "recent_interest": 5,
+    "interest_divergence": 3,
+    "user_profile": 2,
+}
+
+
+_ASKS: Final[Mapping[Analyst, Sequence[tuple[str, dict[str, str]]]]] = {
+    "user_profile": [("profile", {}), ("item_facts", {})],
+    "historical_interest": [("item_cf", {"window": "whole"}), ("user_cf", {"window": "whole"})],
+    "recent_interest": [("item_cf", {"window": "recent"}), ("user_cf", {"window": "recent"})],
+    "interest_divergence": [("transitions", {})],
+}
+"""What each analyst asks at first."""
+_SPREAD: Final = 1.0
+"""Exploring: standard deviation of the logarithm of trust."""
+_ASK_AGAIN: Final = 0.7
+"""Exploring: probability of each of an analyst's questions."""
+
+
+class EmbeddedPolicy:
+    """The agents, by rule."""
+
+    kind = "embedded policy, no learned weights"
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+
+    async def plan(self, brief: Brief) -> Plan:
+        length = len(brief.task.history)
+        short = length <= _SHORT
+        trust = dict(_TRUST_SHORT if short else _TRUST)
+        rounds = 2
+        if brief.explore:
+            random = self._random(brief, "planner")
+            for name in trust:
+                trust[name] = int(np.clip(round(trust[name] * random.lognormal(0, _SPREAD)), 0, 9))
+            trust = {name: value for name, value in trust.items() if value > 0} or {"recent_interest": 5}
+            trust = dict(sorted(trust.items(), key=lambda item: -item[1]))
+            rounds = 1 + int(random.random() < 0.7)
+        said = ", ".join(f"{name} {value}" for name, value in trust.items())
+        size = "short" if short else "long"
+        return Plan(text=f"History of {length}, {size}. Trust {said}.", trust=trust, rounds=rounds)
+
+    async def study(
+        self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
+    ) -> Finding:
+        if requests:
+            answers = [
+                call(request.tool, {"window": "whole", "candidates": request.candidates})
+                if request.tool in ("item_cf", "user_cf")
+                else call(request.tool, {"candidates": request.candidates})
+                for request in requests
+            ]
+            asked = {name for request in requests for name in request.candidates}
+            return self._finding(analyst, brief, answers, asked)
+        asks = _ASKS[analyst]
+        if brief.explore and len(asks) > 1:
+            random = self._random(brief, analyst)
+            asks = [ask for ask in asks if random.random() < _ASK_AGAIN] or [
+                asks[int(random.integers(len(asks)))]
+            ]
+        return self._finding(analyst, brief, [call(tool, arguments) for tool, arguments in asks], None)
+
+    async def reflect(
+        self, brief: Brief, plan: Plan, findings: Sequence[Finding], round: int, final: bool
+    ) -> Verdict:
+        fused = _fuse(brief, plan, findings)
+        lead = sorted(fused, key=lambda name: -fused[name])[:3]
+        cited = {name: _best_cite(name, plan, findings) for name in lead}
+        said = " ".join(f"{name} {cite}" for name, cite in cited.items() if cite)
+        firsts = list(dict.fromkeys(finding.order[0] for finding in findings if finding.order))
+        if not lead:
+            return Verdict(text="Nothing is known of any candidate.")
+        thin = _support(cited[lead[0]]) < _THIN
+        if not final and (len(firsts) > 1 or thin):
+            contenders = list(dict.fromkeys([*firsts, *lead]))[:3]
+            requests = [
+                Request(analyst=name, tool=tool, candidates=contenders)
+                for name, tool in (("recent_interest", "user_cf"), ("historical_interest", "item_cf"))
+                if name in plan.trust
+            ] or [Request(analyst=next(iter(plan.trust)), tool=_any_tool(plan), candidates=contenders)]
+            problem = "They disagree" if len(firsts) > 1 else "The leader is thin"
+            return Verdict(text=f"{problem}: check {''.join(contenders)}.", requests=requests[:1])
+        return Verdict(text=f"{said} Lead {''.join(lead)}.".lstrip(), lead=lead)
+
+    async def rank(
+        self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
+    ) -> Decision:
+        call("compare", {})
+        fused = _fuse(brief, plan, findings)
+        for place, name in enumerate(verdict.lead):
+            fused[name] += 10.0 - place
+        ties = combine(5, brief.task.candidates)
+        place_of = {name: index for index, name in enumerate(brief.labels)}
+        order = sorted(brief.labels, key=lambda name: (-fused.get(name, 0.0), ties[place_of[name]]))
+        return Decision(order=order)
+
+    def _finding(
+        self, analyst: Analyst, brief: Brief, answers: Sequence[Answer], asked: set[str] | None
+    ) -> Finding:
+        """Order by the fused ranks of the answers' scores; cite for each label the sentence said of it."""
+        total = np.zeros(len(brief.labels))
+        for answer in answers:
+            scores = answer.response.scores
+            if scores is not None:
+                total += _reciprocal_ranks(scores)
+        order = [brief.labels[at] for at in np.argsort(-total, kind="stable").tolist() if total[at] > 0]
+        cites: dict[str, str] = {}
+        for answer in answers:
+            for name, text in _by_label(answer.response.text):
+                cites.setdefault(name, text)
+        if asked is not None:
+            order = [name for name in order if name in asked]
+        return Finding.model_construct(analyst=analyst, order=order, cites=cites)
+
+    def _random(self, brief: Brief, agent: str) -> np.random.Generator:
+        key = int(text_keys([brief.task.task_id], self._seed, f"explore/{agent}")[0])
+        return np.random.default_rng([key, brief.run])
+
+
+def _reciprocal_ranks(scores: np.ndarray) -> np.ndarray:
+    """`1 / (k + rank)` of each score, `(c,)`; equal scores share the mean rank, NaN and 0 get nothing."""
+    known = np.nan_to_num(scores, nan=0.0)
+    above = (known[None, :] > known[:, None]).sum(axis=1)
+    equal = (known[None, :] == known[:, None]).sum(axis=1)
+    return np.where(known > 0, 1 / (_RRF + above + (equal + 1) / 2), 0.0)
+
+
+def _fuse(brief: Brief, plan: Plan, findings: Sequence[Finding]) -> dict[str, float]:
+    """Trust-weighted reciprocal-rank fusion of the analysts' orders."""
+    fused = dict.fromkeys(brief.labels, 0.0)
+    for finding in findings:
+        trust = plan.trust.get(finding.analyst, 1)
+        for rank, name in enumerate(finding.order, start=1):
+            if name in fused:
+                fused[name] += trust / (_RRF + rank)
+    return fused
+
+
+_SAID: Final = re.compile("(‹[A-Z]›) ([^‹]+)")
+
+
+def _by_label(text: str) -> list[tuple[str, str]]:
+    """What a tool said of each label, its first sentence."""
+    return [(name, said.strip()) for name, said in _SAID.findall(text)]
+
+
+def _best_cite(name: str, plan: Plan, findings: Sequence[Finding]) -> str:
+    """The sentence for a label from the most trusted analyst that has one, the latest word first."""
+    ranked = sorted(reversed(findings), key=lambda finding: -plan.trust.get(finding.analyst, 0))
+    return next((finding.cites[name] for finding in ranked if name in finding.cites), "")
+
+
+def _support(cite: str) -> float:
+    """People on whom a cited sentence rests."""
+    known = [claim for claim in claims(cite) if claim is not None]
+    if not known:
+        return 0.0
+    count, base = known[0].figures[:2]
+    return int(count[:-1]) * int(base) / 100 if count.endswith("%") else float(count)
+
+
+def _any_tool(plan: Plan) -> str:
+    return {"user_profile": "item_facts", "interest_divergence": "transitions"}.get(
+        next(iter(plan.trust)), "user_cf"
+    )

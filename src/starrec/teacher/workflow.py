@@ -1,0 +1,128 @@
+"""MARS: plan, execute, reflect, rank; one workflow for whichever agents answer.
+
+    Planner -> analysts (tool calls) -> Reflector -> [analysts again on what it sent back -> Reflector]* -> Ranker
+
+Every call and answer becomes a message of the trajectory in the order in which it happened. What agents write
+is text from outside: escaped before it enters a message, and a ranking is repaired to a permutation whatever
+was said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from starrec.data import MENTION, escape
+from starrec.ranking import Ranking, repair
+from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Request
+from starrec.tools import Toolbox, ToolError, think_task
+from starrec.trajectories import Agent, Message, ToolCall, Trajectory
+
+_STRUCTURE: Final = re.compile(MENTION.pattern + "|‹[A-Z]›")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run gave."""
+
+    trajectory: Trajectory
+    ranking: Ranking
+
+
+@dataclass(slots=True)
+class _Record:
+    """The trajectory under way."""
+
+    toolbox: Toolbox
+    messages: list[Message] = field(default_factory=list)
+
+    def say(self, agent: Agent, round: int, text: str) -> None:
+        self.messages.append(Message("assistant", agent, round, safe(text)))
+
+    def caller(self, agent: Agent, round: int, allowed: tuple[str, ...]) -> _Caller:
+        return _Caller(self, agent, round, allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    record: _Record
+    agent: Agent
+    round: int
+    allowed: tuple[str, ...]
+
+    def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
+        messages = self.record.messages
+        messages.append(Message("assistant", self.agent, self.round, tool_call=ToolCall(tool, dict(arguments))))
+        try:
+            if tool not in self.allowed:
+                raise ToolError(f"{self.agent} has no tool {tool!r}; it has {', '.join(self.allowed)}.")
+            response = self.record.toolbox.call(tool, arguments)
+        except ToolError as error:
+            messages.append(Message("tool", self.agent, self.round, safe(f"error: {error}")))
+            raise
+        messages.append(Message("tool", self.agent, self.round, response.text))
+        return Answer(tool, arguments, response)
+
+
+async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: bool = False) -> Outcome:
+    """One run of the team over one task.
+
+    Args:
+        number: which run over this task, recorded in the trajectory.
+        explore: vary plan and trust, for teaching; greedy otherwise.
+    """
+    task = toolbox.task
+    text = think_task(toolbox)
+    brief = Brief(task, text, toolbox.labels, number, explore)
+    record = _Record(toolbox, [Message("user", "", 0, text)])
+
+    plan = await agents.plan(brief)
+    record.say("planner", 0, plan.text)
+    findings: list[Finding] = []
+    requests: list[Request] = []
+    consulted: list[Analyst] = [name for name in plan.trust if name in ANALYSTS]
+    round = 0
+    while True:
+        for analyst in consulted:
+            asked = [request for request in requests if request.analyst == analyst]
+            call = record.caller(analyst, round, TOOLS_OF[analyst])
+            findings.append(await agents.study(analyst, brief, plan, asked, call))
+        final = round + 1 >= plan.rounds
+        verdict = await agents.reflect(brief, plan, findings, round, final)
+        record.say("reflector", round, verdict.text)
+        round += 1
+        if final or not verdict.requests:
+            break
+        requests = verdict.requests
+        consulted = list(dict.fromkeys(request.analyst for request in requests))
+
+    decision = await agents.rank(brief, plan, findings, verdict, record.caller("ranker", round, ("compare",)))
+    place = {name: index for index, name in enumerate(toolbox.labels)}
+    ranking = repair(
+        [int(task.candidates[place[name]]) if name in place else -1 for name in decision.order],
+        task.candidates,
+    )
+    column = {item: index for index, item in enumerate(task.candidates.tolist())}
+    labels = tuple(toolbox.labels[column[item]] for item in ranking.items)
+    record.messages.append(Message("assistant", "ranker", round, "".join(labels)))
+    trajectory = Trajectory(task.task_id, number, agents.kind, tuple(record.messages), toolbox.labels, labels)
+    return Outcome(trajectory, ranking)
+
+
+def safe(text: str) -> str:
+    """Text of an agent for a message: well-formed mentions and labels stand, all else is escaped."""
+    if not any(character in text for character in "<>⟦⟧‹›\n"):
+        return text
+    parts: list[str] = []
+    end = 0
+    for found in _STRUCTURE.finditer(text):
+        parts += [_escape_prose(text[end : found.start()]), found.group()]
+        end = found.end()
+    parts.append(_escape_prose(text[end:]))
+    return "".join(parts)
+
+
+def _escape_prose(text: str) -> str:
+    return escape(text) if any(character in text for character in "<>⟦⟧‹›\n") else text

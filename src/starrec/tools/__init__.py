@@ -1,0 +1,19 @@
+"""Floor 4: what teacher and student may call, how they are asked, and candidate retrieval."""
+
+from starrec.tools.prompts import SHOWN, fast_task, think_task
+from starrec.tools.retrieval import retrieve
+from starrec.tools.toolbox import SPOKEN, TOOLS, Toolbox, ToolError, ToolResponse, ToolSpec, World
+
+__all__ = [
+    "SHOWN",
+    "SPOKEN",
+    "TOOLS",
+    "ToolError",
+    "ToolResponse",
+    "ToolSpec",
+    "Toolbox",
+    "World",
+    "fast_task",
+    "retrieve",
+    "think_task",
+]

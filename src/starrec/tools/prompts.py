@@ -1,0 +1,30 @@
+"""What a model is asked: the task in its two renderings.
+
+Both say the same latest items of the history. The think rendering lists candidates by label and leaves the
+evidence to tool calls; the fast rendering is given all of it at once, as compact rows.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starrec.tools.toolbox import Toolbox
+
+SHOWN: Final = 16
+"""Latest items of the history that a prompt shows; tools look at more."""
+
+
+def think_task(toolbox: Toolbox) -> str:
+    """History and labelled candidates."""
+    mentions = toolbox.mentions(toolbox.task.candidates)
+    listed = "".join(name + item for name, item in zip(toolbox.labels, mentions, strict=True))
+    return f"{_history(toolbox)} Candidates: {listed}"
+
+
+def fast_task(toolbox: Toolbox) -> str:
+    """History and a compact row for each candidate."""
+    return f"{_history(toolbox)} Candidates: {''.join(toolbox.rows())}"
+
+
+def _history(toolbox: Toolbox) -> str:
+    return f"History: {''.join(toolbox.mentions(toolbox.task.history[-SHOWN:]))}"

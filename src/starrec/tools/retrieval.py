@@ -1,0 +1,45 @@
+"""Candidate retrieval: from the whole catalogue to the items worth ranking.
+
+Item-CF over the recent window and User-CF over the nearest neighbours each nominate items; ranks are fused by
+reciprocal rank (Cormack, Clarke and Büttcher, SIGIR 2009). Like everything else it sees the graph without the
+asking user.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.signals import RECENT, Graph
+from starrec.signals.evidence import DECAY, NEIGHBOURS
+
+_RRF: Final = 20.0
+
+
+def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDArray[np.int32]:
+    """Up to k items, best first, none of them in the history; `(<= k,) int32`.
+
+    With an empty history, or one that nobody shares, the most popular items fill up.
+    """
+    view = graph.without(user)
+    everything = np.arange(graph.n_items, dtype=np.int32)
+    popularity = view.popularity(everything).astype(np.float64)
+    recent = history[-RECENT:]
+    by_item = np.zeros(graph.n_items)
+    for age, anchor in enumerate(reversed(recent.tolist())):
+        norm = np.sqrt(np.maximum(popularity * popularity[anchor], 1))
+        by_item += DECAY**age * view.cooccurrence_row(anchor) / norm
+    users, similarity = view.neighbours(recent, NEIGHBOURS)
+    _, by_user = view.taken_by(everything, users, similarity)
+    fused = np.zeros(graph.n_items)
+    for scores in (by_item, by_user):
+        order = np.lexsort((-popularity, -scores))
+        order = order[scores[order] > 0]
+        fused[order] += 1 / (_RRF + np.arange(len(order)))
+    # Popularity only orders what no signal reaches: its share stays below any fused score.
+    fused += popularity / (popularity.max() + 1) * 1e-6
+    fused[history] = -1
+    best = np.argsort(-fused, kind="stable")[:k]
+    return best[fused[best] >= 0].astype(np.int32)

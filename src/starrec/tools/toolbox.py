@@ -1,0 +1,186 @@
+"""The tools that teacher and student share, bound to one task.
+
+A `Toolbox` knows the task's history, candidates and the user whose own doings must stay out of every count; a
+caller names a tool and its arguments and cannot reach anything else. So an agent, a trained model or a
+stranger's prompt can ask what it likes and never see an edge that the task may not see. Answers are text
+(sentences, for agents to reason over) with the numbers behind them (scores, for a policy to rank by).
+
+`compare` is the one tool with the compact rendering: every candidate, every signal, one token each. The Ranker
+looks at it last, and fast mode looks at nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import Dataset, RankingTask
+from starrec.errors import StarrecError
+from starrec.signals import SIGNALS, Evidence, Fact, Graph, TaskEvidence, compact, label, sentence
+
+SPOKEN: Final = 3
+"""Candidates for whom an open question is answered in sentences: the strongest ones by that tool."""
+
+
+class ToolError(StarrecError):
+    """A call that cannot be answered; the message tells the caller (an agent or a model) what to correct."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a caller needs to know about a tool."""
+
+    name: str
+    description: str
+    windows: bool
+    """Whether it takes `window`: "recent" or "whole"."""
+    candidates: bool
+    """Whether it takes `candidates`: labels to ask about; left out, it speaks of the strongest ones."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """JSON schema of the arguments."""
+        properties: dict[str, object] = {}
+        if self.windows:
+            properties["window"] = {"type": "string", "enum": ["recent", "whole"]}
+        if self.candidates:
+            properties["candidates"] = {
+                "type": "array",
+                "items": {"type": "string", "pattern": "^‹?[A-Z]›?$"},
+                "description": "labels to ask about, such as C; leave out for the strongest ones",
+            }
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+TOOLS: Final[Mapping[str, ToolSpec]] = {
+    spec.name: spec
+    for spec in (
+        ToolSpec("profile", "The history's strongest categories.", False, False),
+        ToolSpec("item_facts", "Popularity of candidates, and the tastes they share.", False, True),
+        ToolSpec("item_cf", "People who took an item of the history: what else did they take?", True, True),
+        ToolSpec("user_cf", "People with the most similar history: what did they take?", True, True),
+        ToolSpec("transitions", "What do people take soon after the latest items?", False, True),
+        ToolSpec("compare", "All signals for all candidates, as levels from 0 to 15.", False, False),
+    )
+}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ToolResponse:
+    """What a tool answered."""
+
+    text: str
+    """Sentences (or compact rows); items as mentions, candidates by label."""
+    scores: NDArray[np.float64] | None = None
+    """`(c,)` what the tool's signal says of each candidate, NaN where it has no basis; None for tools that
+    do not score."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """What tools look things up in: the catalogue and the graph, shared by all tasks."""
+
+    mentions: Sequence[str]
+    """Of each item, in index order."""
+    graph: Graph
+    evidence: Evidence
+
+    @classmethod
+    def of(cls, dataset: Dataset, graph: Graph) -> World:
+        return cls(dataset.mentions, graph, Evidence(dataset.items["categories"].to_list()))
+
+    def toolbox(self, task: RankingTask) -> Toolbox:
+        """The tools for this task."""
+        return Toolbox(self, task)
+
+
+class Toolbox:
+    """The tools of one task."""
+
+    def __init__(self, world: World, task: RankingTask) -> None:
+        self.task = task
+        self.labels = tuple(label(index) for index in range(len(task.candidates)))
+        self._world = world
+
+    @cached_property
+    def evidence(self) -> TaskEvidence:
+        """All evidence for the task, gathered once."""
+        view = self._world.graph.without(self.task.user)
+        return self._world.evidence.gather(view, self.task.history, self.task.candidates)
+
+    def call(self, name: str, arguments: Mapping[str, object]) -> ToolResponse:
+        """Answer one call.
+
+        Raises:
+            ToolError: there is no such tool, or an argument is unknown or out of range.
+        """
+        spec = TOOLS.get(name)
+        if spec is None:
+            raise ToolError(f"There is no tool {name!r}. Tools: {', '.join(TOOLS)}.")
+        window, columns = self._arguments(spec, arguments)
+        match name:
+            case "profile":
+                return ToolResponse(self._spoken(self.evidence.tastes) or "No categories are known.")
+            case "compare":
+                return ToolResponse("".join(self.rows()))
+            case "item_facts":
+                return self._answer("popularity", columns, also="category")
+            case "transitions":
+                return self._answer("transitions", columns)
+            case _:
+                return self._answer(f"{name}.{window}", columns)
+
+    def mentions(self, items: NDArray[np.int32]) -> list[str]:
+        """How these items stand in text."""
+        return [self._world.mentions[item] for item in items.tolist()]
+
+    def rows(self) -> list[str]:
+        """One compact row a candidate: its mention, a level of each signal, its label."""
+        mentions = self._world.mentions
+        levels = self.evidence.levels
+        return [
+            mentions[item]
+            + "".join(
+                compact(signal, level) for signal, level in zip(SIGNALS, levels[:, at].tolist(), strict=True)
+            )
+            + self.labels[at]
+            for at, item in enumerate(self.task.candidates.tolist())
+        ]
+
+    def _answer(self, signal: str, columns: list[int] | None, also: str | None = None) -> ToolResponse:
+        scores = self.evidence.scores[SIGNALS.index(signal)]
+        if columns is None:
+            order = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")
+            columns = [at for at in order[:SPOKEN].tolist() if scores[at] > 0]
+        lines = []
+        for at in columns:
+            facts = [self.evidence.fact(name, at) for name in (signal, also) if name is not None]
+            said = self._spoken([fact for fact in facts if fact is not None]) or "Nothing is known."
+            lines.append(f"{self.labels[at]} {said}")
+        return ToolResponse(" ".join(lines) or "Nothing is known.", scores)
+
+    def _spoken(self, facts: Sequence[Fact]) -> str:
+        return " ".join(sentence(fact, self._world.mentions) for fact in facts)
+
+    def _arguments(self, spec: ToolSpec, arguments: Mapping[str, object]) -> tuple[str, list[int] | None]:
+        given = dict(arguments)
+        window = given.pop("window", "recent") if spec.windows else ""
+        if window not in ("", "recent", "whole"):
+            raise ToolError(f'`window` of {spec.name} is "recent" or "whole", not {window!r}.')
+        asked = given.pop("candidates", None) if spec.candidates else None
+        if given:
+            raise ToolError(f"{spec.name} takes no argument {', '.join(map(repr, given))}.")
+        if asked is None:
+            return str(window), None
+        columns = []
+        for name in asked if isinstance(asked, list) else [asked]:
+            mark = name if str(name).startswith("‹") else f"‹{name}›"
+            if mark not in self.labels:
+                raise ToolError(f"There is no candidate {name!r}; labels go from A to {self.labels[-1][1]}.")
+            columns.append(self.labels.index(mark))
+        return str(window), columns

@@ -10,7 +10,7 @@ from starrec.signals.evidence import (
     levels,
 )
 from starrec.signals.graph import Graph, View
-from starrec.signals.language import Claim, claims, compact, label, read, sentence
+from starrec.signals.language import Claim, claims, compact, labels, read, sentence
 
 __all__ = [
     "N_LEVELS",
@@ -24,7 +24,7 @@ __all__ = [
     "View",
     "claims",
     "compact",
-    "label",
+    "labels",
     "levels",
     "read",
     "sentence",

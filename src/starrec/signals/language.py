@@ -57,11 +57,16 @@ def compact(signal: str, level: int) -> str:
     return f"‹{signal}={level if level >= 0 else 'none'}›"
 
 
-def label(index: int) -> str:
-    """How the candidate in this place is called: `‹A›` for 0, to `‹Z›` for 25."""
-    if not 0 <= index < 26:
-        raise ValueError(f"labels go from A to Z; there is none for candidate {index}")
-    return f"‹{chr(ord('A') + index)}›"
+def labels(n: int) -> tuple[str, ...]:
+    """How n candidates are called, in task order: `‹A›` to `‹Z›`, then `‹AA›`, `‹AB›`, …"""
+    named = []
+    for index in range(n):
+        name = ""
+        while index >= 0:
+            name = chr(ord("A") + index % 26) + name
+            index = index // 26 - 1
+        named.append(f"‹{name}›")
+    return tuple(named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from starrec.data import Dataset, RankingTask
 from starrec.errors import StarrecError
-from starrec.signals import SIGNALS, Evidence, Fact, Graph, TaskEvidence, compact, label, sentence
+from starrec.signals import SIGNALS, Evidence, Fact, Graph, TaskEvidence, compact, labels, sentence
 
 SPOKEN: Final = 3
 """Candidates for whom an open question is answered in sentences: the strongest ones by that tool."""
@@ -104,7 +104,7 @@ class Toolbox:
 
     def __init__(self, world: World, task: RankingTask) -> None:
         self.task = task
-        self.labels = tuple(label(index) for index in range(len(task.candidates)))
+        self.labels = labels(len(task.candidates))
         self._world = world
 
     @cached_property

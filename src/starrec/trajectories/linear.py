@@ -153,9 +153,7 @@ def _elements(text: str) -> list[tuple[int, str, str]]:
         if element is None:
             opening = _OPENING.match(text, position)
             if opening is None:
-                raise LinearFormError(
-                    f"character {position}: {text[position : position + 20]!r} is not a tag"
-                )
+                raise LinearFormError(f"character {position}: {text[position : position + 20]!r} is not a tag")
             raise LinearFormError(
                 f"character {opening.end()}: {text[opening.end() : opening.end() + 20]!r} "
                 f"where </{opening.group(1)}> was expected"
@@ -167,7 +165,7 @@ def _elements(text: str) -> list[tuple[int, str, str]]:
 
 def _call(text: str, position: int) -> ToolCall:
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse)
+        value = json.loads(text, object_pairs_hook=_object)
         if not isinstance(value, dict) or value.keys() != {"name", "arguments"}:
             raise ValueError("give an object with exactly `name` and `arguments`")
         if not isinstance(value["name"], str) or not isinstance(value["arguments"], dict):
@@ -185,10 +183,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         raise ValueError("a key stands twice")
     return result
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _ranking(text: str, position: int, labels: Sequence[str] | None) -> tuple[str, ...]:

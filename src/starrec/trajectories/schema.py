@@ -65,7 +65,7 @@ class ToolCall:
     """A tool's name (letters, digits, `_`, `-`; at most 64) and its arguments."""
 
     name: str
-    arguments: Mapping[str, Argument] = field(default_factory=dict, hash=False)
+    arguments: dict[str, Argument] = field(default_factory=dict, hash=False)
     """In the order in which they were given; lists hold strings only."""
 
     def arguments_json(self) -> str:
@@ -160,27 +160,25 @@ class Trajectory:
 
         Raises:
             TrajectoryError: messages are missing or out of order, a content holds a raw `<` or `>` or a lone
-                surrogate, or the ranking is not a permutation of the labels.
+                surrogate, a tool call is not JSON, or the ranking is not a permutation of the labels.
         """
         if len(self.messages) < 3:
             raise TrajectoryError(f"{self._name}: a trajectory has a task, a plan and a ranking at least")
+        self._check_text()
         last = len(self.messages) - 1
-        awaiting: Message | None = None
+        after_call = False
         for index, message in enumerate(self.messages):
-            if found := _RAW.search(message.content):
-                raise TrajectoryError(
-                    f"{self._name}, message {index} ({message.role} {message.agent}): raw {found.group()!r} "
-                    f"at character {found.start()}; pass untrusted text through data.text.escape"
-                )
-            expected = _expected(index, last, awaiting)
+            expected = _expected(index, last, after_call)
             kind = _kind(message)
             if kind not in expected:
                 raise TrajectoryError(
                     f"{self._name}, message {index}: a {kind} where {' or '.join(expected)} was expected"
                 )
-            if message.tool_call is not None and message.content:
-                raise TrajectoryError(f"{self._name}, message {index}: a tool call carries no other text")
-            awaiting = message if kind == "tool call" else None
+            if message.tool_call is not None:
+                message.tool_call.json()
+                if message.content:
+                    raise TrajectoryError(f"{self._name}, message {index}: a tool call carries no other text")
+            after_call = message.tool_call is not None
         if len(set(self.labels)) < len(self.labels) or sorted(self.ranking) != sorted(self.labels):
             raise TrajectoryError(f"{self._name}: the ranking is not a permutation of the labels")
         if self.messages[last].content != "".join(self.ranking) or not all(map(LABEL.fullmatch, self.labels)):
@@ -241,12 +239,32 @@ class Trajectory:
             cost=Cost(**cost) if cost else Cost(),
         )
 
+    def _check_text(self) -> None:
+        # Almost every trajectory is clean, and seeing that in all of it at once takes a sixth of the time.
+        text = "".join([message.content for message in self.messages])
+        if "<" not in text and ">" not in text and _is_utf8(text):
+            return
+        for index, message in enumerate(self.messages):
+            if found := _RAW.search(message.content):
+                raise TrajectoryError(
+                    f"{self._name}, message {index} ({message.role} {message.agent}): raw {found.group()!r} "
+                    f"at character {found.start()}; pass untrusted text through data.text.escape"
+                )
+
     @property
     def _name(self) -> str:
         return f"trajectory {self.task_id} run {self.run}"
 
 
 _TEXT_KINDS: Final = {"planner": "plan", "reflector": "reflection", "ranker": "ranking"}
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(message: Message) -> str:
@@ -257,8 +275,8 @@ def _kind(message: Message) -> str:
     return _TEXT_KINDS.get(message.agent, f"text of {message.agent or 'nobody'}")
 
 
-def _expected(index: int, last: int, call: Message | None) -> Sequence[str]:
-    if call is not None:
+def _expected(index: int, last: int, after_call: bool) -> Sequence[str]:
+    if after_call:
         return ("tool response",)
     if index < 2:
         return ("task", "plan")[index : index + 1]

@@ -1,0 +1,153 @@
+"""The outcome filter: who teaches, how often runs succeed, which tasks are practised."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from starrec.data import RankingTask
+from starrec.trajectories import (
+    difficulties,
+    judge,
+    keep,
+    linear,
+    one_per_task,
+    pass_at,
+    stratify,
+    target_columns,
+)
+
+
+def task(task_id, candidates):
+    return RankingTask(
+        task_id=task_id,
+        user=0,
+        user_id="u",
+        history=np.array([9], np.int32),
+        candidates=np.array(candidates, np.int32),
+        split="train",
+    )
+
+
+@pytest.fixture
+def runs(make):
+    """Ranks of the target over four runs: task a 1 1 1 1, b 1 3 1 2, c 2 6 4 3, d 1 5 5 5."""
+    places = {"a": (1, 1, 1, 1), "b": (1, 3, 1, 2), "c": (2, 6, 4, 3), "d": (1, 5, 5, 5)}
+    return [
+        make(task_id=name, run=run, place=place, n=6, outcome=place)
+        for name, row in places.items()
+        for run, place in enumerate(row)
+    ]
+
+
+def test_the_outcome_is_the_targets_rank(make):
+    # Candidates 5 8 2 7 are A B C D; the target 2 is C, and the ranking is B C A D.
+    trajectory = make(task_id="t", place=3)
+    columns = target_columns([task("t", [5, 8, 2, 7])], {"t": 2})
+    assert columns == {"t": 2}
+    (judged,) = judge([trajectory], columns)
+    assert trajectory.ranking == ("‹B›", "‹C›", "‹A›", "‹D›")
+    assert judged.outcome == 2 and judged.cost == trajectory.cost
+    assert replace(judged, outcome=None) == trajectory
+
+
+def test_a_target_must_be_there(make):
+    with pytest.raises(KeyError):
+        target_columns([task("t", [5, 8])], {})
+    with pytest.raises(ValueError, match="not in list"):
+        target_columns([task("t", [5, 8])], {"t": 6})
+
+
+def test_only_successful_runs_are_kept(runs):
+    assert [(t.task_id, t.run) for t in keep(runs)] == [
+        *(("a", run) for run in range(4)), ("b", 0), ("b", 2), ("d", 0)
+    ]  # fmt: skip
+    assert len(keep(runs, top_k=3)) == 4 + 4 + 2 + 1
+    assert keep(runs, top_k=6) == runs
+
+
+def test_unjudged_runs_are_not_filtered(make):
+    for use in (keep, difficulties, lambda runs: pass_at(runs, 1)):
+        with pytest.raises(ValueError, match=r"test/7/0 run 0 has no outcome"):
+            use([make()])
+
+
+def test_pass_at(runs):
+    assert pass_at(runs, 1) == pytest.approx((4 + 2 + 0 + 1) / 16)
+    assert pass_at(runs, 4) == pytest.approx(3 / 4)
+    # Two runs of four without replacement: b misses with 1/6 (2 of its 2 failures among 6 pairs), d with 3/6.
+    assert pass_at(runs, 2) == pytest.approx((1 + 5 / 6 + 0 + 1 / 2) / 4)
+    assert pass_at(runs[:1] + runs[8:10], 4) == pytest.approx((1 + 0) / 2)
+    assert pass_at([], 1) == 0.0
+
+
+def test_the_shortest_run_of_a_task_teaches(make):
+    long, short = make(run=0, says="Long and winding."), make(run=1, says="Short.")
+    other = make(task_id="other", run=5, says="Anything at all, since it is alone.")
+    assert one_per_task([long, other, short], seed=1) == [short, other]
+    assert len(linear(short)) < len(linear(long))
+
+
+def test_ties_are_broken_by_the_seed_not_by_order_or_run(make):
+    winners = set()
+    for seed in range(30):
+        tied = [make(run=run) for run in range(4)]
+        (winner,) = one_per_task(tied, seed)
+        assert one_per_task(tied[::-1], seed) == [winner]
+        winners.add(winner.run)
+    assert winners == {0, 1, 2, 3}
+
+
+def test_difficulty_is_how_many_runs_succeeded(runs):
+    assert difficulties(runs) == {"a": "easy", "b": "medium", "c": "hard", "d": "medium"}
+
+
+def pool(easy, medium, hard):
+    names = ["easy"] * easy + ["medium"] * medium + ["hard"] * hard
+    return {f"{name}{i}": name for i, name in enumerate(names)}
+
+
+def counts(drawn, difficulty):
+    return tuple(sum(difficulty[i] == name for i in drawn) for name in ("easy", "medium", "hard"))
+
+
+@pytest.mark.parametrize(
+    ("available", "n", "expected"),
+    [
+        ((100, 100, 100), 10, (3, 4, 3)),
+        ((100, 100, 100), 100, (30, 40, 30)),
+        ((100, 100, 0), 70, (30, 40, 0)),  # what hard lacks is shared 3:4
+        ((100, 2, 100), 10, (4, 2, 4)),
+        ((1, 2, 3), 100, (1, 2, 3)),
+        ((5, 5, 5), 0, (0, 0, 0)),
+        ((5, 5, 5), 1, (0, 1, 0)),
+    ],
+)
+def test_strata_have_the_papers_proportions_as_far_as_they_last(available, n, expected):
+    difficulty = pool(*available)
+    drawn = stratify(difficulty, n, seed=7)
+    assert counts(drawn, difficulty) == expected and len(set(drawn)) == len(drawn)
+
+
+def test_a_stratum_of_weight_nothing_is_left_out():
+    difficulty = pool(5, 5, 5)
+    drawn = stratify(difficulty, 100, seed=0, mix={"easy": 0, "medium": 1, "hard": 1})
+    assert counts(drawn, difficulty) == (0, 5, 5)
+
+
+@given(st.permutations(list(pool(8, 8, 8).items())), st.integers(0, 30))
+def test_the_draw_does_not_depend_on_order_and_a_larger_one_holds_the_smaller(items, n):
+    drawn = stratify(dict(items), n, seed=3)
+    assert drawn == stratify(pool(8, 8, 8), n, seed=3)
+    assert set(drawn) <= set(stratify(dict(items), n + 1, seed=3))
+
+
+def test_the_draw_depends_on_the_seed_and_is_shuffled():
+    difficulty = pool(50, 50, 50)
+    first, second = (stratify(difficulty, 30, seed) for seed in (1, 2))
+    assert set(first) != set(second)
+    # Shuffled: the nine easy tasks do not stand together.
+    places = [i for i, task_id in enumerate(first) if difficulty[task_id] == "easy"]
+    assert places != list(range(places[0], places[0] + len(places)))

@@ -35,6 +35,7 @@ from starrec.trajectories.schema import (
     TrajectoryError,
     candidate_labels,
 )
+from starrec.trajectories.store import Key, Store, read
 
 __all__ = [
     "AGENTS",
@@ -47,10 +48,12 @@ __all__ = [
     "Canonical",
     "Cost",
     "Difficulty",
+    "Key",
     "LinearFormError",
     "Message",
     "Role",
     "Segment",
+    "Store",
     "ToolCall",
     "Trajectory",
     "TrajectoryError",
@@ -63,6 +66,7 @@ __all__ = [
     "parse",
     "parse_call",
     "pass_at",
+    "read",
     "segments",
     "stratify",
     "target_columns",

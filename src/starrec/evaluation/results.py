@@ -1,0 +1,234 @@
+"""results.json: what the run found, every accuracy in it recomputable from ranks.parquet.
+
+    evaluations   one for each (split, scenario): accuracy of each system with its 95% interval over users,
+                  and paired comparisons, each on the tasks that both systems answered
+    systems, comparisons   those of the classic test evaluation once more, where readers look first
+    protocol      what the bootstrap needs to give the same intervals again
+
+Besides these, a run adds facts that ranks cannot tell and that are passed through as they are:
+
+    teacher_kind    what the teacher is, said wherever something is compared with it
+    latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}
+    training        {stage: {"tasks", "runs", "kept", "labels_seen", "seconds", …}} and, as "curves",
+                    {stage: [{"step": 10, NAME: value, …}, …]}
+    faithfulness    {system: {"claims", "verified", "contradicted", "unverifiable", "traces_without_claims"}}
+    tie_seeds       {seed: {system: avg_hr}}: how far the order of equal times moves the numbers
+    worked_examples [{"user_id", "history": [title], "steps": [{"agent", "kind", "text"}],
+                    "ranking": [title], "target": title, "rank": 1}]; texts as they stand in messages
+    cost, data_sha256, commit, policy_sha, environment
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import polars as pl
+
+from starrec.errors import RunError
+from starrec.evaluation.ranks import check_ranks, load_ranks
+from starrec.ranking import avg_hr, mean_ci, ratio_ci, summary
+from starrec.runs import write_atomic
+
+Results: TypeAlias = dict[str, Any]
+"""What results.json holds."""
+
+_COMPUTED: Final = ("evaluations", "systems", "comparisons", "protocol")
+_PACKAGES: Final = ("starrec", "numpy", "scipy", "polars", "torch", "transformers", "tokenizers")
+
+
+def summarise(
+    ranks: pl.DataFrame,
+    *,
+    dataset: str,
+    comparisons: Iterable[tuple[str, str]],
+    seed: int,
+    n_resamples: int = 2000,
+    facts: Mapping[str, object] | None = None,
+) -> Results:
+    """The structure of results.json from ranks (`RANKS_SCHEMA`) and facts.
+
+    Args:
+        comparisons: pairs (a, b) for the ratio of a's avg_hr over b's; a pair of which an evaluation lacks a
+            system, or any task that both answered, is left out there.
+        seed: of the bootstrap.
+        facts: further keys, passed through.
+
+    Raises:
+        RunError: there are no ranks, or `check_ranks` refuses them.
+        ValueError: a fact has the name of a computed key.
+    """
+    check_ranks(ranks, source="ranks")
+    if ranks.is_empty():
+        raise RunError("There are no ranks to summarise. Run `starrec evaluate` on at least one task.")
+    if taken := sorted(set(facts or {}) & set(_COMPUTED)):
+        raise ValueError(f"facts may not hold computed keys: {', '.join(taken)}")
+    pairs = [(a, b) for a, b in comparisons]
+    scored = ranks.with_columns(avg_hr=avg_hr(ranks["target_rank"]))
+    evaluations = [
+        _evaluation(part, dataset=dataset, comparisons=pairs, seed=seed, n_resamples=n_resamples)
+        # The headline first: classic before the other scenarios, test before validation.
+        for part in sorted(scored.partition_by("split", "scenario"), key=_place)
+    ]
+    headline: dict[str, Any] = next(filter(_is_headline, evaluations), {"systems": {}, "comparisons": []})
+    return {
+        "evaluations": evaluations,
+        "systems": headline["systems"],
+        "comparisons": headline["comparisons"],
+        "protocol": {
+            "metric": "avg_hr",
+            "comparisons": [list(pair) for pair in pairs],
+            "bootstrap_seed": seed,
+            "bootstrap_resamples": n_resamples,
+        },
+        **(facts or {}),
+    }
+
+
+def recompute(ranks_path: Path, results_path: Path) -> Results:
+    """Compute evaluations, systems and comparisons again from ranks, keep the other facts, and write the
+    file.
+
+    Raises:
+        RunError: either file is missing or unreadable.
+    """
+    recorded = read_results(results_path)
+    try:
+        protocol, dataset = recorded["protocol"], recorded["evaluations"][0]["dataset"]
+        computed = summarise(
+            load_ranks(ranks_path),
+            dataset=dataset,
+            comparisons=[(a, b) for a, b in protocol["comparisons"]],
+            seed=protocol["bootstrap_seed"],
+            n_resamples=protocol["bootstrap_resamples"],
+        )
+    except (KeyError, IndexError) as error:
+        raise RunError(
+            f"{results_path} does not say how it was computed (no {error}). Run `starrec evaluate` without "
+            "--recompute."
+        ) from error
+    results = {**computed, **{key: value for key, value in recorded.items() if key not in _COMPUTED}}
+    write_results(results_path, results)
+    return results
+
+
+def write_results(path: Path, results: Results) -> Path:
+    """Write results.json whole or not at all; `ValueError` for a number that JSON cannot say (NaN)."""
+    return write_atomic(path, json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_results(path: Path) -> Results:
+    """Read results.json.
+
+    Raises:
+        RunError: it is missing or unreadable.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"Cannot read results {path}: {error}. Run `starrec evaluate` to make them.") from error
+    if not isinstance(results, dict):
+        raise RunError(f"{path} does not hold results. Run `starrec evaluate` to make them.")
+    return results
+
+
+def environment() -> dict[str, Any]:
+    """What numbers, times above all, depend on, without naming a machine, a person or a path."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def _evaluation(
+    ranks: pl.DataFrame,
+    *,
+    dataset: str,
+    comparisons: Sequence[tuple[str, str]],
+    seed: int,
+    n_resamples: int,
+) -> dict[str, Any]:
+    split, scenario = str(ranks["split"][0]), str(ranks["scenario"][0])
+    sizes = ranks["candidates"].list.len().unique().sort().to_list()
+    if len(sizes) > 1:
+        raise RunError(
+            f"Tasks of {split}/{scenario} have {sizes[0]} to {sizes[-1]} candidates: their numbers would "
+            "have no common chance level. Evaluate each size as a scenario of its own."
+        )
+    parts = {str(part["system"][0]): part for part in ranks.partition_by("system")}
+    systems = {name: _accuracy(part, seed=seed, n_resamples=n_resamples) for name, part in parts.items()}
+    return {
+        "dataset": dataset,
+        "split": split,
+        "scenario": scenario,
+        "negatives": sizes[0] - 1,
+        "seeds": ranks["seed"].unique().sort().to_list(),
+        "systems": dict(sorted(systems.items(), key=lambda item: (-item[1]["avg_hr"], item[0]))),
+        "comparisons": [
+            {"a": a, "b": b, **compared}
+            for a, b in comparisons
+            if a in parts
+            and b in parts
+            and (compared := _compare(parts[a], parts[b], seed=seed, n_resamples=n_resamples))
+        ],
+    }
+
+
+def _accuracy(ranks: pl.DataFrame, *, seed: int, n_resamples: int) -> dict[str, Any]:
+    interval = mean_ci(ranks["avg_hr"], ranks["user_id"], seed=seed, n_resamples=n_resamples)
+    means = {name: _rounded(value) for name, value in summary(ranks["target_rank"]).items()}
+    return {
+        **means,
+        "avg_hr_ci95": [_rounded(bound) for bound in interval],
+        "n_users": ranks["user_id"].n_unique(),
+        "n_tasks": ranks["task_id"].n_unique(),
+    }
+
+
+def _compare(a: pl.DataFrame, b: pl.DataFrame, *, seed: int, n_resamples: int) -> dict[str, Any] | None:
+    # Several seeds of a system count as one answer, their mean: they are no further tasks.
+    of_a, of_b = (
+        part.group_by("task_id", "user_id", maintain_order=True).agg(pl.col("avg_hr").mean()) for part in (a, b)
+    )
+    both = of_a.join(of_b, on=["task_id", "user_id"], suffix="_b")
+    if both.is_empty():
+        return None
+    found = ratio_ci(both["avg_hr"], both["avg_hr_b"], both["user_id"], seed=seed, n_resamples=n_resamples)
+    return {
+        "metric": "avg_hr",
+        "ratio": _rounded(found.ratio),
+        "ci95": [_rounded(found.lo), _rounded(found.hi)],
+        "p": _rounded(found.p),
+        "n_users": found.n_users,
+        "n_tasks": found.n_tasks,
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """Six digits after the point: beyond any interval's width, and equal on machines that sum in other
+    orders. A ratio that does not exist is null."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _place(ranks: pl.DataFrame) -> tuple[bool, bool, str, str]:
+    split, scenario = str(ranks["split"][0]), str(ranks["scenario"][0])
+    return scenario != "classic", split != "test", split, scenario
+
+
+def _is_headline(evaluation: Mapping[str, Any]) -> bool:
+    return bool(evaluation["split"] == "test" and evaluation["scenario"] == "classic")

@@ -1,0 +1,116 @@
+"""Results for the terminal.
+
+Everything that came from data goes into `Text` objects, never into strings with console markup: a title such
+as `[bold]` or `[link=…]` is shown as it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from starrec.data import plain
+from starrec.evaluation.wording import (
+    STUDENT,
+    TEACHER,
+    comparison_line,
+    decimal,
+    duration,
+    student_over_teacher,
+    teacher_kind,
+    verdict,
+)
+
+_METRICS = (("HR@1", "hr@1"), ("HR@3", "hr@3"), ("HR@5", "hr@5"), ("NDCG@10", "ndcg@10"), ("MRR", "mrr"))
+_STEP_STYLES = {"tool_call": "cyan", "tool_response": "blue", "reflection": "magenta", "recommend": "green"}
+
+
+def print_results(console: Console, results: Mapping[str, Any]) -> None:
+    """The table of systems, each comparison in a line, and what the comparison with the teacher shows."""
+    console.print(systems_table(results))
+    for line in comparison_lines(results):
+        console.print(line)
+    if (comparison := student_over_teacher(results)) is not None:
+        console.print(Text(verdict(comparison), style="bold"))
+
+
+def systems_table(results: Mapping[str, Any]) -> Table:
+    """Accuracy with its 95% interval and latency of each system of the first evaluation, best first."""
+    evaluation = results["evaluations"][0]
+    latency = results.get("latency_ms", {})
+    table = Table(
+        title=Text(
+            f"{evaluation['dataset']}, {evaluation['split']}, {evaluation['scenario']}: the true next item "
+            f"among {evaluation['negatives'] + 1} candidates"
+        ),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("system")
+    columns = ["avg_hr", "95% interval", *(label for label, _ in _METRICS), "tasks"]
+    columns += ["p50", "p99"] if latency else []
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, system in evaluation["systems"].items():
+        lo, hi = system["avg_hr_ci95"]
+        cells = [decimal(system["avg_hr"]), f"{decimal(lo)}–{decimal(hi)}"]
+        cells += [decimal(system[metric]) for _, metric in _METRICS]
+        cells.append(f"{system['n_tasks']:,}")
+        if latency:
+            cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
+        style = "bold" if name == STUDENT else "bold blue" if name == TEACHER else ""
+        table.add_row(Text(name), *map(Text, cells), style=style)
+    return table
+
+
+def comparison_lines(results: Mapping[str, Any]) -> list[Text]:
+    """One line for each comparison, such as `star over teacher: x1.045 [1.012, 1.079], … (teacher: …)`."""
+    return [
+        Text(
+            comparison_line(comparison, teacher_kind(results)),
+            style="bold" if (comparison["a"], comparison["b"]) == (STUDENT, TEACHER) else "",
+        )
+        for comparison in results["comparisons"]
+    ]
+
+
+def worked_example(example: Mapping[str, Any], *, shown_history: int = 12, shown_ranking: int = 10) -> Panel:
+    """One whole example: history, every step of the reasoning, the ranking and the true item.
+
+    Args:
+        example: as in results.json's worked_examples; texts as they stand in messages.
+        shown_history: how many of the latest items are listed.
+        shown_ranking: how many of the first items are listed; the true item always is.
+    """
+    history = list(example["history"])
+    older = len(history) - shown_history
+    lines = [Text("History", style="bold")]
+    if older > 0:
+        lines.append(Text(f"  … {older} older", style="dim"))
+    lines += [Text(f"  {title}") for title in history[-shown_history:]]
+    for step in example["steps"]:
+        kind = str(step["kind"])
+        heading = Text(f"{step['agent']} · {kind.replace('_', ' ')}", style="bold")
+        body = Text(plain(str(step["text"])), style=_STEP_STYLES.get(kind, ""))
+        lines += [Text(), heading, *(Text("  ").append(line) for line in body.split("\n"))]
+    lines += [Text(), Text("Ranking", style="bold")]
+    for place, title in enumerate(example["ranking"], start=1):
+        true = place == example["rank"]
+        if true or place <= shown_ranking:
+            lines.append(
+                Text(
+                    f"  {place:>2}  {title}" + ("   ← true item" if true else ""),
+                    style="green" if true else "",
+                )
+            )
+    return Panel(
+        Group(*lines),
+        title=Text(f"User {example['user_id']}: true item {example['target']}, ranked {example['rank']}"),
+        title_align="left",
+    )

@@ -1,0 +1,89 @@
+"""What the terminal and the report say about results, in the same words.
+
+A sentence such as "the student beats its teacher" is a claim: it is made only where the 95% interval carries
+it, and never without the teacher's kind, because beating a set of rules is another thing than beating a large
+model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+STUDENT: Final = "star"
+TEACHER: Final = "teacher"
+
+SYSTEM_NOTES: Final[Mapping[str, str]] = {
+    "star": "student, fast: one prefill",
+    "star_think": "student, thinking aloud",
+    "star_sft": "student before GRPO, fast",
+    "teacher": "MARS, seven agents",
+    "item_cf": "Item-CF alone",
+    "user_cf": "User-CF alone",
+    "transitions": "what followed the last item",
+    "popularity": "most taken first",
+    "random": "chance",
+}
+"""A few words on each system of this project, by its name in results.json."""
+
+
+def is_student(system: str) -> bool:
+    """Whether a system is the student in any mode or stage."""
+    return system == STUDENT or system.startswith(f"{STUDENT}_")
+
+
+def teacher_kind(results: Mapping[str, Any]) -> str:
+    """What the teacher of these results is."""
+    return str(results.get("teacher_kind", "kind not recorded"))
+
+
+def chance(evaluation: Mapping[str, Any]) -> float:
+    """Expected avg_hr of a random order: the mean of 1, 3 and 5 over the number of candidates."""
+    return 3 / (int(evaluation["negatives"]) + 1)
+
+
+def comparison_line(comparison: Mapping[str, Any], kind: str) -> str:
+    """`star over teacher: x1.045 [1.012, 1.079], 2,829 tasks of 943 users (teacher: kind)`."""
+    a, b = comparison["a"], comparison["b"]
+    lo, hi = comparison["ci95"]
+    figures = f"x{decimal(comparison['ratio'])} [{decimal(lo)}, {decimal(hi)}]"
+    tasks = f"{comparison['n_tasks']:,} tasks of {comparison['n_users']:,} users"
+    said = f" (teacher: {kind})" if TEACHER in (a, b) else ""
+    return f"{a} over {b}: {figures}, {tasks}{said}"
+
+
+def student_over_teacher(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The headline comparison, if it was made and has a ratio."""
+    for comparison in results["comparisons"]:
+        if (comparison["a"], comparison["b"]) == (STUDENT, TEACHER) and comparison["ratio"] is not None:
+            return dict(comparison)
+    return None
+
+
+def verdict(comparison: Mapping[str, Any]) -> str:
+    """What a comparison of student and teacher shows, no more than its interval carries."""
+    lo, hi = comparison["ci95"]
+    if lo is not None and lo > 1:
+        return "The student ranks better than its teacher."
+    if hi is not None and hi < 1:
+        return "The student ranks worse than its teacher."
+    return "Student and teacher cannot be told apart: the interval includes no difference."
+
+
+def percent_gain(ratio: float | None) -> str:
+    """A ratio as a signed percentage, `+4.5%`; a dash where there is none."""
+    return "–" if ratio is None else f"{(ratio - 1) * 100:+.1f}%".replace("-", "−")
+
+
+def decimal(value: float | None) -> str:
+    """Three digits after the point; a dash for what does not exist."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def duration(milliseconds: float | None) -> str:
+    """Milliseconds in the unit a person would use: `0.84 ms`, `17 ms`, `1.3 s`."""
+    if milliseconds is None:
+        return "–"
+    value, unit = (milliseconds, "ms") if milliseconds < 999.5 else (milliseconds / 1000, "s")
+    digits = 2 if value < 0.995 else 1 if value < 9.95 else 0
+    return f"{value:.{digits}f} {unit}"

@@ -1,0 +1,97 @@
+"""The terminal says what results.json holds, and takes no markup from data."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from starrec.evaluation import comparison_lines, print_results, summarise, systems_table, worked_example
+from starrec.evaluation.wording import duration, percent_gain, verdict
+
+
+def printed(*renderables):
+    console = Console(width=220, record=True, file=io.StringIO())
+    for renderable in renderables:
+        console.print(renderable)
+    return console.export_text()
+
+
+def test_each_system_has_a_row_with_its_numbers(results):
+    rows = {line.split()[0]: line.split() for line in printed(systems_table(results)).splitlines()[1:]}
+    lo, hi = results["systems"]["star"]["avg_hr_ci95"]
+    # star's ranks 1, 3, 2, 1, 1, 6: HR 3/6, 5/6, 5/6, mean 13/18.
+    assert rows["star"][1:6] == ["0.722", f"{lo:.3f}–{hi:.3f}", "0.500", "0.833", "0.833"]
+    assert rows["star"][8:] == ["6", "12", "ms", "25", "ms"]
+    assert rows["popularity"][8:] == ["6", "–", "–"]
+    assert list(rows) == ["system", "star", "teacher", "popularity", "random"]
+
+
+def test_a_comparison_is_one_line_with_the_teachers_kind(results):
+    line = comparison_lines(results)[0].plain
+    lo, hi = results["comparisons"][0]["ci95"]
+    assert line == (
+        f"star over teacher: x1.300 [{lo:.3f}, {hi:.3f}], 6 tasks of 3 users "
+        "(teacher: embedded policy, no learned weights)"
+    )
+
+
+def test_a_comparison_without_teacher_does_not_speak_of_one(answers):
+    ranks = answers("star", {"u": [1]}).vstack(answers("star_sft", {"u": [2]}))
+    results = summarise(ranks, dataset="tiny", comparisons=[("star", "star_sft")], seed=0, n_resamples=10)
+    assert comparison_lines(results)[0].plain == "star over star_sft: x1.500 [1.500, 1.500], 1 tasks of 1 users"
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ([1.001, 1.2], "better than"),
+        ([0.8, 0.999], "worse than"),
+        ([0.99, 1.2], "cannot be told apart"),
+        ([1.0, 1.2], "cannot be told apart"),
+        ([None, None], "cannot be told apart"),
+    ],
+)
+def test_a_claim_needs_its_interval(interval, said):
+    assert said in verdict({"ratio": 1.1, "ci95": interval})
+
+
+def test_results_end_with_the_verdict(results):
+    console = Console(width=220, record=True, file=io.StringIO())
+    print_results(console, results)
+    lines = console.export_text().splitlines()
+    assert lines[-1].strip() == verdict(results["comparisons"][0])
+
+
+def test_a_worked_example_shows_data_as_it_is_written(facts, hostile):
+    shown = printed(worked_example(facts["worked_examples"][0]))
+    # [bold] is a title's text here, not console markup, and a mention reads as its title.
+    # In the title as user and target, in the history, as agent, kind and text of a step, in the ranking.
+    assert shown.count(hostile) == 7
+    assert "Ask about Fargo (1996)." in shown
+    assert "see <b>Tag" in shown
+
+
+def test_the_true_item_is_shown_even_below_the_cut():
+    example = {
+        "user_id": "1",
+        "history": [f"Old {place}" for place in range(5)],
+        "steps": [],
+        "ranking": [f"Film {place}" for place in range(20)],
+        "target": "Film 17",
+        "rank": 18,
+    }
+    shown = printed(worked_example(example, shown_history=2, shown_ranking=3))
+    assert "… 3 older" in shown and "Old 2" not in shown and "Old 3" in shown
+    assert "18  Film 17   ← true item" in shown and "Film 2" in shown and "Film 3" not in shown
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "said"),
+    [(0.842, "0.84 ms"), (4.25, "4.2 ms"), (17.3, "17 ms"), (999.4, "999 ms"), (999.6, "1.0 s"), (None, "–")],
+)
+def test_durations_are_in_the_unit_a_person_would_use(milliseconds, said):
+    assert duration(milliseconds) == said
+
+
+def test_gains_are_signed():
+    assert [percent_gain(ratio) for ratio in (1.045, 0.968, 1.0, None)] == ["+4.5%", "−3.2%", "+0.0%", "–"]

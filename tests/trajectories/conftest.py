@@ -1,12 +1,13 @@
 import pytest
 
-from starrec.trajectories import Cost, Message, ToolCall, Trajectory, candidate_labels
+from starrec.signals import labels
+from starrec.trajectories import Cost, Message, ToolCall, Trajectory
 
 
 def _make(task_id="test/7/0", run=0, place=1, n=4, outcome=None, says="Recent taste first.", seconds=0.5):
     """A small run whose ranking has the first candidate, `‹A›`, at the given 1-based place."""
-    labels = candidate_labels(n)
-    ranking = (*labels[1:place], labels[0], *labels[place:])
+    names = labels(n)
+    ranking = (*names[1:place], names[0], *names[place:])
     return Trajectory(
         task_id=task_id,
         run=run,
@@ -19,7 +20,7 @@ def _make(task_id="test/7/0", run=0, place=1, n=4, outcome=None, says="Recent ta
             Message("assistant", "reflector", 0, "The evidence agrees."),
             Message("assistant", "ranker", 0, "".join(ranking)),
         ),
-        labels=labels,
+        labels=names,
         ranking=ranking,
         outcome=outcome,
         cost=Cost(seconds=seconds),

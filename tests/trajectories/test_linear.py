@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starrec.data.text import STRUCTURAL, escape, mention
+from starrec.signals import labels
 from starrec.trajectories import (
     CHAT_TEMPLATE,
     TAGS,
@@ -16,7 +17,6 @@ from starrec.trajectories import (
     ToolCall,
     Trajectory,
     TrajectoryError,
-    candidate_labels,
     linear,
     parse,
     parse_call,
@@ -74,10 +74,10 @@ def trajectories(draw):
         else:
             messages.append(Message("assistant", "user_profile", 0, tool_call=step))
             messages.append(Message("tool", "user_profile", 0, draw(contents)))
-    labels = candidate_labels(draw(st.integers(1, 30)))
-    ranking = tuple(draw(st.permutations(labels)))
+    names = labels(draw(st.integers(1, 30)))
+    ranking = tuple(draw(st.permutations(names)))
     messages.append(Message("assistant", "ranker", 0, "".join(ranking)))
-    return Trajectory("t", 0, "test", tuple(messages), labels, ranking)
+    return Trajectory("t", 0, "test", tuple(messages), names, ranking)
 
 
 @given(trajectories())

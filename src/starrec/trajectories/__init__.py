@@ -33,7 +33,6 @@ from starrec.trajectories.schema import (
     ToolCall,
     Trajectory,
     TrajectoryError,
-    candidate_labels,
 )
 from starrec.trajectories.store import Key, Store, read
 
@@ -57,7 +56,6 @@ __all__ = [
     "ToolCall",
     "Trajectory",
     "TrajectoryError",
-    "candidate_labels",
     "difficulties",
     "judge",
     "keep",

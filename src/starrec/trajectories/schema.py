@@ -48,18 +48,6 @@ class TrajectoryError(ValueError):
     """A trajectory that has no linear form. A mistake of the code that made it, so not a `StarrecError`."""
 
 
-def candidate_labels(n: int) -> tuple[str, ...]:
-    """The labels of n candidates in task order: `‹A›` to `‹Z›`, then `‹AA›`, `‹AB›`, …"""
-    labels = []
-    for index in range(n):
-        name = ""
-        while index >= 0:
-            name = chr(ord("A") + index % 26) + name
-            index = index // 26 - 1
-        labels.append(f"‹{name}›")
-    return tuple(labels)
-
-
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A tool's name (letters, digits, `_`, `-`; at most 64) and its arguments."""
@@ -148,7 +136,7 @@ class Trajectory:
     """The teacher's kind, such as "embedded policy, no learned weights"."""
     messages: tuple[Message, ...]
     labels: tuple[str, ...]
-    """Each candidate's label in the order of the task (`candidate_labels`)."""
+    """Each candidate's label in the order of the task (`signals.labels`)."""
     ranking: tuple[str, ...]
     """The labels, best first."""
     outcome: int | None = None

@@ -16,7 +16,8 @@ STRUCTURAL: Final = "&<>⟦⟧‹›|"
 
 _ENTITY: Final = {character: f"&#{ord(character)};" for character in STRUCTURAL}
 _STRUCTURAL: Final = re.compile(f"[{STRUCTURAL}]")
-_ENTITIES: Final = re.compile("&#(" + "|".join(str(ord(character)) for character in STRUCTURAL) + ");")
+# A full stop is no structure, but in a category it may stand as an entity so as not to end the sentence.
+_ENTITIES: Final = re.compile("&#(" + "|".join(str(ord(character)) for character in STRUCTURAL + ".") + ");")
 # C0, DEL and C1 controls, Unicode's line separators, and lone surrogates (which no UTF-8 file can hold).
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

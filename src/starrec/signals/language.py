@@ -20,14 +20,17 @@ SMALL: Final = 10
 
 
 def sentence(fact: Fact, mentions: Sequence[str]) -> str:
-    """The fact as one English sentence; items are mentions (`⟦id|title⟧`), figures are rounded half to even.
+    """The fact as one English sentence; items are mentions (`⟦id|title⟧`).
+
+    Figures are rounded half to even from the exact fraction, so that a program gets the same ones.
 
     Args:
         mentions: of each item, in index order.
     """
     subject = mentions[fact.subject] if fact.subject >= 0 else ""
     anchor = mentions[fact.anchor] if fact.anchor >= 0 else ""
-    lift = f", {fact.lift:.1f} times what its popularity predicts."
+    tenths = _rounded(10 * fact.both * fact.population, fact.base * fact.total)
+    lift = f", {tenths // 10}.{tenths % 10} times what its popularity predicts."
     match fact.kind:
         case "item_cf":
             return f"{_of_people(fact)} who took {anchor} also took {subject}{lift}"
@@ -43,7 +46,7 @@ def sentence(fact: Fact, mentions: Sequence[str]) -> str:
         case "category":
             return f"{fact.both} of the last {fact.base} items share a category with {subject}."
         case "taste":
-            return f"{fact.both} of the last {fact.base} items are {escape(fact.topic)}."
+            return f"{fact.both} of the last {fact.base} items are {_escape_topic(fact.topic)}."
 
 
 def compact(signal: str, level: int) -> str:
@@ -96,7 +99,7 @@ _FORMS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ),
     ("popularity", re.compile(rf"(\d+) of (\d+) people took {_ITEM}")),
     ("category", re.compile(rf"(\d+) of the last (\d+) items share a category with {_ITEM}")),
-    ("taste", re.compile(r"(\d+) of the last (\d+) items are (.+)")),
+    ("taste", re.compile(r"(\d+) of the last (\d+) items are (.*)")),
 )
 
 
@@ -121,7 +124,7 @@ def read(text: str) -> Claim | None:
 
 
 _SENTENCE_END: Final = re.compile(r"\.(?:\s|$)")
-_LEAD: Final = re.compile(r"^(?:‹[A-Z]›|[:\s])+")
+_LEAD: Final = re.compile(r"^(?:‹[A-Z]+›|[:\s])+")
 
 
 def claims(text: str) -> list[Claim | None]:
@@ -147,4 +150,17 @@ def claims(text: str) -> list[Claim | None]:
 def _of_people(fact: Fact) -> str:
     if fact.base <= SMALL:
         return f"{fact.both} of the {fact.base} people"
-    return f"{100 * fact.rate:.0f}% of the {fact.base} people"
+    return f"{_rounded(100 * fact.both, fact.base)}% of the {fact.base} people"
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """The quotient as the nearest integer, halves to even; 0 for a denominator of 0."""
+    if denominator == 0:
+        return 0
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
+
+
+def _escape_topic(topic: str) -> str:
+    # Categories stand outside mentions, where a full stop before a space would end the sentence.
+    return re.sub(r"\.(?=\s)", "&#46;", escape(topic))

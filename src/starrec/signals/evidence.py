@@ -143,7 +143,7 @@ class Evidence:
         transitions sum_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window; popularity n(c) / n;
         category the mean share of recent items per category of c.
         """
-        history = _distinct_latest(history)[-WHOLE:]
+        history = distinct_latest(history)[-WHOLE:]
         recent = history[-RECENT:]
         popular = view.popularity(candidates)
         scores = np.full((len(SIGNALS), len(candidates)), np.nan)
@@ -155,7 +155,8 @@ class Evidence:
         age = np.arange(len(history))[::-1]
         decay = np.power(DECAY, age, dtype=np.float64)
         if len(history) and base.max() > 0:
-            scores[0] = decay[-RECENT:] @ cosine[-RECENT:]
+            # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
+            scores[0] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
             scores[1] = cosine.mean(axis=0)
 
         def item_cf(window: Window, first: int, weight: NDArray[np.float64]) -> Callable[[int], Fact | None]:
@@ -245,7 +246,7 @@ def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
     return found
 
 
-def _distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:
+def distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:
     """Each item once, at its latest place, as a history typed in by hand may repeat items."""
     _, last = np.unique(history[::-1], return_index=True)
     return history[np.sort(len(history) - 1 - last)]
@@ -262,5 +263,6 @@ __all__ = [
     "Kind",
     "TaskEvidence",
     "Window",
+    "distinct_latest",
     "levels",
 ]

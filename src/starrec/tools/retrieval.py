@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.signals import RECENT, Graph
-from starrec.signals.evidence import DECAY, NEIGHBOURS
+from starrec.signals.evidence import DECAY, NEIGHBOURS, distinct_latest
 
 _RRF: Final = 20.0
 
@@ -26,7 +26,7 @@ def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDA
     view = graph.without(user)
     everything = np.arange(graph.n_items, dtype=np.int32)
     popularity = view.popularity(everything).astype(np.float64)
-    recent = history[-RECENT:]
+    recent = distinct_latest(history)[-RECENT:]
     by_item = np.zeros(graph.n_items)
     for age, anchor in enumerate(reversed(recent.tolist())):
         norm = np.sqrt(np.maximum(popularity * popularity[anchor], 1))

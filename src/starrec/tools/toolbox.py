@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import Dataset, RankingTask
+from starrec.data.hashing import Keys, combine
 from starrec.errors import StarrecError
 from starrec.signals import SIGNALS, Evidence, Fact, Graph, TaskEvidence, compact, labels, sentence
 
@@ -51,7 +52,7 @@ class ToolSpec:
         if self.candidates:
             properties["candidates"] = {
                 "type": "array",
-                "items": {"type": "string", "pattern": "^‹?[A-Z]›?$"},
+                "items": {"type": "string", "pattern": "^‹?[A-Z]+›?$"},
                 "description": "labels to ask about, such as C; leave out for the strongest ones",
             }
         return {"type": "object", "properties": properties, "additionalProperties": False}
@@ -108,6 +109,11 @@ class Toolbox:
         self._world = world
 
     @cached_property
+    def ties(self) -> Keys:
+        """`(c,)` a hash of each candidate: orders those that evidence leaves equal, whatever their places."""
+        return combine(self.task.candidates, 5)
+
+    @cached_property
     def evidence(self) -> TaskEvidence:
         """All evidence for the task, gathered once."""
         view = self._world.graph.without(self.task.user)
@@ -155,7 +161,7 @@ class Toolbox:
     def _answer(self, signal: str, columns: list[int] | None, also: str | None = None) -> ToolResponse:
         scores = self.evidence.scores[SIGNALS.index(signal)]
         if columns is None:
-            order = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")
+            order = np.lexsort((self.ties, -scores))
             columns = [at for at in order[:SPOKEN].tolist() if scores[at] > 0]
         lines = []
         for at in columns:
@@ -170,7 +176,7 @@ class Toolbox:
     def _arguments(self, spec: ToolSpec, arguments: Mapping[str, object]) -> tuple[str, list[int] | None]:
         given = dict(arguments)
         window = given.pop("window", "recent") if spec.windows else ""
-        if window not in ("", "recent", "whole"):
+        if spec.windows and window not in ("recent", "whole"):
             raise ToolError(f'`window` of {spec.name} is "recent" or "whole", not {window!r}.')
         asked = given.pop("candidates", None) if spec.candidates else None
         if given:
@@ -181,6 +187,6 @@ class Toolbox:
         for name in asked if isinstance(asked, list) else [asked]:
             mark = name if str(name).startswith("‹") else f"‹{name}›"
             if mark not in self.labels:
-                raise ToolError(f"There is no candidate {name!r}; labels go from A to {self.labels[-1][1]}.")
+                raise ToolError(f"There is no candidate {name!r}; labels go from A to {self.labels[-1][1:-1]}.")
             columns.append(self.labels.index(mark))
         return str(window), columns

@@ -1,0 +1,61 @@
+"""Retrieval nominates from the whole catalogue, never from the history, and never by the user's own doing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from starrec.signals import Graph
+from starrec.tools import retrieve
+
+
+def ints(values):
+    return np.array(values, dtype=np.int32)
+
+
+def test_it_fuses_both_signals_as_by_hand(sequences):
+    # After 0: item 1 with two people, 2 with one; 3 and 4 are nobody's who took 0; 4 is more popular than 3.
+    graph = Graph.build(sequences([[0, 1], [0, 1, 2], [3, 4], [4, 5, 6], [4]]), 8)
+    assert retrieve(graph, -1, ints([0]), 5).tolist() == [1, 2, 4, 3, 5]
+
+
+@given(data=st.data(), history=st.lists(st.integers(0, 8), max_size=12), k=st.integers(1, 12))
+def test_whatever_the_history_the_result_is_new_distinct_and_blind_to_the_user(
+    sequences, streams, data, history, k
+):
+    rows = data.draw(streams)
+    user = data.draw(st.integers(-1, len(rows) - 1))
+    if user >= 0 and data.draw(st.booleans()):
+        history = rows[user][: data.draw(st.integers(0, len(rows[user])))]
+    found = retrieve(Graph.build(sequences(rows), 9), user, ints(history), k).tolist()
+    assert len(found) == min(k, 9 - len(set(history)))
+    assert len(set(found)) == len(found) and not set(found) & set(history)
+    others = [[] if index == user else row for index, row in enumerate(rows)]
+    assert found == retrieve(Graph.build(sequences(others), 9), -1, ints(history), k).tolist()
+
+
+@pytest.mark.parametrize("user", [-1, 5])
+def test_an_empty_history_gets_the_most_popular(world, user):
+    view = world.graph.without(user)
+    found = retrieve(world.graph, user, ints([]), 10)
+    popularity = view.popularity(np.arange(48, dtype=np.int32))
+    np.testing.assert_array_equal(popularity[found], np.sort(popularity)[::-1][:10])
+
+
+def test_it_finds_what_comes_next_more_often_than_popularity(world, split):
+    users = np.flatnonzero(split.validation >= 0).tolist()
+    targets = split.validation[users].tolist()
+    found = [retrieve(world.graph, user, split.train.of(user), 8) for user in users]
+    popular = [
+        [item for item in np.argsort(-world.graph.popularity).tolist() if item not in split.train.of(user)][:8]
+        for user in users
+    ]
+    hits = sum(target in items for target, items in zip(targets, found, strict=True))
+    assert hits > 1.3 * sum(target in items for target, items in zip(targets, popular, strict=True))
+
+
+def test_a_repeated_item_counts_once(world):
+    once, twice = (
+        retrieve(world.graph, -1, ints(history), 20) for history in ([3, 20, 14], [14, 3, 14, 20, 14])
+    )
+    np.testing.assert_array_equal(once, twice)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from starrec.data import RankingTask
+from starrec.data.hashing import Keys
 from starrec.tools import ToolResponse
 
 Analyst: TypeAlias = Literal["user_profile", "historical_interest", "recent_interest", "interest_divergence"]
@@ -45,6 +46,8 @@ class Brief:
     """Which run over this task; with `explore`, what makes one sampled run differ from the next."""
     explore: bool
     """Whether to vary plan and trust (for teaching) or to answer greedily (for evaluation)."""
+    ties: Keys
+    """`(c,)` a hash of each candidate, for ordering what is equal: places must decide nothing."""
 
 
 class Plan(BaseModel):

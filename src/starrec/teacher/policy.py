@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from starrec.data.hashing import combine, text_keys
+from starrec.data.hashing import text_keys
 from starrec.signals import claims
 from starrec.teacher.agents import (
     Analyst,
@@ -32,6 +32,7 @@ from starrec.teacher.agents import (
     Request,
     Verdict,
 )
+from starrec.tools import TOOLS
 
 _RRF: Final = 2.0
 """Constant of reciprocal-rank fusion; small, because the candidates are only 20."""
@@ -94,12 +95,7 @@ class EmbeddedPolicy:
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
     ) -> Finding:
         if requests:
-            answers = [
-                call(request.tool, {"window": "whole", "candidates": request.candidates})
-                if request.tool in ("item_cf", "user_cf")
-                else call(request.tool, {"candidates": request.candidates})
-                for request in requests
-            ]
+            answers = [call(request.tool, _follow_up(request)) for request in requests]
             asked = {name for request in requests for name in request.candidates}
             return self._finding(analyst, brief, answers, asked)
         asks = _ASKS[analyst]
@@ -114,10 +110,10 @@ class EmbeddedPolicy:
         self, brief: Brief, plan: Plan, findings: Sequence[Finding], round: int, final: bool
     ) -> Verdict:
         fused = _fuse(brief, plan, findings)
-        lead = sorted(fused, key=lambda name: -fused[name])[:3]
+        lead = [name for name in _ordered(brief, fused)[:3] if fused[name] > 0]
         cited = {name: _best_cite(name, plan, findings) for name in lead}
         said = " ".join(f"{name} {cite}" for name, cite in cited.items() if cite)
-        firsts = list(dict.fromkeys(finding.order[0] for finding in findings if finding.order))
+        firsts = list(dict.fromkeys(f.order[0] for f in findings if f.order and f.order[0] in fused))
         if not lead:
             return Verdict(text="Nothing is known of any candidate.")
         thin = _support(cited[lead[0]]) < _THIN
@@ -137,12 +133,9 @@ class EmbeddedPolicy:
     ) -> Decision:
         call("compare", {})
         fused = _fuse(brief, plan, findings)
-        for place, name in enumerate(verdict.lead):
+        for place, name in enumerate(name for name in verdict.lead if name in fused):
             fused[name] += 10.0 - place
-        ties = combine(5, brief.task.candidates)
-        place_of = {name: index for index, name in enumerate(brief.labels)}
-        order = sorted(brief.labels, key=lambda name: (-fused.get(name, 0.0), ties[place_of[name]]))
-        return Decision(order=order)
+        return Decision(order=_ordered(brief, fused))
 
     def _finding(
         self, analyst: Analyst, brief: Brief, answers: Sequence[Answer], asked: set[str] | None
@@ -153,7 +146,7 @@ class EmbeddedPolicy:
             scores = answer.response.scores
             if scores is not None:
                 total += _reciprocal_ranks(scores)
-        order = [brief.labels[at] for at in np.argsort(-total, kind="stable").tolist() if total[at] > 0]
+        order = [brief.labels[at] for at in np.lexsort((brief.ties, -total)).tolist() if total[at] > 0]
         cites: dict[str, str] = {}
         for answer in answers:
             for name, text in _by_label(answer.response.text):
@@ -165,6 +158,13 @@ class EmbeddedPolicy:
     def _random(self, brief: Brief, agent: str) -> np.random.Generator:
         key = int(text_keys([brief.task.task_id], self._seed, f"explore/{agent}")[0])
         return np.random.default_rng([key, brief.run])
+
+
+def _follow_up(request: Request) -> dict[str, str | list[str]]:
+    """The arguments of its tool: the whole window, about the labels that were sent back."""
+    spec = TOOLS[request.tool]
+    arguments: dict[str, str | list[str]] = {"window": "whole"} if spec.windows else {}
+    return {**arguments, "candidates": request.candidates} if spec.candidates else arguments
 
 
 def _reciprocal_ranks(scores: np.ndarray) -> np.ndarray:
@@ -186,11 +186,17 @@ def _fuse(brief: Brief, plan: Plan, findings: Sequence[Finding]) -> dict[str, fl
     return fused
 
 
-_SAID: Final = re.compile("(‹[A-Z]›) ([^‹]+)")
+def _ordered(brief: Brief, fused: Mapping[str, float]) -> list[str]:
+    """Labels by descending score, equal ones by the hash of their items."""
+    scores = np.array([fused[name] for name in brief.labels])
+    return [brief.labels[at] for at in np.lexsort((brief.ties, -scores)).tolist()]
+
+
+_SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
 
 
 def _by_label(text: str) -> list[tuple[str, str]]:
-    """What a tool said of each label, its first sentence."""
+    """What a tool said of each label."""
     return [(name, said.strip()) for name, said in _SAID.findall(text)]
 
 

@@ -1,6 +1,6 @@
 """MARS: plan, execute, reflect, rank; one workflow for whichever agents answer.
 
-    Planner -> analysts (tool calls) -> Reflector -> [analysts again on what it sent back -> Reflector]* -> Ranker
+    Planner -> analysts (tool calls) -> Reflector -> [analysts on what it sent back -> Reflector]* -> Ranker
 
 Every call and answer becomes a message of the trajectory in the order in which it happened. What agents write
 is text from outside: escaped before it enters a message, and a ranking is repaired to a permutation whatever
@@ -10,17 +10,20 @@ was said.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from starrec.data import MENTION, escape
+from starrec.data import escape
 from starrec.ranking import Ranking, repair
 from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Request
 from starrec.tools import Toolbox, ToolError, think_task
-from starrec.trajectories import Agent, Message, ToolCall, Trajectory
+from starrec.trajectories import Agent, Message, ToolCall, Trajectory, TrajectoryError
 
-_STRUCTURE: Final = re.compile(MENTION.pattern + "|‹[A-Z]›")
+_SPECIAL: Final = "<>⟦⟧‹›\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_UNSAFE: Final = re.compile(f"[{_SPECIAL}]")
+# A mention that an agent writes stands only if nothing in it needs escaping.
+_STRUCTURE: Final = re.compile(f"⟦[^|{_SPECIAL}]*\\|[^|{_SPECIAL}]*⟧|‹[A-Z]+›")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,22 @@ class _Caller:
     allowed: tuple[str, ...]
 
     def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
-        messages = self.record.messages
-        messages.append(Message("assistant", self.agent, self.round, tool_call=ToolCall(tool, dict(arguments))))
+        call = ToolCall(tool, dict(arguments))
         try:
             if tool not in self.allowed:
                 raise ToolError(f"{self.agent} has no tool {tool!r}; it has {', '.join(self.allowed)}.")
             response = self.record.toolbox.call(tool, arguments)
         except ToolError as error:
-            messages.append(Message("tool", self.agent, self.round, safe(f"error: {error}")))
+            if _has_linear_form(call):
+                self._record(call, safe(f"error: {error}"))
             raise
-        messages.append(Message("tool", self.agent, self.round, response.text))
+        self._record(call, response.text)
         return Answer(tool, arguments, response)
+
+    def _record(self, call: ToolCall, answer: str) -> None:
+        messages = self.record.messages
+        messages.append(Message("assistant", self.agent, self.round, tool_call=call))
+        messages.append(Message("tool", self.agent, self.round, answer))
 
 
 async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: bool = False) -> Outcome:
@@ -75,7 +83,7 @@ async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: boo
     """
     task = toolbox.task
     text = think_task(toolbox)
-    brief = Brief(task, text, toolbox.labels, number, explore)
+    brief = Brief(task, text, toolbox.labels, number, explore, toolbox.ties)
     record = _Record(toolbox, [Message("user", "", 0, text)])
 
     plan = await agents.plan(brief)
@@ -93,9 +101,9 @@ async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: boo
         verdict = await agents.reflect(brief, plan, findings, round, final)
         record.say("reflector", round, verdict.text)
         round += 1
-        if final or not verdict.requests:
+        requests = _answerable(verdict.requests, toolbox.labels)
+        if final or not requests:
             break
-        requests = verdict.requests
         consulted = list(dict.fromkeys(request.analyst for request in requests))
 
     decision = await agents.rank(brief, plan, findings, verdict, record.caller("ranker", round, ("compare",)))
@@ -111,9 +119,29 @@ async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: boo
     return Outcome(trajectory, ranking)
 
 
+def _answerable(requests: Sequence[Request], labels: Sequence[str]) -> list[Request]:
+    """What of a Reflector's requests names a tool of its analyst, and known labels."""
+    kept = []
+    for request in requests:
+        known = [name for name in request.candidates if name in labels]
+        if (known or not request.candidates) and request.tool in TOOLS_OF[request.analyst]:
+            kept.append(request.model_copy(update={"candidates": known}))
+    return kept
+
+
+def _has_linear_form(call: ToolCall) -> bool:
+    # Only a refused call can lack one: a name or an argument that no tool has, such as a nested object.
+    try:
+        call.json()
+    except TrajectoryError:
+        return False
+    return True
+
+
 def safe(text: str) -> str:
-    """Text of an agent for a message: well-formed mentions and labels stand, all else is escaped."""
-    if not any(character in text for character in "<>⟦⟧‹›\n"):
+    """Text of an agent for a message: well-formed mentions and labels stand, other structure is escaped and
+    control characters are spaces."""
+    if not _UNSAFE.search(text):
         return text
     parts: list[str] = []
     end = 0
@@ -125,4 +153,5 @@ def safe(text: str) -> str:
 
 
 def _escape_prose(text: str) -> str:
-    return escape(text) if any(character in text for character in "<>⟦⟧‹›\n") else text
+    # `&` stands: what an agent quotes from a tool is escaped already.
+    return _UNSAFE.sub(lambda found: escape(found.group()), text)

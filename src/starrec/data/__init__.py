@@ -5,6 +5,7 @@ from starrec.data.config import ColumnMap, DataConfig
 from starrec.data.dataset import Dataset, Order, Sequences, build
 from starrec.data.sources import load_movielens_100k
 from starrec.data.split import Held, Split, leave_one_out
+from starrec.data.storage import load_saved_dataset, save_dataset
 from starrec.data.tables import BadRow, SkipReport, load_tables
 from starrec.data.tasks import (
     CandidateArrays,
@@ -41,10 +42,12 @@ __all__ = [
     "evaluation_tasks",
     "leave_one_out",
     "load_movielens_100k",
+    "load_saved_dataset",
     "load_tables",
     "mention",
     "plain",
     "sample_negatives",
+    "save_dataset",
     "training_arrays",
     "training_positions",
     "training_tasks",

@@ -12,7 +12,9 @@ from starrec.teacher.agents import (
     Request,
     Verdict,
 )
+from starrec.teacher.config import TeacherConfig
 from starrec.teacher.policy import EmbeddedPolicy
+from starrec.teacher.teach import rank_with_teacher, teach
 from starrec.teacher.workflow import Outcome, run
 
 __all__ = [
@@ -27,6 +29,9 @@ __all__ = [
     "Outcome",
     "Plan",
     "Request",
+    "TeacherConfig",
     "Verdict",
+    "rank_with_teacher",
     "run",
+    "teach",
 ]

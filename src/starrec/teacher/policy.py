@@ -87,9 +87,10 @@ class EmbeddedPolicy:
             trust = {name: value for name, value in trust.items() if value > 0} or {"recent_interest": 5}
             trust = dict(sorted(trust.items(), key=lambda item: -item[1]))
             rounds = 1 + int(random.random() < 0.7)
-        said = ", ".join(f"{name} {value}" for name, value in trust.items())
-        size = "short" if short else "long"
-        return Plan(text=f"History of {length}, {size}. Trust {said}.", trust=trust, rounds=rounds)
+        # Trust is said in order and without figures: figures in a trajectory are claims about the graph.
+        said = ", ".join(name for name, _ in sorted(trust.items(), key=lambda item: -item[1]))
+        size = "Short" if short else "Long"
+        return Plan(text=f"{size} history. Trust {said}.", trust=trust, rounds=rounds)
 
     async def study(
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller

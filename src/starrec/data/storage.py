@@ -1,0 +1,46 @@
+"""A Dataset as files, so that a run folder answers on its own when its source has moved or gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from starrec.data.dataset import Dataset
+from starrec.errors import RunError
+from starrec.runs import write_atomic
+
+_FRAMES: Final = ("interactions", "users", "items")
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> list[Path]:
+    """Write the dataset to a folder; the files written, `dataset.json` last."""
+    written = []
+    for name in _FRAMES:
+        frame: pl.DataFrame = getattr(dataset, name)
+        written.append(write_atomic(folder / f"{name}.parquet", frame.write_parquet))
+    about = {"name": dataset.name, "order": dataset.order, "repeats": dataset.repeats, "sha256": dataset.sha256}
+    written.append(write_atomic(folder / "dataset.json", json.dumps(about, indent=1) + "\n"))
+    return written
+
+
+def load_saved_dataset(folder: Path) -> Dataset:
+    """The dataset that `save_dataset` wrote.
+
+    Raises:
+        RunError: there is none, or its content is not what was written.
+    """
+    try:
+        about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}
+        dataset = Dataset(about["name"], about["order"], **frames, repeats=about["repeats"])
+        intact = dataset.sha256 == about["sha256"]
+    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+        raise RunError(
+            f"The dataset in {folder} cannot be read ({error}). Run `starrec data` for this run again."
+        ) from error
+    if not intact:
+        raise RunError(f"The dataset in {folder} is not what was written. Run `starrec data` again with --fresh.")
+    return dataset

@@ -1,0 +1,83 @@
+"""Where work runs: in this process, or in processes beside it that all hold one value.
+
+The value (a graph with its catalogue, a trained student) is sent to each worker once, when it starts; after
+that only batches and their results travel. Workers are spawned, not forked: a fork would inherit the locks of
+the run folder and the threads of numerical libraries, and an orphan of a killed run would keep both.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+Value = TypeVar("Value")
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+_AHEAD: Final = 2
+"""Batches in flight for each worker: enough to keep it busy, few enough to lose little when killed."""
+
+
+class Workers(Generic[Value]):
+    """A pool that maps batches; use as a context manager. With one process it works in this one."""
+
+    def __init__(self, value: Value, processes: int | None = None) -> None:
+        """Args:
+        value: handed to every call as its first argument; must pickle.
+        processes: None for one a core.
+        """
+        self.processes = processes or os.cpu_count() or 1
+        self._value = value
+        self._pool: ProcessPoolExecutor | None = None
+        if self.processes > 1:
+            self._pool = ProcessPoolExecutor(
+                self.processes, multiprocessing.get_context("spawn"), initializer=_hold, initargs=(value,)
+            )
+
+    def map(
+        self, function: Callable[[Value, Batch], Result], batches: Iterable[Batch]
+    ) -> Iterator[Result]:
+        """`function(value, batch)` of each batch, in order; function is a module's own, so that it pickles."""
+        if self._pool is None:
+            for batch in batches:
+                yield function(self._value, batch)
+            return
+        waiting: deque[Future[Result]] = deque()
+        for batch in batches:
+            waiting.append(self._pool.submit(_call, function, batch))
+            if len(waiting) >= _AHEAD * self.processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def close(self) -> None:
+        """End the processes; batches that did not start are dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_held: Any = None
+
+
+def _hold(value: object) -> None:
+    global _held
+    _held = value
+    # One worker a core: numerical libraries must not start a thread a core in each of them.
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _call(function: Callable[[Any, Any], Any], batch: object) -> Any:
+    return function(_held, batch)

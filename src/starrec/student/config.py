@@ -1,0 +1,61 @@
+"""Settings of the student."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from starrec.config import Section
+
+
+class NanoConfig(Section):
+    """Shape of the nano base."""
+
+    width: int = Field(default=128, ge=32, description="Hidden size.")
+    intermediate: int = Field(default=384, ge=32, description="Width of the feed-forward layers.")
+    layers: int = Field(default=2, ge=2, description="Transformer layers.")
+    heads: int = Field(default=4, ge=2, description="Attention heads.")
+    context: int = Field(default=2048, ge=512, description="Longest input, in tokens.")
+
+
+class SFTConfig(Section):
+    """Stage 1: supervised fine-tuning on the teacher's kept runs."""
+
+    steps: int = Field(default=900, ge=1, description="Optimizer steps.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
+    fast_batch: int = Field(default=16, ge=1, description="Kept runs a step in the fast rendering.")
+    think_batch: int = Field(default=8, ge=1, description="Kept runs a step in the think rendering.")
+    top_k: int = Field(
+        default=1, ge=1, le=5, description="Outcome filter: runs with the target this high teach."
+    )
+
+
+class GRPOConfig(Section):
+    """Stage 2: listwise GRPO in fast mode."""
+
+    steps: int = Field(default=1200, ge=1, description="Optimizer steps.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate.")
+    batch: int = Field(default=32, ge=1, description="Tasks a step.")
+    group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G).")
+    kl: float = Field(default=0.001, ge=0, description="Weight of the KL divergence from star_sft.")
+    tasks_per_user: int = Field(default=24, ge=1, description="Training positions of each user, at most.")
+    replay_every: int = Field(
+        default=4,
+        ge=1,
+        description="Every so many steps a batch of kept runs is replayed, so think mode stays.",
+    )
+
+
+class StudentConfig(Section):
+    """The student and its training."""
+
+    seed: int = Field(default=0, description="Seed of weights and batches.")
+    drop_items: float = Field(
+        default=0.3, ge=0, lt=1, description="Probability of withholding an item token while training."
+    )
+    drop_signals: float = Field(
+        default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
+    )
+    evaluate_every: int = Field(default=150, ge=1, description="Steps between looks at validation half A.")
+    nano: NanoConfig = Field(default_factory=NanoConfig, description="Shape of the nano base.")
+    sft: SFTConfig = Field(default_factory=SFTConfig, description="Stage 1.")
+    grpo: GRPOConfig = Field(default_factory=GRPOConfig, description="Stage 2.")

@@ -1,0 +1,247 @@
+"""The inference engine: one student, two modes.
+
+`fast` ranks in one prefill: all evidence as compact rows, and the distribution over the candidates' labels
+right after `<recommend>` is the ranking. `think` writes the whole trajectory: it plans, calls tools, reads
+their answers, reflects and ranks. Answers are looked up for real and inserted while the key-value cache is
+kept, so the cost of a trace is its own tokens once.
+
+The model is free in what it writes, not in which tag may come next: between elements only tags that the linear
+form allows are open, inside an element only its own end. So every trace parses. A call that is no call (broken
+JSON, a tool or label that does not exist) is taken back, noted among the repairs, and the trace goes on
+without it. The ranking is read off the label distribution, as in fast mode, so it is always a permutation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import torch
+from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from starrec.data import RankingTask
+from starrec.errors import RunError
+from starrec.ranking import Ranking, from_scores
+from starrec.student.listwise import label_logits, logits_of
+from starrec.student.prompts import FastPrompts, gather_tasks
+from starrec.tools import Toolbox, ToolError, World, fast_task, think_task
+from starrec.trajectories import TAGS, LinearFormError, parse_call
+
+TIE_SEED: Final = 5
+MAX_ELEMENT: Final = 200
+"""Tokens of one plan, call or reflection at most; then it is closed."""
+MAX_CALLS: Final = 12
+"""Tool calls of one trace at most."""
+_BATCH: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One element of a trace."""
+
+    tag: str
+    """plan, tool_call, tool_response, reflection or recommend."""
+    text: str
+    """What stands between the tags."""
+    written: bool
+    """Whether the model wrote it (a tool response it did not)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A think-mode answer."""
+
+    ranking: Ranking
+    task: str
+    steps: tuple[Step, ...]
+    repairs: tuple[str, ...]
+    tokens_written: int
+    tokens_read: int
+    """Prompt and tool responses."""
+
+    @property
+    def text(self) -> str:
+        """The linear form of the trace."""
+        return f"<task>{self.task}</task>" + "".join(f"<{s.tag}>{s.text}</{s.tag}>" for s in self.steps)
+
+
+class Star:
+    """A student with the world that it looks things up in."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.world = world
+        self._prompts = FastPrompts(tokenizer, list(world.mentions))
+
+    @classmethod
+    def load(cls, folder: Path, world: World) -> Self:
+        """A student saved by `save`.
+
+        Raises:
+            RunError: the folder holds no student, or a corrupt one.
+        """
+        if not (folder / "model.safetensors").exists():
+            raise RunError(
+                f"There is no student in {folder}. Train one with `starrec distill` or `starrec run`."
+            )
+        try:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+            model = LlamaForCausalLM.from_pretrained(folder)
+        except Exception as error:  # whatever safetensors, json and transformers find wrong with the files
+            raise RunError(
+                f"The student in {folder} cannot be loaded ({type(error).__name__}: {error}). Delete that "
+                "folder and run `starrec distill` again."
+            ) from error
+        return cls(model, tokenizer, world)
+
+    def save(self, folder: Path) -> None:
+        """Write model and tokenizer to a folder."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    @torch.inference_mode()
+    def rank(self, task: RankingTask) -> Ranking:
+        """Fast mode, one request, evidence look-up included."""
+        toolbox = self.world.toolbox(task)
+        ids = self._encode(f"<task>{fast_task(toolbox)}</task><recommend>")
+        hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, -1]
+        return from_scores(task.candidates, self._label_scores(hidden, toolbox), TIE_SEED)
+
+    @torch.inference_mode()
+    def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
+        """Fast mode for many tasks with equally many candidates, in batches."""
+        rankings: list[Ranking] = []
+        for start in range(0, len(tasks), _BATCH):
+            part = list(tasks[start : start + _BATCH])
+            scores = label_logits(self.model, self._prompts.batch(gather_tasks(self.world, part))).numpy()
+            rankings += [
+                from_scores(task.candidates, row, TIE_SEED) for task, row in zip(part, scores, strict=True)
+            ]
+        return rankings
+
+    @torch.inference_mode()
+    def think(self, task: RankingTask) -> Thought:
+        """Think mode, one request: greedy, so the same task gives the same trace."""
+        toolbox = self.world.toolbox(task)
+        prompt = think_task(toolbox)
+        trace = _Trace(self, toolbox)
+        trace.read(f"<task>{prompt}</task>")
+        trace.write("plan")
+        while (tag := trace.choose()) != "recommend":
+            if tag == "reflection":
+                trace.write(tag)
+            else:
+                trace.ask()
+        trace.read("<recommend>")
+        ranking = from_scores(task.candidates, self._label_scores(trace.hidden, toolbox), TIE_SEED)
+        column = {item: at for at, item in enumerate(task.candidates.tolist())}
+        said = "".join(toolbox.labels[column[item]] for item in ranking.items)
+        trace.steps.append(Step("recommend", said, True))
+        return Thought(
+            ranking,
+            prompt,
+            tuple(trace.steps),
+            tuple(trace.repairs),
+            trace.written,
+            trace.length - trace.written,
+        )
+
+    def _encode(self, text: str) -> torch.Tensor:
+        return torch.tensor([self.tokenizer(text, add_special_tokens=False)["input_ids"]])
+
+    def _label_scores(self, hidden: torch.Tensor, toolbox: Toolbox) -> np.ndarray:
+        ids = torch.tensor([self.tokenizer.convert_tokens_to_ids(list(toolbox.labels))])
+        scores: np.ndarray = logits_of(self.model, hidden, ids)[0].numpy()
+        return scores
+
+
+@dataclass
+class _Trace:
+    """A trajectory being written: the cache, what stands so far, and what went wrong."""
+
+    star: Star
+    toolbox: Toolbox
+    cache: DynamicCache = field(default_factory=DynamicCache)
+    hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    """`(1, width)` state after the last token."""
+    length: int = 0
+    written: int = 0
+    calls: int = 0
+    may_ask: bool = True
+    steps: list[Step] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+
+    def read(self, text: str) -> None:
+        """Text that the model did not write."""
+        self._feed(self.star._encode(text))
+
+    def choose(self) -> str:
+        """The element that the model opens next."""
+        open_ = ["reflection", "recommend"]
+        if self.may_ask and self.calls < MAX_CALLS:
+            open_.append("tool_call")
+        if len(self.steps) > 2 * MAX_CALLS:
+            open_ = ["recommend"]
+        scores = self._logits()[self._tags([f"<{tag}>" for tag in open_])]
+        return open_[int(scores.argmax())]
+
+    def write(self, tag: str) -> str:
+        """The model writes one element; the text between its tags."""
+        closing = int(self._tags([f"</{tag}>"])[0])
+        barred = self._tags([mark for other in TAGS for mark in (f"<{other}>", f"</{other}>")])
+        barred = barred[barred != closing]
+        self._feed(self._tags([f"<{tag}>"])[None])
+        tokens: list[int] = []
+        while len(tokens) < MAX_ELEMENT:
+            logits = self._logits()
+            logits[barred] = float("-inf")
+            token = int(logits.argmax())
+            if token == closing:
+                break
+            tokens.append(token)
+            self._feed(torch.tensor([[token]]))
+        else:
+            self.repairs.append(f"closed a {tag} of {MAX_ELEMENT} tokens")
+        self._feed(torch.tensor([[closing]]))
+        self.written += len(tokens) + 2
+        text = str(self.star.tokenizer.decode(tokens))
+        if tag != "tool_call":
+            self.steps.append(Step(tag, text, True))
+        return text
+
+    def ask(self) -> None:
+        """The model writes a tool call; the answer is looked up and read."""
+        before, state = self.length, self.hidden
+        written = self.written
+        text = self.write("tool_call")
+        self.calls += 1
+        try:
+            call = parse_call(text)
+            answer = self.toolbox.call(call.name, call.arguments).text
+        except (LinearFormError, ToolError) as error:
+            # Taken back: an unanswerable call would stand in the trace as if it had been evidence.
+            self.repairs.append(f"took back the call {text!r}: {error}")
+            self.cache.crop(before - self.length)
+            self.length, self.hidden, self.written, self.may_ask = before, state, written, False
+            return
+        self.steps.append(Step("tool_call", text, True))
+        self.read(f"<tool_response>{answer}</tool_response>")
+        self.steps.append(Step("tool_response", answer, False))
+
+    def _feed(self, ids: torch.Tensor) -> None:
+        output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
+        self.hidden = output.last_hidden_state[:, -1]
+        self.length += ids.shape[1]
+        if self.length > self.star.model.config.max_position_embeddings:
+            self.may_ask = False
+
+    def _logits(self) -> torch.Tensor:
+        logits: torch.Tensor = self.star.model.get_output_embeddings()(self.hidden)[0].float()
+        return logits
+
+    def _tags(self, marks: Sequence[str]) -> torch.Tensor:
+        return torch.tensor(self.star.tokenizer.convert_tokens_to_ids(list(marks)))

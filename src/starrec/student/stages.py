@@ -1,0 +1,175 @@
+"""The two training stages: supervised on the teacher's kept runs, then listwise GRPO.
+
+Stage 1 shows every kept run in both renderings. In the think rendering the student learns all that the agents
+wrote. In the fast rendering it learns the label that the run put first; through the outcome filter that is the
+true next item, in the teacher's own token. Stage 2 practises fast mode on tasks that were never taught, with
+fresh candidates every epoch, and replays kept runs so that think mode stays.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from starrec.ranking import avg_hr, ranks_of_targets
+from starrec.student.config import StudentConfig
+from starrec.student.grpo import grpo_loss
+from starrec.student.listwise import label_logits
+from starrec.student.prompts import FastPrompts, FastTasks
+from starrec.student.samples import Sample, sample_loss
+from starrec.student.training import Progress, Schedule, fit
+
+_WARMUP: Final = 50
+_REPLAY_WEIGHT: Final = 0.25
+_EVALUATION_BATCH: Final = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Tasks in fast form with the column of their target."""
+
+    tasks: FastTasks
+    columns: NDArray[np.int64]
+    """`(n,)`"""
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What both stages train with."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    prompts: FastPrompts
+    config: StudentConfig
+    validation: Labelled
+    """Validation half A: stops training early."""
+    checkpoint: Path
+    fingerprint: str
+    report: Callable[[Progress], None]
+
+    def evaluate(self) -> float:
+        """avg_hr of fast mode on validation half A."""
+        scores = []
+        with torch.inference_mode():
+            for start in range(0, len(self.validation), _EVALUATION_BATCH):
+                rows = np.arange(start, min(start + _EVALUATION_BATCH, len(self.validation)))
+                batch = self.prompts.batch(self.validation.tasks[rows])
+                scores.append(label_logits(self.model, batch).numpy())
+        ranks = ranks_of_targets(
+            self.validation.tasks.candidates, np.concatenate(scores), self.validation.columns, 0
+        )
+        return float(avg_hr(ranks).mean())
+
+    def fast_logits(
+        self, model: PreTrainedModel, tasks: FastTasks, random: np.random.Generator
+    ) -> torch.Tensor:
+        batch = self.prompts.batch(
+            tasks,
+            random=random,
+            drop_items=self.config.drop_items,
+            drop_signals=self.config.drop_signals,
+        )
+        return label_logits(model, batch)
+
+    def replay(self, samples: Sequence[Sample], count: int, random: np.random.Generator) -> torch.Tensor:
+        chosen = [samples[index] for index in random.integers(0, len(samples), count)]
+        return sample_loss(self.model, chosen, int(self.tokenizer.pad_token_id))
+
+    def schedule(self, steps: int, learning_rate: float) -> Schedule:
+        return Schedule(steps, learning_rate, min(_WARMUP, steps // 4), self.config.evaluate_every)
+
+
+def supervise(stage: Stage, kept: Labelled, samples: Sequence[Sample]) -> Progress:
+    """Stage 1. Trains the model in place.
+
+    Args:
+        kept: the kept runs' tasks; the column is the one that the run put first.
+        samples: the same runs in the think rendering.
+    """
+    config = stage.config.sft
+
+    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        random = np.random.default_rng([stage.config.seed, 1, step])
+        rows = random.integers(0, len(kept), config.fast_batch)
+        logits = stage.fast_logits(stage.model, kept.tasks[rows], random)
+        fast = functional.cross_entropy(logits, torch.from_numpy(kept.columns[rows]))
+        think = stage.replay(samples, config.think_batch, random)
+        return fast + think, {"fast": fast.item(), "think": think.item()}
+
+    return fit(
+        stage.model,
+        loss,
+        stage.evaluate,
+        stage.schedule(config.steps, config.learning_rate),
+        stage.checkpoint,
+        fingerprint=stage.fingerprint,
+        report=stage.report,
+    )
+
+
+def reinforce(
+    stage: Stage, tasks_an_epoch: int, epoch: Callable[[int], Labelled], samples: Sequence[Sample]
+) -> Progress:
+    """Stage 2. Trains the model in place, with itself as it is now as the reference of the KL term.
+
+    Args:
+        tasks_an_epoch: how many tasks every epoch has.
+        epoch: the tasks of an epoch, candidates drawn anew; epochs are asked for in order, once each (from
+            the epoch of the checkpoint on).
+        samples: kept runs to replay.
+    """
+    config = stage.config.grpo
+    reference = copy.deepcopy(stage.model).eval()
+    steps_an_epoch = max(1, tasks_an_epoch // config.batch)
+
+    @lru_cache(maxsize=1)
+    def shuffled(number: int) -> tuple[Labelled, NDArray[np.int64]]:
+        tasks = epoch(number)
+        return tasks, np.random.default_rng([stage.config.seed, 3, number]).permutation(len(tasks))
+
+    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        random = np.random.default_rng([stage.config.seed, 2, step])
+        tasks, order = shuffled(step // steps_an_epoch)
+        at = (step % steps_an_epoch) * config.batch
+        rows = order[at : at + config.batch]
+        chosen = tasks.tasks[rows]
+        seed = int(random.integers(2**31))
+        logits = stage.fast_logits(stage.model, chosen, np.random.default_rng(seed))
+        before = None
+        if config.kl > 0:
+            with torch.no_grad():
+                before = stage.fast_logits(reference, chosen, np.random.default_rng(seed))
+        value, reward = grpo_loss(
+            logits,
+            before,
+            torch.from_numpy(tasks.columns[rows]),
+            group=config.group,
+            kl=config.kl,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        if step % config.replay_every == 0:
+            value = value + _REPLAY_WEIGHT * stage.replay(samples, stage.config.sft.think_batch, random)
+        return value, {"reward": reward.item()}
+
+    return fit(
+        stage.model,
+        loss,
+        stage.evaluate,
+        stage.schedule(config.steps, config.learning_rate),
+        stage.checkpoint,
+        fingerprint=stage.fingerprint,
+        report=stage.report,
+    )

@@ -1,0 +1,150 @@
+"""One training loop for both stages: a function gives the loss of each step, the loop does the rest.
+
+The loss of step s must depend on s, the seed and the weights alone, so that a run which was killed goes on from
+its last checkpoint exactly as if nothing had happened. A checkpoint (weights, optimizer, best weights so far,
+curve) appears whole or not at all. Early stopping looks at validation half A only.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from starrec.errors import RunError
+from starrec.runs import write_atomic
+
+_CHECKPOINT_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast."""
+
+    steps: int
+    learning_rate: float
+    warmup: int
+    evaluate_every: int
+    weight_decay: float = 0.01
+
+    def rate(self, step: int) -> float:
+        """Linear warm-up, constant, then linear decay to 2% over the last half."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        fall = min(1.0, 0.02 + 0.98 * 2 * (self.steps - step) / self.steps)
+        return self.learning_rate * rise * fall
+
+
+@dataclass
+class Progress:
+    """Where training stands; what a checkpoint holds besides weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = float("-inf")
+    best_step: int = 0
+    evaluations: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+Loss = Callable[[int], tuple[torch.Tensor, Mapping[str, float]]]
+"""The loss of a step, and numbers for the curve."""
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    evaluate: Callable[[], float],
+    schedule: Schedule,
+    checkpoint: Path,
+    *,
+    fingerprint: str,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Train model in place and leave it with its best weights.
+
+    Args:
+        loss: the loss of a step.
+        evaluate: avg_hr on validation half A; the highest decides which weights are kept.
+        checkpoint: file to resume from if it exists; stays until the caller has saved the result.
+        fingerprint: of everything that the steps depend on; a checkpoint of other inputs is started over.
+        report: called after every step.
+
+    Raises:
+        RunError: the checkpoint is corrupt.
+    """
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
+    )
+    progress, best = Progress(), _weights(model)
+    if (state := _read(checkpoint)) is not None and state["fingerprint"] == fingerprint:
+        progress = Progress(**state["progress"])
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        best = state["best"]
+
+    def save() -> None:
+        state = {
+            "fingerprint": fingerprint,
+            "progress": vars(progress),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "best": best,
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomic(checkpoint, buffer.getvalue())
+
+    mean: dict[str, float] = {}
+    started = saved = time.monotonic()
+    before = progress.seconds
+    model.train()
+    while progress.step < schedule.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(progress.step)
+        value, numbers = loss(progress.step)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        progress.step += 1
+        progress.seconds = before + time.monotonic() - started
+        for name, number in {"loss": value.item(), **numbers}.items():
+            mean[name] = number if name not in mean else 0.9 * mean[name] + 0.1 * number
+        if progress.step % schedule.evaluate_every == 0 or progress.step == schedule.steps:
+            model.eval()
+            score = evaluate()
+            model.train()
+            progress.evaluations += 1
+            progress.curve.append({"step": progress.step, "validation_avg_hr": score, **mean})
+            if score > progress.best:
+                progress.best, progress.best_step, best = score, progress.step, _weights(model)
+        report(progress)
+        if time.monotonic() - saved > _CHECKPOINT_SECONDS or progress.step == schedule.steps:
+            save()
+            saved = time.monotonic()
+    model.load_state_dict(best)
+    model.eval()
+    return progress
+
+
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _read(checkpoint: Path) -> dict[str, Any] | None:
+    if not checkpoint.exists():
+        return None
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+        return {name: state[name] for name in ("fingerprint", "progress", "model", "optimizer", "best")}
+    except Exception as error:  # torch.load raises whatever its unpickler and zip reader meet
+        raise RunError(
+            f"Checkpoint {checkpoint} is corrupt ({type(error).__name__}: {error}). Delete it to train this "
+            "stage from its start; all other steps of the run are kept."
+        ) from error

@@ -1,0 +1,54 @@
+# make demo       everything in one go: installs into .venv, then raw interactions in, a distilled recommender out
+# make test       the tests
+# make check      ruff, mypy, import-linter
+# make lock       writes requirements/dev.txt anew from .venv
+# make clean      removes .venv and caches; runs/ stays
+#
+# make demo TORCH_INDEX=https://…   takes PyTorch from another index, such as one with builds for your GPU
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/starrec run --config configs/demo.toml --run runs/demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# PyTorch first and by version: asked for by a range, pip may bring several GB of another build.
+$(VENV)/.torch:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "starrec needs Python 3.11 or newer, \
+	and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make demo PYTHON=python3.11")'
+	@echo "making $(VENV) and installing PyTorch there (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml requirements/dev.txt
+	@echo "installing starrec and what it needs"
+	@$(PIP) install -c requirements/dev.txt -e '.[train,report]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml requirements/dev.txt
+	@echo "installing starrec and what its development needs"
+	@$(PIP) install -c requirements/dev.txt -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+lock: $(VENV)/.installed-dev
+	@sed -n '/^#/p' requirements/dev.txt > requirements/dev.txt.new
+	@$(PIP) freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/' >> requirements/dev.txt.new
+	@mv requirements/dev.txt.new requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -107,6 +107,18 @@ class TestAnalysts:
         assert calls == [("item_cf", {"window": "whole", "candidates": ["‹A›", "‹D›"]})]
         assert found.order == ["‹A›", "‹D›"]
 
+    def test_they_can_be_asked_again_with_any_tool_of_theirs(self, brief, world, task):
+        tools = world.toolbox(task(3, [1, 2, 13], [10, 11, 12, 13, 14]))
+
+        def call(tool, arguments):
+            return Answer(tool, arguments, tools.call(tool, arguments))
+
+        for analyst, names in TOOLS_OF.items():
+            for name in names:
+                requests = [Request(analyst=analyst, tool=name, candidates=["‹B›"])]
+                found = ask(EmbeddedPolicy().study(analyst, brief(), PLAN, requests, call))
+                assert set(found.order) <= {"‹B›"}
+
     def test_each_calls_its_own_tools(self, brief):
         silent = ToolResponse("Nothing is known.", np.full(5, np.nan))
         answers = dict.fromkeys(("profile", "item_facts", "item_cf", "user_cf", "transitions"), silent)

@@ -175,3 +175,11 @@ def test_permuting_candidates_permutes_rows_and_keeps_who_is_spoken_of(toolbox):
             one, two = plain.call(name, {}), permuted.call(name, {})
             np.testing.assert_array_equal(two.scores, one.scores[order])
             assert LABEL.sub("", two.text) == LABEL.sub("", one.text)
+
+
+def test_of_equal_candidates_the_same_are_spoken_of_wherever_they_stand(world, toolbox):
+    equal = np.flatnonzero(world.graph.popularity == 5).tolist()
+    assert len(equal) > SPOKEN + 1
+    asked = (equal, equal[::-1], equal[2:] + equal[:2])
+    said = {LABEL.sub("", toolbox(-1, [], candidates).call("item_facts", {}).text) for candidates in asked}
+    assert len(said) == 1 and said != {"Nothing is known."}

@@ -39,9 +39,7 @@ class Workers(Generic[Value]):
                 self.processes, multiprocessing.get_context("spawn"), initializer=_hold, initargs=(value,)
             )
 
-    def map(
-        self, function: Callable[[Value, Batch], Result], batches: Iterable[Batch]
-    ) -> Iterator[Result]:
+    def map(self, function: Callable[[Value, Batch], Result], batches: Iterable[Batch]) -> Iterator[Result]:
         """`function(value, batch)` of each batch, in order; function is a module's own, so that it pickles."""
         if self._pool is None:
             for batch in batches:

@@ -184,9 +184,7 @@ def _existing(local: Path) -> Path:
 def _checked(files: MovieLensFiles, release: Release) -> MovieLensFiles:
     found = hashlib.sha256(canonical_interactions(files.interactions)).hexdigest()
     if found != release.interactions_sha256:
-        raise DataError(
-            f"its interactions have SHA-256 {found[:16]}…, not {release.interactions_sha256[:16]}…"
-        )
+        raise DataError(f"its interactions have SHA-256 {found[:16]}…, not {release.interactions_sha256[:16]}…")
     if files.items.height != release.n_items:
         raise DataError(f"it lists {files.items.height} items, not {release.n_items}")
     return files

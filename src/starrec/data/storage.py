@@ -42,5 +42,7 @@ def load_saved_dataset(folder: Path) -> Dataset:
             f"The dataset in {folder} cannot be read ({error}). Run `starrec data` for this run again."
         ) from error
     if not intact:
-        raise RunError(f"The dataset in {folder} is not what was written. Run `starrec data` again with --fresh.")
+        raise RunError(
+            f"The dataset in {folder} is not what was written. Run `starrec data` again with --fresh."
+        )
     return dataset

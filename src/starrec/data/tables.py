@@ -194,9 +194,7 @@ class _Checks:
         if name == "rating":
             return frame.with_columns(parsed)
         # Through Int64 first: a float would round times in nanoseconds.
-        return frame.with_columns(
-            pl.coalesce(text.cast(pl.Int64, strict=False), parsed.floor().cast(pl.Int64))
-        )
+        return frame.with_columns(pl.coalesce(text.cast(pl.Int64, strict=False), parsed.floor().cast(pl.Int64)))
 
 
 def _require(table: _Table, names: ColumnMap, *wanted: str) -> None:

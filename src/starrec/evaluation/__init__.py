@@ -1,7 +1,10 @@
 """Floor 8: how good and how fast each system is, and how that is shown."""
 
 from starrec.evaluation.charts import accuracy_picture
+from starrec.evaluation.config import EvaluationConfig
+from starrec.evaluation.faithfulness import TraceClaims, check_trace, faithfulness
 from starrec.evaluation.latency import measure, throughput
+from starrec.evaluation.probes import probe
 from starrec.evaluation.ranks import (
     RANKS_SCHEMA,
     check_ranks,
@@ -19,18 +22,27 @@ from starrec.evaluation.results import (
     summarise,
     write_results,
 )
+from starrec.evaluation.systems import SYSTEMS, rank_at_random, rank_by_signals
 from starrec.evaluation.tables import comparison_lines, print_results, systems_table, worked_example
 
 __all__ = [
     "RANKS_SCHEMA",
+    "SYSTEMS",
+    "EvaluationConfig",
     "Results",
+    "TraceClaims",
     "accuracy_picture",
     "check_ranks",
+    "check_trace",
     "comparison_lines",
     "environment",
+    "faithfulness",
     "load_ranks",
     "measure",
     "print_results",
+    "probe",
+    "rank_at_random",
+    "rank_by_signals",
     "ranks_frame",
     "read_results",
     "recompute",

@@ -75,7 +75,7 @@ class Star:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.world = world
-        self._prompts = FastPrompts(tokenizer, list(world.mentions))
+        self.prompts = FastPrompts(tokenizer, list(world.mentions))
 
     @classmethod
     def load(cls, folder: Path, world: World) -> Self:
@@ -117,7 +117,7 @@ class Star:
         rankings: list[Ranking] = []
         for start in range(0, len(tasks), _BATCH):
             part = list(tasks[start : start + _BATCH])
-            scores = label_logits(self.model, self._prompts.batch(gather_tasks(self.world, part))).numpy()
+            scores = label_logits(self.model, self.prompts.batch(gather_tasks(self.world, part))).numpy()
             rankings += [
                 from_scores(task.candidates, row, TIE_SEED) for task, row in zip(part, scores, strict=True)
             ]

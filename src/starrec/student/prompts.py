@@ -8,7 +8,9 @@ anew to candidates, item tokens withheld, the evidence of a signal withheld.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,15 @@ class FastTasks:
 
     def __getitem__(self, rows: NDArray[np.int64]) -> FastTasks:
         return FastTasks(self.histories[rows], self.candidates[rows], self.levels[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All parts as one, in order."""
+        return cls(
+            np.concatenate([part.histories for part in parts]),
+            np.concatenate([part.candidates for part in parts]),
+            np.concatenate([part.levels for part in parts]),
+        )
 
 
 def gather_tasks(world: World, tasks: list[RankingTask]) -> FastTasks:

@@ -13,6 +13,8 @@ class TeacherConfig(Section):
     tasks_per_user: int = Field(
         default=5, ge=1, description="Training positions of each user to reason over, at most."
     )
-    runs: int = Field(default=4, ge=1, description="Sampled runs a task (K); the outcome filter selects among them.")
+    runs: int = Field(
+        default=4, ge=1, description="Sampled runs a task (K); the outcome filter selects among them."
+    )
     min_history: int = Field(default=3, ge=1, description="Items before a training position, at least.")
     seed: int = Field(default=0, description="Seed of exploration.")

@@ -52,9 +52,7 @@ def rank_with_teacher(workers: Workers[World], tasks: Sequence[RankingTask], see
     return [ranking for batch in workers.map(_greedy, batches) for ranking in batch]
 
 
-def _explore(
-    world: World, batch: tuple[int, Iterable[tuple[RankingTask, Sequence[int]]]]
-) -> list[Trajectory]:
+def _explore(world: World, batch: tuple[int, Iterable[tuple[RankingTask, Sequence[int]]]]) -> list[Trajectory]:
     seed, work = batch
     policy = EmbeddedPolicy(seed)
 

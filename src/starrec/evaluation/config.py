@@ -1,0 +1,25 @@
+"""Settings of the evaluation."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from starrec.config import Section
+
+
+class EvaluationConfig(Section):
+    """`[evaluation]`: what is measured on the test tasks."""
+
+    seed: int = Field(default=0, description="Seed of the bootstrap, of the random system and of subsets.")
+    n_resamples: int = Field(default=2000, ge=100, description="Bootstrap resamples of users.")
+    think_users: int = Field(
+        default=300, ge=1, description="Users (by seeded hash, one draw each) that think mode answers."
+    )
+    latency_requests: int = Field(default=300, ge=20, description="Requests timed one by one in fast mode.")
+    probe_tasks: int = Field(
+        default=300, ge=1, description="Tasks on which the student's reading of its evidence is probed."
+    )
+    tie_seeds: int = Field(
+        default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
+    )
+    worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")

@@ -1,0 +1,164 @@
+"""Recommendations for anyone: a history typed in, no account, no retraining.
+
+The road is that of the evaluation: retrieval over the whole catalogue nominates items, STAR ranks them in
+windows of 20, and every item comes with a sentence whose figures are the graph's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from rapidfuzz import fuzz, process
+
+from starrec.data import Dataset, RankingTask, leave_one_out, load_saved_dataset, plain
+from starrec.data.hashing import combine
+from starrec.errors import RunError, StarrecError
+from starrec.signals import SIGNALS, Graph, sentence
+from starrec.student import Star, Step
+from starrec.tools import World, retrieve
+
+WINDOW: Final = 20
+_SURE: Final = 80.0
+"""Similarity (0 to 100) from which a title counts as meant, if no other comes close."""
+_CLEAR: Final = 5.0
+_SUGGESTED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One recommended item."""
+
+    rank: int
+    item_id: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What was recommended, and in think mode how."""
+
+    rows: tuple[Row, ...]
+    trace: tuple[Step, ...] = ()
+    repairs: tuple[str, ...] = ()
+
+
+class Recommender:
+    """A finished run, ready to answer."""
+
+    def __init__(self, dataset: Dataset, star: Star) -> None:
+        self.dataset = dataset
+        self.star = star
+        self._names = [_normal(title) for title in dataset.titles]
+        self._bare = [_without_year(name) for name in self._names]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The recommender of a run folder.
+
+        Raises:
+            RunError: the run has no data or no student yet, or they are corrupt.
+        """
+        if not (folder / "student" / "star").is_dir():
+            raise RunError(f"{folder} holds no finished student. Make one with `starrec run --run {folder}`.")
+        dataset = load_saved_dataset(folder / "data")
+        try:
+            tie_seed = int(json.loads((folder / "evidence" / "graph.json").read_text())["tie_seed"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{folder / 'evidence' / 'graph.json'} is unreadable ({error}). Run `starrec signals --run "
+                f"{folder}` again."
+            ) from error
+        graph = Graph.build(leave_one_out(dataset.sequences(tie_seed)).train, dataset.n_items)
+        return cls(dataset, Star.load(folder / "student" / "star", World.of(dataset, graph)))
+
+    def match(self, title: str) -> int:
+        """The item that a person means by this title.
+
+        Case, punctuation, a moved article ("Usual Suspects, The") and a missing year do not matter, and small
+        slips are forgiven.
+
+        Raises:
+            StarrecError: no item, or more than one, is meant; with suggestions.
+        """
+        name = _normal(title)
+        for names, wanted in ((self._names, name), (self._bare, name)):
+            same = [index for index, other in enumerate(names) if other == wanted]
+            if len(same) == 1:
+                return same[0]
+            if same:
+                raise StarrecError(f"{title!r} is ambiguous: {self._listed(same)}. Add the year.")
+        close = process.extract(name, self._bare, scorer=fuzz.WRatio, limit=_SUGGESTED)
+        near = [index for _, _, index in close]
+        alike = [fuzz.ratio(name, other) for other, _, _ in close] + [0.0, 0.0]
+        if alike[0] >= _SURE and alike[0] - alike[1] >= _CLEAR:
+            return int(near[0])
+        raise StarrecError(f"No title {title!r} in the catalogue. Did you mean {self._listed(near)}?")
+
+    def recommend(self, history: Sequence[int], top: int = 10, *, think: bool = False) -> Recommendation:
+        """The top items for a history (item indices, oldest first).
+
+        Think mode writes its trace for the first window; below it, fast mode ranks.
+
+        Raises:
+            StarrecError: top is not positive, or the catalogue holds nothing outside the history.
+        """
+        if top < 1:
+            raise StarrecError(f"--top must be at least 1, not {top}.")
+        seen = np.asarray(history, dtype=np.int32)
+        found = retrieve(self.star.world.graph, -1, seen, WINDOW * -(-top // WINDOW))
+        if not len(found):
+            raise StarrecError("The history holds the whole catalogue: there is nothing left to recommend.")
+        ordered: list[tuple[int, str]] = []
+        trace: tuple[Step, ...] = ()
+        repairs: tuple[str, ...] = ()
+        for start in range(0, len(found), WINDOW):
+            # Labels must not repeat the retriever's order, which would be a hint of its own.
+            window = found[start : start + WINDOW]
+            window = window[np.argsort(combine(11, window))]
+            task = RankingTask(f"live/{start}", -1, "", seen, window)
+            if think and start == 0:
+                thought = self.star.think(task)
+                ranking, trace, repairs = thought.ranking, thought.steps, thought.repairs
+            else:
+                ranking = self.star.rank(task)
+            reasons = self._reasons(task)
+            ordered += [(item, reasons[item]) for item in ranking.items]
+        rows = [
+            Row(rank, self.dataset.item_ids[item], self.dataset.titles[item], reason)
+            for rank, (item, reason) in enumerate(ordered[:top], start=1)
+        ]
+        return Recommendation(tuple(rows), trace, repairs)
+
+    def _reasons(self, task: RankingTask) -> dict[int, str]:
+        """For each candidate the sentence of its strongest personal signal; popularity where there is none."""
+        evidence = self.star.world.toolbox(task).evidence
+        reasons = {}
+        for column, item in enumerate(task.candidates.tolist()):
+            personal = [name for name in SIGNALS if name not in ("popularity", "category")]
+            personal.sort(key=lambda name: -int(evidence.levels[SIGNALS.index(name), column]))
+            facts = (evidence.fact(name, column) for name in (*personal, "popularity"))
+            said = next((fact for fact in facts if fact is not None and fact.both > 0), None)
+            reasons[item] = (
+                plain(sentence(said, self.star.world.mentions)) if said else "Nothing is known of it."
+            )
+        return reasons
+
+    def _listed(self, items: Sequence[int]) -> str:
+        return ", ".join(repr(self.dataset.titles[item]) for item in items[:_SUGGESTED])
+
+
+def _normal(title: str) -> str:
+    """Lower case, words only, a moved article put back in front."""
+    moved = re.sub(r"^(.*), (the|an?|le|la|les|il|der|die|das)\b(.*)$", r"\2 \1\3", title.strip().lower())
+    return " ".join(re.findall(r"\w+", moved))
+
+
+def _without_year(name: str) -> str:
+    return re.sub(r" (?:19|20)\d\d$", "", name)

@@ -13,6 +13,7 @@ from statistics import median
 
 from starrec.signals import Claim, claims
 from starrec.student import Thought
+from starrec.trajectories import LinearFormError, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class TraceClaims:
     verified: int
     contradicted: int
     unverifiable: int
+    parses: bool
+    """Whether the trace is a trajectory in linear form, its ranking a permutation."""
 
     @property
     def total(self) -> int:
@@ -41,13 +44,19 @@ def check_trace(thought: Thought) -> TraceClaims:
                 contradicted += 1
             else:
                 unverifiable += 1
-    return TraceClaims(verified, contradicted, unverifiable)
+    try:
+        parse(thought.text, thought.labels)
+        parses = True
+    except LinearFormError:
+        parses = False
+    return TraceClaims(verified, contradicted, unverifiable, parses)
 
 
 def faithfulness(traces: Sequence[TraceClaims]) -> dict[str, float]:
     """Totals over traces, as results.json holds them."""
     return {
         "traces": len(traces),
+        "parsed": sum(trace.parses for trace in traces),
         "claims": sum(trace.total for trace in traces),
         "verified": sum(trace.verified for trace in traces),
         "contradicted": sum(trace.contradicted for trace in traces),

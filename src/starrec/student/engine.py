@@ -56,6 +56,8 @@ class Thought:
 
     ranking: Ranking
     task: str
+    labels: tuple[str, ...]
+    """Of the candidates, in task order."""
     steps: tuple[Step, ...]
     repairs: tuple[str, ...]
     tokens_written: int
@@ -144,6 +146,7 @@ class Star:
         return Thought(
             ranking,
             prompt,
+            toolbox.labels,
             tuple(trace.steps),
             tuple(trace.repairs),
             trace.written,

@@ -1,0 +1,70 @@
+"""Fill the README's table of results from a run: `python benchmarks/readme_results.py [--results FILE]`.
+
+What stands between the markers `<!-- results -->` and `<!-- /results -->` is replaced, and nothing else, so that
+no number in the README was typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starrec.errors import StarrecError
+from starrec.evaluation import comparison_lines, read_results
+from starrec.evaluation.wording import SYSTEM_NOTES, decimal, duration
+
+ROOT = Path(__file__).resolve().parent.parent
+MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The systems with accuracy and latency, the comparisons, and what they were computed from, as Markdown."""
+    evaluation = results["evaluations"][0]
+    latency = results.get("latency_ms", {})
+    lines = [
+        "| system | | avg_hr | 95% interval | HR@1 | HR@5 | p50 | p99 |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, system in evaluation["systems"].items():
+        cells = [f"`{name}`", SYSTEM_NOTES.get(name, ""), decimal(system["avg_hr"])]
+        cells.append("–".join(map(decimal, system["avg_hr_ci95"])))
+        cells += [decimal(system["hr@1"]), decimal(system["hr@5"])]
+        cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *(f"- {line.plain}" for line in comparison_lines(results))]
+    source = f"{evaluation['dataset']}, {evaluation['split']}, {evaluation['scenario']}"
+    for key in ("data_sha256", "commit"):
+        if results.get(key):
+            source += f"; {key.removesuffix('_sha256')} {str(results[key])[:12]}"
+    return "\n".join([*lines, "", f"({source})"])
+
+
+def fill(readme: str, results: Mapping[str, Any]) -> str:
+    """The README with its table of results.
+
+    Raises:
+        StarrecError: it has no pair of markers, or several.
+    """
+    filled, count = MARKED.subn(lambda found: f"{found[1]}{table(results)}\n{found[2]}", readme)
+    if count != 1:
+        raise StarrecError(f"The README has {count} places for results, not 1: mark it with <!-- results -->.")
+    return filled
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--results", type=Path, default=ROOT / "runs" / "demo" / "results.json")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    arguments = parser.parse_args()
+    try:
+        text = fill(arguments.readme.read_text(encoding="utf-8"), read_results(arguments.results))
+    except StarrecError as error:
+        raise SystemExit(str(error)) from error
+    arguments.readme.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,7 @@
-"""The command line: thin commands around the pipeline, and how they speak.
+"""The command line: thin commands around the pipeline, and the configuration that they work with.
 
-Results go to standard output, everything on the way (what is being done, how long it will take, what went
-wrong) to standard error, so that output can be piped. A `StarrecError` is the user's to mend: it is shown as
-one paragraph, its text never read as console markup, and ends the command with code 2. Anything else is a bug
-and keeps its traceback.
+A command finds its configuration in the file that it is given, else in the run folder, else in the defaults;
+flags for a user's own files set keys of `[data]` over it. How commands speak, and how they end, is `terminal`.
 
 What a command needs is imported when it runs: `starrec --help` must not wait for a tensor library.
 """
@@ -11,86 +9,36 @@ What a command needs is imported when it runs: `starrec --help` must not wait fo
 from __future__ import annotations
 
 import difflib
-import errno
-import json
-import re
+import os
 import shutil
-import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.text import Text
-from typer.core import TyperGroup
 
 from starrec import __version__
 from starrec.errors import DataError, StarrecError
+from starrec.terminal import (
+    Commands,
+    announce,
+    progress,
+    show_next_steps,
+    show_recommendation,
+    show_results,
+    show_signals,
+)
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from starrec.pipeline import Pipeline, Recommendation, RunConfig
+    from starrec.pipeline import Pipeline, RunConfig
 
 _RUNS: Final = Path("runs")
 _DEMO: Final = _RUNS / "demo"
-_TICK_SECONDS: Final = 20.0
-_EXTRAS: Final = {
-    "torch": "train",
-    "transformers": "train",
-    "tokenizers": "train",
-    "safetensors": "train",
-    "plotly": "report",
-    "pydantic_ai": "llm",
-}
-"""Which extra brings a package that the base installation leaves out."""
-_FULL_OR_FORBIDDEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-class _Commands(TyperGroup):
-    """All commands end the same way, whatever happens in them."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except StarrecError as error:
-            _fail(str(error))
-        except ModuleNotFoundError as error:
-            extra = _EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None:
-                raise
-            _fail(f"This needs {error.name}, which is not installed: pip install 'starrec[{extra}]'")
-        except OSError as error:
-            if error.errno not in _FULL_OR_FORBIDDEN:
-                raise
-            _fail(
-                f"{error.filename or 'The disk'}: {error.strerror}. What is done so far is kept: mend that and "
-                "run the same command again, or choose another folder with --run."
-            )
-        except KeyboardInterrupt:
-            Console(stderr=True).print("stopped; run the same command to go on")
-            raise typer.Exit(130) from None
-        raise typer.Exit(2)
-
-
-def _fail(message: str) -> None:
-    console = Console(stderr=True)
-    paragraph = re.sub(r"\s*\n\s*", " ", message.strip())
-    # Where nobody looks at a screen, one line: it can be searched and copied.
-    console.print(_text("error: ", "bold red").append(_text(paragraph)), soft_wrap=not console.is_terminal)
-
-
-def _text(content: str, style: str = "") -> Text:
-    """Text as it is: no markup is read in it, and nothing in it can steer a terminal."""
-    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", content), style=style)
-
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -222,8 +170,9 @@ def run(
     folder = _folder(config, run, interactions)
     with _pipeline(folder, config, fresh, overrides) as pipeline:
         results = pipeline.run()
-    _show_results(results, example=True)
-    _show_next_steps(folder, _catalogue_title(results))
+    show_results(results, example=True)
+    examples = results["worked_examples"]
+    show_next_steps(folder, examples[0]["history"][-2:] if examples else ["A title"])
 
 
 @app.command()
@@ -262,7 +211,8 @@ def signals(config: ConfigOption = None, run: RunOption = None, fresh: FreshOpti
       starrec signals --run runs/mine
     """
     with _pipeline(_folder(config, run), config, fresh) as pipeline:
-        pipeline.signals()
+        prepared = pipeline.signals()
+    show_signals(prepared)
 
 
 @app.command()
@@ -322,7 +272,7 @@ def evaluate(
     else:
         with _pipeline(folder, config, fresh) as pipeline:
             results = pipeline.evaluate()
-    _show_results(results)
+    show_results(results)
 
 
 @app.command()
@@ -355,17 +305,19 @@ def recommend(
       starrec recommend --run runs/demo --history "Star Wars" --think
       starrec recommend --run runs/mine --history "Blue mug" --json
     """
-    from starrec.pipeline import Recommender
+    from starrec.serving import Recommender
 
     recommender = Recommender.open(run)
     taken = [recommender.match(title) for title in history]
-    titles = recommender.catalogue.titles
-    answer = recommender.recommend(taken, top, think)
-    _show_recommendation([titles[item] for item in taken], answer, as_json=as_json)
+    titles = recommender.dataset.titles
+    answer = recommender.recommend(taken, top, think=think)
+    show_recommendation([titles[item] for item in taken], answer, as_json=as_json)
 
 
 def main() -> None:
     """The `starrec` command."""
+    # The libraries' own bars for saving and loading a small model would stand between ours.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     app(prog_name="starrec")
 
 
@@ -380,7 +332,7 @@ def _folder(config: Path | None, run: Path | None, interactions: Path | None = N
     return _DEMO if named is None else _RUNS / named.name.split(".")[0]
 
 
-def _configuration(folder: Path, config: Path | None, overrides: Mapping[str, object]) -> RunConfig:
+def _configuration(folder: Path, config: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
     """The configuration in a file, or of an existing run folder, or the default one; with overrides of
     `[data]`."""
     from starrec.config import dump_toml, load_toml, parse_toml
@@ -405,14 +357,14 @@ def _overrides(
     delimiter: str | None,
     skip_bad_rows: bool | None,
     local: Path | None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The keys of `[data]` that were set on the command line."""
     if (interactions is None) != (items is None):
         given, missing = ("--items", "--interactions") if items else ("--interactions", "--items")
         raise StarrecError(f"{given} needs {missing}: your own data are both, interactions and items.")
     if interactions and local:
         raise StarrecError("--local is a copy of MovieLens-100K; with --interactions there is no use for it.")
-    set_keys: dict[str, object] = {
+    set_keys: dict[str, Any] = {
         "source": "tables" if interactions else None,
         "interactions": interactions,
         "items": items,
@@ -445,20 +397,20 @@ def _columns(given: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def _pipeline(
-    folder: Path, config: Path | None, fresh: bool, overrides: Mapping[str, object] | None = None
+    folder: Path, config: Path | None, fresh: bool, overrides: Mapping[str, Any] | None = None
 ) -> Iterator[Pipeline]:
     from starrec.pipeline import Pipeline
 
     resolved = _configuration(folder, config, overrides or {})
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    with _progress() as progress:
+    with progress() as bars:
         try:
             with Pipeline.open(
                 folder,
                 resolved,
                 fresh=fresh,
-                announce=lambda line: progress.console.print(_text(line), highlight=False),
-                progress=progress,
+                announce=partial(announce, bars.console),
+                progress=bars,
             ) as pipeline:
                 yield pipeline
         except DataError:
@@ -476,131 +428,3 @@ def _discard_unstarted(missing: Sequence[Path]) -> None:
     for parent in missing[1:]:
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
-
-
-# How long it takes
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Bars with the time left on a terminal; elsewhere (a log, a pipe) a line now and then."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("· left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    if console.is_terminal:
-        with progress:
-            yield progress
-        return
-    ended = threading.Event()
-    ticker = threading.Thread(target=_tick, args=(progress, ended), daemon=True)
-    ticker.start()
-    try:
-        yield progress
-    finally:
-        ended.set()
-        ticker.join()
-
-
-def _tick(progress: Progress, ended: threading.Event) -> None:
-    while not ended.wait(_TICK_SECONDS):
-        for task in progress.tasks:
-            if task.started and not task.finished and task.total:
-                left = task.time_remaining
-                estimate = f", about {left // 60:.0f} min {left % 60:.0f} s left" if left is not None else ""
-                done = f"{task.completed:,.0f} of {task.total:,.0f}"
-                progress.console.print(_text(f"  {task.description}: {done}{estimate}"), highlight=False)
-
-
-# What a command says in the end
-
-
-def _show_results(results: Mapping[str, Any], *, example: bool = False) -> None:
-    from starrec.evaluation import print_results, worked_example
-
-    console = _output()
-    console.print()
-    print_results(console, results)
-    if example and results.get("worked_examples"):
-        console.print()
-        console.print(worked_example(results["worked_examples"][0]))
-
-
-def _catalogue_title(results: Mapping[str, Any]) -> str:
-    examples = results.get("worked_examples") or [{"history": ["A title"]}]
-    return str(examples[0]["history"][-1])
-
-
-def _show_next_steps(folder: Path, title: str) -> None:
-    import shlex
-
-    command = Path(sys.argv[0])
-    starrec = str(command) if command.name == "starrec" and command.parent != Path() else "starrec"
-    recommend = f"{starrec} recommend --run {shlex.quote(str(folder))} --history {shlex.quote(title)}"
-    console = _output()
-    console.print()
-    console.print("What to do next", style="bold")
-    for what, how in (
-        ("recommend for anyone's history", recommend),
-        ("see why, step by step", f"{recommend} --think"),
-        ("open the report in a browser", str(folder / "report.html")),
-        ("use your own data", f"{starrec} run --interactions my.csv --items my_items.csv"),
-    ):
-        console.print(Text.assemble(f"  {what}:\n    ", _text(how, "cyan")), soft_wrap=True)
-
-
-def _show_recommendation(history: Sequence[str], answer: Recommendation, *, as_json: bool) -> None:
-    if as_json:
-        content = {
-            "history": list(history),
-            "recommendations": [
-                {"rank": row.rank, "title": row.title, "reason": row.reason} for row in answer.rows
-            ],
-            "trace": [{"agent": agent, "kind": kind, "text": text} for agent, kind, text in answer.trace],
-            "repairs": list(answer.repairs),
-        }
-        print(json.dumps(content, ensure_ascii=False, indent=1))
-        return
-    from rich.table import Table
-
-    from starrec.data import plain
-
-    console = _output()
-    console.print(_text("After ").append(_text(", ".join(history), "bold")))
-    for agent, kind, text in answer.trace:
-        console.print()
-        console.print(_text(f"{agent} · {kind.replace('_', ' ')}", "bold"))
-        console.print(_text(f"  {plain(text)}"), soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", justify="right")
-    table.add_column("recommendation", style="bold")
-    table.add_column("because")
-    for row in answer.rows:
-        table.add_row(str(row.rank), _text(row.title), _text(plain(row.reason)))
-    console.print()
-    console.print(table)
-    for repair in answer.repairs:
-        console.print(_text(f"repaired: {repair}", "dim"))
-
-
-def _output() -> Console:
-    """Standard output; where it is no terminal, wide enough for a table to keep its rows."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=max(console.width, 120))

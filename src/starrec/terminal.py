@@ -1,0 +1,233 @@
+"""How the command line speaks: errors, progress, and what a command shows in the end.
+
+Results go to standard output, everything on the way (what is being done, how long it will take, what went
+wrong) to standard error, so that output can be piped. Text that came from data, titles above all, is shown as
+it is: no markup is read in it, and nothing in it can steer a terminal.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shlex
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from starrec.errors import StarrecError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from starrec.pipeline import Prepared
+    from starrec.serving import Recommendation
+
+_TICK_SECONDS: Final = 20.0
+_EXTRAS: Final = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "plotly": "report",
+    "pydantic_ai": "llm",
+}
+"""Which extra brings a package that the base installation leaves out."""
+_FULL_OR_FORBIDDEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Commands(TyperGroup):
+    """Commands that all end the same way: with one paragraph and code 2 for what the user can mend, with a
+    traceback for a bug."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StarrecError as error:
+            _fail(str(error))
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            _fail(f"This needs {error.name}, which is not installed: pip install 'starrec[{extra}]'")
+        except OSError as error:
+            if error.errno not in _FULL_OR_FORBIDDEN:
+                raise
+            _fail(
+                f"{error.filename or 'The disk'}: {error.strerror}. What is done so far is kept: mend that and "
+                "run the same command again, or choose another folder with --run."
+            )
+        except KeyboardInterrupt:
+            Console(stderr=True).print("stopped; run the same command to go on")
+            raise typer.Exit(130) from None
+        raise typer.Exit(2)
+
+
+def _fail(message: str) -> None:
+    console = Console(stderr=True)
+    paragraph = re.sub(r"\s*\n\s*", " ", message.strip())
+    # Where nobody looks at a screen, one line: it can be searched and copied.
+    console.print(text("error: ", "bold red").append(text(paragraph)), soft_wrap=not console.is_terminal)
+
+
+def announce(console: Console, line: str) -> None:
+    """One line about what is being done."""
+    console.print(text(line), highlight=False, soft_wrap=not console.is_terminal)
+
+
+def text(content: str, style: str = "") -> Text:
+    """Text as it is: no markup is read in it, and nothing in it can steer a terminal."""
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", content), style=style)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars with the time left on a terminal; elsewhere (a log, a pipe) a line now and then."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("· left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    if console.is_terminal:
+        with bars:
+            yield bars
+        return
+    ended = threading.Event()
+    ticker = threading.Thread(target=_tick, args=(bars, ended), daemon=True)
+    ticker.start()
+    try:
+        yield bars
+    finally:
+        ended.set()
+        ticker.join()
+
+
+def _tick(bars: Progress, ended: threading.Event) -> None:
+    while not ended.wait(_TICK_SECONDS):
+        for task in bars.tasks:
+            if task.started and not task.finished and task.total:
+                left = task.time_remaining
+                estimate = f", about {left // 60:.0f} min {left % 60:.0f} s left" if left is not None else ""
+                done = f"{task.completed:,.0f} of {task.total:,.0f}"
+                announce(bars.console, f"  {task.description}: {done}{estimate}")
+
+
+def show_results(results: Mapping[str, Any], *, example: bool = False) -> None:
+    from starrec.evaluation import print_results, worked_example
+
+    console = _output()
+    console.print()
+    print_results(console, results)
+    if example and results.get("worked_examples"):
+        console.print()
+        console.print(worked_example(results["worked_examples"][0]))
+
+
+def show_signals(prepared: Prepared) -> None:
+    """What goes with the most popular items, and what follows them."""
+    import numpy as np
+
+    from starrec.data import RankingTask, plain
+    from starrec.signals import SIGNALS, sentence
+    from starrec.tools import retrieve
+
+    world = prepared.world
+    console = _output()
+    for anchor in np.argsort(-world.graph.popularity, kind="stable")[:3]:
+        history = np.array([anchor], dtype=np.int32)
+        task = RankingTask("live/0", -1, "", history, retrieve(world.graph, -1, history, 20))
+        evidence = world.toolbox(task).evidence
+        for signal in ("item_cf.recent", "transitions"):
+            scores = evidence.scores[SIGNALS.index(signal)]
+            fact = None if np.isnan(scores).all() else evidence.fact(signal, int(np.nanargmax(scores)))
+            if fact is not None:
+                console.print(text(plain(sentence(fact, world.mentions))))
+
+
+def show_next_steps(folder: Path, history: Sequence[str]) -> None:
+    command = Path(sys.argv[0])
+    starrec = str(command) if command.name == "starrec" and command.parent != Path() else "starrec"
+    taken = " ".join(f"--history {_quoted(title)}" for title in history)
+    recommend = f"{starrec} recommend --run {_quoted(str(folder))} {taken}"
+    console = _output()
+    console.print()
+    console.print("What to do next", style="bold")
+    for what, how in (
+        ("recommend for anyone's history", recommend),
+        ("see why, step by step", f"{recommend} --think"),
+        ("open the report in a browser", str(folder / "report.html")),
+        ("use your own data", f"{starrec} run --interactions my.csv --items my_items.csv"),
+    ):
+        console.print(Text.assemble(f"  {what}:\n    ", text(how, "cyan")), soft_wrap=True)
+
+
+def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_json: bool) -> None:
+    from starrec.data import plain
+
+    if as_json:
+        content = {
+            "history": list(history),
+            "recommendations": [
+                {"rank": row.rank, "item_id": row.item_id, "title": row.title, "reason": row.reason}
+                for row in answer.rows
+            ],
+            "trace": [{"kind": step.tag, "text": plain(step.text)} for step in answer.trace],
+            "repairs": list(answer.repairs),
+        }
+        print(json.dumps(content, ensure_ascii=False, indent=1))
+        return
+    from rich.table import Table
+
+    console = _output()
+    console.print(text("After ").append(text(", ".join(history), "bold")))
+    for step in answer.trace:
+        console.print()
+        console.print(text(step.tag.replace("_", " "), "bold"))
+        console.print(text(f"  {plain(step.text)}"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", justify="right")
+    table.add_column("recommendation", style="bold")
+    table.add_column("because")
+    for row in answer.rows:
+        table.add_row(str(row.rank), text(row.title), text(row.reason))
+    console.print()
+    console.print(table)
+    for repair in answer.repairs:
+        console.print(text(f"repaired: {repair}", "dim"))
+
+
+def _quoted(argument: str) -> str:
+    """An argument for a shell, in double quotes where they do: a title often has an apostrophe."""
+    simple = shlex.quote(argument)
+    return simple if simple == argument or re.search(r'["$`\\!]', argument) else f'"{argument}"'
+
+
+def _output() -> Console:
+    """Standard output; where it is no terminal, wide enough for a table to keep its rows."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(console.width, 120))

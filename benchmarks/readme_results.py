@@ -1,7 +1,7 @@
-"""Fill the README's table of results from a run: `python benchmarks/readme_results.py [--results FILE]`.
+"""The README's table of results and its picture, from a run: `python benchmarks/readme_results.py`.
 
-What stands between the markers `<!-- results -->` and `<!-- /results -->` is replaced, and nothing else, so that
-no number in the README was typed by hand.
+What stands between the markers `<!-- results -->` and `<!-- /results -->` is replaced, and nothing else, so
+that no number in the README was typed by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from starrec.errors import StarrecError
-from starrec.evaluation import comparison_lines, read_results
+from starrec.evaluation import accuracy_picture, comparison_lines, read_results
 from starrec.evaluation.wording import SYSTEM_NOTES, decimal, duration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,10 +57,14 @@ def fill(readme: str, results: Mapping[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "demo" / "results.json")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument(
+        "--readme", type=Path, default=ROOT / "README.md", help="the picture goes to docs/ beside"
+    )
     arguments = parser.parse_args()
     try:
-        text = fill(arguments.readme.read_text(encoding="utf-8"), read_results(arguments.results))
+        results = read_results(arguments.results)
+        text = fill(arguments.readme.read_text(encoding="utf-8"), results)
+        accuracy_picture(results, arguments.readme.parent / "docs" / "report.png")
     except StarrecError as error:
         raise SystemExit(str(error)) from error
     arguments.readme.write_text(text, encoding="utf-8")

@@ -50,6 +50,8 @@ class Progress:
     best_step: int = 0
     evaluations: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    mean: dict[str, float] = field(default_factory=dict)
+    """Running means of what the steps report, for the curve."""
 
 
 Loss = Callable[[int], tuple[torch.Tensor, Mapping[str, float]]]
@@ -100,7 +102,7 @@ def fit(
         torch.save(state, buffer)
         write_atomic(checkpoint, buffer.getvalue())
 
-    mean: dict[str, float] = {}
+    mean = progress.mean
     started = saved = time.monotonic()
     before = progress.seconds
     model.train()
@@ -143,8 +145,10 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
     try:
         state = torch.load(checkpoint, weights_only=True)
         return {name: state[name] for name in ("fingerprint", "progress", "model", "optimizer", "best")}
-    except Exception as error:  # torch.load raises whatever its unpickler and zip reader meet
+    except Exception as error:
+        # torch.load raises whatever its unpickler and zip reader meet; what it says is pages long and advises to
+        # run the file as code.
         raise RunError(
-            f"Checkpoint {checkpoint} is corrupt ({type(error).__name__}: {error}). Delete it to train this "
-            "stage from its start; all other steps of the run are kept."
+            f"Checkpoint {checkpoint} is corrupt ({type(error).__name__}). Delete it to train this stage from "
+            "its start; all other steps of the run are kept."
         ) from error

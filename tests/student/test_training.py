@@ -1,0 +1,160 @@
+"""A training run that was killed ends as if it had not been, and keeps its best weights."""
+
+import copy
+import re
+
+import pytest
+import torch
+
+from starrec.errors import RunError
+from starrec.student import training
+from starrec.student.training import Schedule, fit
+
+SCHEDULE = Schedule(steps=24, learning_rate=0.05, warmup=3, evaluate_every=5)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def model():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+
+
+class Regression:
+    """A real little problem, with the steps and looks that it was asked for."""
+
+    def __init__(self, model, worse_from=1000):
+        self.model = model
+        self.worse_from = worse_from
+        self.steps = []
+        self.looks = []
+
+    def _error(self, seed):
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(seed))
+        return ((self.model(x) - x.sum(dim=1, keepdim=True)) ** 2).mean()
+
+    def loss(self, step):
+        self.steps.append(step)
+        error = self._error(step)
+        return error if step < self.worse_from else -error, {"half": error.item() / 2}
+
+    def evaluate(self):
+        assert not self.model.training
+        with torch.no_grad():
+            self.looks.append((-self._error(999).item(), copy.deepcopy(self.model.state_dict())))
+        return self.looks[-1][0]
+
+
+def train(model, checkpoint, fingerprint="a", killed_at=None, **kind):
+    problem = Regression(model, **kind)
+
+    def report(progress):
+        if progress.step == killed_at:
+            raise Killed
+
+    progress = fit(
+        model, problem.loss, problem.evaluate, SCHEDULE, checkpoint, fingerprint=fingerprint, report=report
+    )
+    return progress, problem
+
+
+def facts(progress):
+    return {name: value for name, value in vars(progress).items() if name != "seconds"}
+
+
+def equal(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """Checkpoints after every step instead of every few seconds."""
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", -1.0)
+
+
+@pytest.mark.parametrize("killed_at", [2, 5, 13, 24])
+def test_killed_and_resumed_equals_uninterrupted(model, tmp_path, every_step, killed_at):
+    whole = copy.deepcopy(model)
+    expected, _ = train(whole, tmp_path / "whole")
+    first = copy.deepcopy(model)
+    with pytest.raises(Killed):
+        train(first, tmp_path / "checkpoint", killed_at=killed_at)
+    # What stands on disk is enough: weights in memory are gone with the process.
+    resumed = copy.deepcopy(model)
+    found, problem = train(resumed, tmp_path / "checkpoint")
+    # A step is on disk once its report has come back.
+    assert problem.steps == list(range(killed_at - 1, 24))
+    assert equal(resumed.state_dict(), whole.state_dict())
+    assert facts(found) == facts(expected)
+
+
+def test_a_finished_stage_is_not_trained_again(model, tmp_path):
+    again = copy.deepcopy(model)
+    expected, _ = train(model, tmp_path / "checkpoint")
+    found, problem = train(again, tmp_path / "checkpoint")
+    assert problem.steps == [] and problem.looks == []
+    assert equal(again.state_dict(), model.state_dict())
+    assert facts(found) == facts(expected)
+
+
+def test_a_checkpoint_of_other_inputs_is_started_over(model, tmp_path, every_step):
+    alone, other = copy.deepcopy(model), copy.deepcopy(model)
+    train(alone, tmp_path / "alone")
+    with pytest.raises(Killed):
+        train(other, tmp_path / "checkpoint", fingerprint="b", killed_at=10)
+    _, problem = train(model, tmp_path / "checkpoint", fingerprint="a")
+    assert problem.steps == list(range(24))
+    assert equal(model.state_dict(), alone.state_dict())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: b"",
+        lambda whole: b"not a checkpoint",
+        lambda whole: whole[:-200] + b"\0" * 200,
+    ],
+    ids=["cut", "empty", "text", "zeroed end"],
+)
+def test_a_corrupt_checkpoint_is_named_and_left_alone(model, tmp_path, damage):
+    checkpoint = tmp_path / "grpo.checkpoint"
+    train(copy.deepcopy(model), checkpoint)
+    checkpoint.write_bytes(damaged := damage(checkpoint.read_bytes()))
+    with pytest.raises(RunError, match=re.escape(str(checkpoint)) + r" is corrupt .*Delete it"):
+        train(model, checkpoint)
+    assert checkpoint.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("kept", [[], ["fingerprint", "progress", "model", "optimizer"]])
+def test_a_checkpoint_that_lacks_a_part_is_corrupt(model, tmp_path, kept):
+    checkpoint = tmp_path / "checkpoint"
+    train(copy.deepcopy(model), checkpoint)
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({name: state[name] for name in kept}, checkpoint)
+    with pytest.raises(RunError, match="corrupt"):
+        train(model, checkpoint)
+
+
+def test_the_weights_that_did_best_are_kept(model, tmp_path):
+    progress, problem = train(model, tmp_path / "checkpoint", worse_from=11)
+    assert [point["step"] for point in progress.curve] == [5, 10, 15, 20, 24]
+    scores = [score for score, _ in problem.looks]
+    best = max(range(5), key=lambda look: scores[look])
+    assert best < 4 and scores[4] < scores[best]
+    assert (progress.best, progress.best_step) == (scores[best], progress.curve[best]["step"])
+    assert progress.evaluations == 5
+    assert [point["validation_avg_hr"] for point in progress.curve] == scores
+    assert equal(model.state_dict(), problem.looks[best][1])
+    assert not model.training
+
+
+def test_the_rate_rises_and_falls():
+    rates = [SCHEDULE.rate(step) for step in range(24)]
+    assert max(rates) == pytest.approx(0.05)
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[-1] < rates[-2] < rates[-3] < 0.05 and rates[-1] > 0

@@ -1,13 +1,24 @@
 """What several floors test with: rows of a few users, and a small world in which taste can be found."""
 
+import asyncio
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from starrec.data import RankingTask, Sequences, build, leave_one_out
+from starrec.data import (
+    RankingTask,
+    Sequences,
+    build,
+    leave_one_out,
+    training_positions,
+    training_tasks,
+)
 from starrec.signals import Graph
+from starrec.teacher import EmbeddedPolicy, run
 from starrec.tools import World
+from starrec.trajectories import linear
 
 N_ITEMS = 9
 TOPICS = ["Sci. Fi", "80s | 90s", "100% <b>drama</b>", "Vol. 2."]
@@ -89,3 +100,31 @@ def split(small):
 @pytest.fixture(scope="session")
 def world(small, split):
     return World.of(small, Graph.build(split.train, small.n_items))
+
+
+@pytest.fixture(scope="session")
+def lessons(small, split, world):
+    """Training tasks of six candidates, their targets, and a greedy run of the teacher over each."""
+    positions = training_positions(small, split, per_user=1, min_history=2, seed=0)
+    tasks, targets = training_tasks(small, split, positions, seed=0, epoch=0, negatives=5)
+    runs = [asyncio.run(run(EmbeddedPolicy(), world.toolbox(task))).trajectory for task in tasks]
+    return tasks, targets, runs
+
+
+# Torch takes seconds to import, so only what needs a student pays for it.
+
+
+@pytest.fixture(scope="session")
+def tokenizer(small, lessons):
+    from starrec.student import build_tokenizer
+
+    return build_tokenizer(small.mentions, map(linear, lessons[2]))
+
+
+@pytest.fixture(scope="session")
+def newborn(world, tokenizer):
+    """A student that has learned nothing, by seed."""
+    from starrec.student import NanoConfig, Star, build_nano
+
+    shape = NanoConfig(width=32, intermediate=32, heads=2, context=1024)
+    return lambda seed=0: Star(build_nano(tokenizer, shape, seed), tokenizer, world)

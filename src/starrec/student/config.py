@@ -11,7 +11,7 @@ class NanoConfig(Section):
     """Shape of the nano base."""
 
     width: int = Field(default=128, ge=32, description="Hidden size.")
-    intermediate: int = Field(default=384, ge=32, description="Width of the feed-forward layers.")
+    intermediate: int = Field(default=256, ge=32, description="Width of the feed-forward layers.")
     layers: int = Field(default=2, ge=2, description="Transformer layers.")
     heads: int = Field(default=4, ge=2, description="Attention heads.")
     context: int = Field(default=2048, ge=512, description="Longest input, in tokens.")

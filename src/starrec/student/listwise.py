@@ -23,4 +23,6 @@ def logits_of(model: PreTrainedModel, hidden: torch.Tensor, label_ids: torch.Ten
     """Logits of these labels `(n, c)` from last hidden states `(n, width)`: only c rows of the output matrix
     are multiplied, not the whole vocabulary."""
     rows = model.get_output_embeddings().weight[label_ids]
-    return torch.einsum("nw,ncw->nc", hidden, rows).float()
+    # Not in reduced precision: candidates that score alike would tie.
+    with torch.autocast("cpu", enabled=False):
+        return torch.einsum("nw,ncw->nc", hidden.float(), rows.float())

@@ -104,6 +104,7 @@ def fit(
         write_atomic(checkpoint, buffer.getvalue())
 
     mean = progress.mean
+    reduced = bfloat16_is_faster()
     started = saved = time.monotonic()
     before = progress.seconds
     model.train()
@@ -168,7 +169,7 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
         state = torch.load(checkpoint, weights_only=True)
         return {name: state[name] for name in ("fingerprint", "progress", "model", "optimizer", "best")}
     except Exception as error:
-        # torch.load raises whatever its unpickler and zip reader meet; what it says is pages long and advises to
+        # torch.load raises whatever its unpickler and zip reader meet; what it says is long and advises to
         # run the file as code.
         raise RunError(
             f"Checkpoint {checkpoint} is corrupt ({type(error).__name__}). Delete it to train this stage from "

@@ -1,6 +1,7 @@
 # make demo       everything in one go: installs into .venv, then raw interactions in, a distilled recommender out
 # make test       the tests
 # make check      ruff, mypy, import-linter
+# make configs    writes configs/demo.toml anew from the defaults
 # make lock       writes requirements/dev.txt anew from .venv
 # make clean      removes .venv and caches; runs/ stays
 #
@@ -12,7 +13,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check configs lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/starrec run --config configs/demo.toml --run runs/demo
@@ -44,6 +45,12 @@ $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml requirements/dev.txt
 	@echo "installing starrec and what its development needs"
 	@$(PIP) install -c requirements/dev.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+configs: $(VENV)/.installed-dev
+	@sed '/^$$/,$$d' configs/demo.toml > configs/demo.toml.new
+	@$(BIN)/python -c 'from starrec.config import dump_toml; from starrec.pipeline import RunConfig; \
+	print("\n" + dump_toml(RunConfig()), end="")' >> configs/demo.toml.new
+	@mv configs/demo.toml.new configs/demo.toml
 
 lock: $(VENV)/.installed-dev
 	@sed -n '/^#/p' requirements/dev.txt > requirements/dev.txt.new

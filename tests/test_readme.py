@@ -74,9 +74,8 @@ def test_python_of_the_readme_imports_what_exists():
 
 def test_results_are_filled_in_between_the_markers_only(tmp_path):
     others = list(range(1, 20))
-    task = RankingTask(
-        "test/u/0", 0, "u", pl.Series([30]).to_numpy(), pl.Series(range(20)).to_numpy(), split="test"
-    )
+    history, candidates = np.array([30], dtype=np.int32), np.arange(20, dtype=np.int32)
+    task = RankingTask("test/u/0", 0, "u", history, candidates, split="test")
     ranks = pl.concat(
         ranks_frame(system, [task], [Ranking(items)], {"test/u/0": 0}, seed=0)
         for system, items in {"star": (0, *others), "teacher": (*others[:3], 0, *others[3:])}.items()

@@ -1,0 +1,429 @@
+"""The command line, end to end: a small shop through the whole road, what bad input says, and what a kill
+costs."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from starrec.cli import app
+from starrec.config import dump_toml, load_toml
+from starrec.pipeline import RunConfig
+from starrec.trajectories.store import read
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ["run", "data", "signals", "teach", "distill", "evaluate", "recommend"]
+HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
+
+TINY = """
+[teacher]
+tasks_per_user = 12
+runs = 3
+[student]
+evaluate_every = 4
+[student.nano]
+width = 64
+intermediate = 64
+heads = 2
+[student.sft]
+steps = 8
+fast_batch = 4
+think_batch = 1
+[student.grpo]
+steps = 8
+batch = 4
+group = 4
+tasks_per_user = 2
+[evaluation]
+n_resamples = 100
+think_users = 1
+latency_requests = 20
+probe_tasks = 4
+tie_seeds = 1
+worked_examples = 1
+"""
+
+
+def starrec(*arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def start(*arguments):
+    """Start a command in a process group of its own."""
+    command = [sys.executable, "-c", "from starrec.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def refused(result, *said):
+    """One paragraph that says all of it, and code 2."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
+    lines = result.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: ") and sum(line.startswith("error: ") for line in lines) == 1
+    for part in said:
+        assert part in lines[-1]
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", "log.jsonl")
+    }
+
+
+@pytest.fixture(scope="module")
+def write_shop():
+    spec = importlib.util.spec_from_file_location("ci_readme", ROOT / ".ci" / "readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.write_shop
+
+
+@pytest.fixture
+def shop(tmp_path, write_shop, monkeypatch):
+    """A folder with a small shop's files, which is also where commands run."""
+    write_shop(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, write_shop):
+    """A finished run over the shop, with a person who took one thing and a title that tries everything."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(folder)
+    with (folder / "my_items.csv").open("a") as file:
+        file.write(f'hostile,"{HOSTILE}",mug\n')
+    with (folder / "my.csv").open("a") as file:
+        file.write("once,i0,1700000000\nu0,hostile,1700009999\nu3,hostile,1700009999\n")
+    (folder / "tiny.toml").write_text(TINY)
+    result = starrec("run", "--config", folder / "tiny.toml", *own(folder), "--run", folder / "runs" / "mine")
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def own(folder):
+    return ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command):
+    result = starrec(command, "--help")
+    assert result.exit_code == 0 and f"starrec {command} " in result.output.split("Examples:")[1]
+
+
+def test_help_waits_for_no_library():
+    program = (
+        "import sys, starrec.cli as c\n"
+        "try: c.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'polars', 'numpy', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_the_demos_configuration_is_the_default_with_every_key_explained():
+    text = (ROOT / "configs" / "demo.toml").read_text(encoding="utf-8")
+    assert text.partition("\n\n")[2] == dump_toml(RunConfig()), "write it anew with `make configs`"
+    load_toml(ROOT / "configs" / "smoke.toml", RunConfig)
+
+
+# The whole road
+
+
+def test_a_run_ends_with_table_comparison_example_and_next_steps(finished):
+    folder, result = finished
+    out = result.stdout
+    for part in ("avg_hr", "star over teacher: x", "(teacher: embedded policy, no learned weights)"):
+        assert part in out
+    for part in ("← true item", "What to do next", "starrec recommend --run", "report.html"):
+        assert out.index(part) > out.index("star over teacher")
+    assert "teach:" in result.stderr and "teach:" not in out
+    run = folder / "runs" / "mine"
+    for name in ("config.toml", "log.jsonl", "results.json", "report.html", "results/ranks.parquet"):
+        assert (run / name).is_file()
+    assert not list(run.rglob(".tmp-*"))
+
+
+def test_a_person_with_one_interaction_is_never_a_task(finished):
+    folder, _ = finished
+    dataset = json.loads((folder / "runs" / "mine" / "data" / "dataset.json").read_text())
+    assert dataset["name"] == "my"
+    tasks = {run.task_id.split("/")[1] for run in read(folder / "runs" / "mine" / "trajectories")}
+    assert len(tasks) == 60 and "once" not in tasks
+    results = json.loads((folder / "runs" / "mine" / "results.json").read_text())
+    assert results["systems"]["star"]["n_users"] == 60
+
+
+def test_a_second_run_does_nothing_again(finished):
+    folder, _ = finished
+    run = folder / "runs" / "mine"
+    before = contents(run)
+    started = time.monotonic()
+    result = starrec("run", "--config", folder / "tiny.toml", *own(folder), "--run", run)
+    assert result.exit_code == 0 and time.monotonic() - started < 20
+    assert contents(run) == before
+    assert "star over teacher: x" in result.stdout and "done before" in result.stderr
+
+
+def test_each_step_finds_the_configuration_in_the_run_folder(finished):
+    folder, _ = finished
+    run = folder / "runs" / "mine"
+    before = contents(run)
+    for command in ("data", "signals", "teach", "distill", "evaluate"):
+        assert starrec(command, "--run", run).exit_code == 0
+    assert contents(run) == before
+    assert re.search(r"\d+% of the \d+ people who took", starrec("signals", "--run", run).stdout)
+
+
+def test_recompute_gives_the_same_numbers(finished, tmp_path):
+    folder, _ = finished
+    run = shutil.copytree(folder / "runs" / "mine", tmp_path / "copy")
+    results = json.loads((run / "results.json").read_text())
+    broken = {**results, "systems": {}}
+    (run / "results.json").write_text(json.dumps(broken))
+    again = starrec("evaluate", "--run", run, "--recompute")
+    assert again.exit_code == 0 and "star over teacher" in again.stdout
+    assert json.loads((run / "results.json").read_text()) == results
+    refused(starrec("evaluate", "--run", run, "--recompute", "--fresh"), "--recompute", "--fresh")
+
+
+# Recommending
+
+
+def test_recommend_gives_rows_with_reasons(finished):
+    folder, _ = finished
+    run = folder / "runs" / "mine"
+    shown = starrec("recommend", "--run", run, "--history", "blue MUG", "--history", "Red lamp", "--top", 3)
+    assert shown.exit_code == 0 and "After Blue mug, Red lamp" in shown.stdout
+    said = starrec(
+        *("recommend", "--run", run, "--history", "blue MUG", "--history", "Red lamp", "--top", 30),
+        *("--json", "--think"),
+    )
+    answer = json.loads(said.stdout)
+    assert answer["history"] == ["Blue mug", "Red lamp"]
+    rows = answer["recommendations"]
+    assert [row["rank"] for row in rows] == list(range(1, 31))
+    titles = [row["title"] for row in rows]
+    assert len(set(titles)) == 30 and not set(titles) & {"Blue mug", "Red lamp"}
+    assert all(re.search(r"\d", row["reason"]) for row in rows)
+    assert answer["trace"][0]["kind"] == "plan" and answer["trace"][-1]["kind"] == "recommend"
+
+
+def test_titles_are_shown_as_they_are(finished):
+    folder, _ = finished
+    history = ["--history", "bold recommend A"]
+    shown = starrec("recommend", "--run", folder / "runs" / "mine", *history, "--top", 1)
+    assert shown.exit_code == 0 and "[bold]</recommend>‹A›" in shown.stdout and "\x1b" not in shown.stdout
+
+
+def test_unknown_titles_get_suggestions(finished):
+    folder, _ = finished
+    run = folder / "runs" / "mine"
+    refused(starrec("recommend", "--run", run, "--history", "mug"), "'mug'", "Blue mug")
+    refused(starrec("recommend", "--run", folder / "none", "--history", "Blue mug"), "none", "starrec run")
+    assert starrec("recommend", "--run", run).exit_code == 2
+    assert starrec("recommend", "--run", run, "--history", "Blue mug", "--top", 0).exit_code == 2
+
+
+# Bad input
+
+
+def lines_of(name, change):
+    def apply(folder):
+        path = folder / name
+        path.write_text("".join(change(path.read_text().splitlines(keepends=True))))
+
+    return apply
+
+
+BAD_DATA = {
+    "missing file": (lambda folder: (folder / "my.csv").unlink(), ["There is no file", "my.csv"]),
+    "wrong delimiter": (
+        lines_of("my.csv", lambda lines: [line.replace(",", ";") for line in lines]),
+        ["only one column", "--delimiter ';'"],
+    ),
+    "missing column": (
+        lines_of("my.csv", lambda lines: [lines[0].replace("user_id", "userid"), *lines[1:]]),
+        ["no column 'user_id'", "--column user_id=userid"],
+    ),
+    "time that is no number": (
+        lines_of("my.csv", lambda lines: [*lines[:2], "u0,i1,yesterday\n", *lines[2:]]),
+        ["my.csv, line 3, column 'timestamp'", "'yesterday' is not a number", "--skip-bad-rows"],
+    ),
+    "empty file": (lines_of("my.csv", lambda lines: []), ["my.csv is empty"]),
+    "header alone": (lines_of("my.csv", lambda lines: lines[:1]), ["my.csv", "no usable rows"]),
+    "item without title": (
+        lines_of("my_items.csv", lambda lines: [*lines, "i60,,mug\n"]),
+        ["my_items.csv, line 62, column 'title'", "there is no title"],
+    ),
+    "fewer than 20 items": (
+        lambda folder: [
+            lines_of("my_items.csv", lambda lines: lines[:20])(folder),
+            lines_of("my.csv", lambda lines: ["user_id,item_id,timestamp\n", "u,i1,1\n"])(folder),
+        ],
+        ["19 usable items", "20"],
+    ),
+    "nobody to test": (
+        lines_of("my.csv", lambda lines: ["user_id,item_id,timestamp\n", "u,i1,1\n", "v,i2,1\n"]),
+        ["3 or more interactions"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_are_refused_and_leave_nothing(shop, case):
+    change, said = BAD_DATA[case]
+    change(shop)
+    before = contents(shop)
+    result = starrec("run", "--config", "tiny.toml", "--interactions", "my.csv", "--items", "my_items.csv")
+    refused(result, *said)
+    if case != "nobody to test":
+        assert contents(shop) == before and not (shop / "runs").exists()
+
+
+def test_mended_data_are_not_refused_for_having_been_wrong(shop):
+    path = shop / "my.csv"
+    path.write_text(path.read_text().replace("timestamp", "when", 1).replace("u0,i", "u0,gone-i", 1))
+    command = ["data", "--interactions", "my.csv", "--items", "my_items.csv"]
+    refused(starrec(*command), "timestamp")
+    command += ["--column", "timestamp=when"]
+    refused(starrec(*command), "'gone-i", "is not among the items")
+    result = starrec(*command, "--skip-bad-rows")
+    assert result.exit_code == 0 and "1 bad row" in result.output
+    recorded = tomllib.loads((shop / "runs" / "my" / "config.toml").read_text())["data"]
+    assert recorded["columns"]["timestamp"] == "when" and recorded["skip_bad_rows"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--interactions", "my.csv"], ["--interactions needs --items"]),
+        (["--items", "my_items.csv"], ["--items needs --interactions"]),
+        ([*own(Path()), "--local", "x"], ["--local", "--interactions"]),
+        ([*own(Path()), "--column", "title"], ["NAME=COLUMN"]),
+        ([*own(Path()), "--column", "titel=name"], ["Did you mean title?"]),
+        ([*own(Path()), "--delimiter", ";;"], ["data.delimiter", "';;'"]),
+        (["--config", "none.toml"], ["none.toml"]),
+    ],
+)
+def test_flags_that_cannot_be_meant(shop, arguments, said):
+    refused(starrec("run", *arguments), *said)
+    assert not (shop / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[student.grpo]\nstep = 3\n", ["`student.grpo.step`", "did you mean `steps`?"]),
+        ("[student.grpo]\nsteps = 0\n", ["`student.grpo.steps`", "0"]),
+        ("[student\n", ["not valid TOML"]),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant(shop, toml, said):
+    (shop / "bad.toml").write_text(toml)
+    refused(starrec("run", "--config", "bad.toml"), "bad.toml", *said)
+    assert not (shop / "runs").exists()
+
+
+def test_a_run_folder_of_another_configuration_is_left_alone(shop):
+    assert starrec("data", *own(shop), "--run", "runs/mine").exit_code == 0
+    (shop / "other.toml").write_text("[data]\nseed = 5\n")
+    before = contents(shop / "runs")
+    result = starrec("data", "--config", "other.toml", *own(shop), "--run", "runs/mine")
+    refused(result, "another configuration", "`data.seed` was 0, now 5", "--fresh")
+    assert contents(shop / "runs") == before
+    assert starrec("data", "--config", "other.toml", *own(shop), "--run", "runs/mine", "--fresh").exit_code == 0
+
+    (shop / "thesis").mkdir()
+    (shop / "thesis" / "thesis.tex").write_text("precious")
+    refused(starrec("data", *own(shop), "--run", "thesis", "--fresh"), "not a run folder")
+    assert [path.name for path in (shop / "thesis").iterdir()] == ["thesis.tex"]
+
+
+def test_a_corrupt_checkpoint_or_student_is_named(finished, tmp_path):
+    folder, _ = finished
+    run = shutil.copytree(folder / "runs" / "mine", tmp_path / "mine")
+    model = run / "student" / "star" / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:1000])
+    refused(starrec("recommend", "--run", run, "--history", "Blue mug"), "student/star", "starrec distill")
+
+    steps = json.loads((run / "steps.json").read_text())
+    del steps["distill"]
+    (run / "steps.json").write_text(json.dumps(steps))
+    checkpoint = run / "student" / "sft.checkpoint"
+    checkpoint.write_bytes(b"half a checkpoint")
+    before = contents(run)
+    refused(starrec("distill", "--run", run), "sft.checkpoint", "corrupt", "Delete it")
+    assert contents(run) == before
+    checkpoint.unlink()
+    assert starrec("distill", "--run", run).exit_code == 0
+    assert model.read_bytes() == (folder / "runs/mine/student/star/model.safetensors").read_bytes()
+
+
+# What an interruption costs
+
+
+def wait_for(process, condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def kill_group(process, signal_):
+    os.killpg(process.pid, signal_)
+    return process.communicate(timeout=60)[0]
+
+
+def test_killed_in_teach_and_in_distill_it_ends_as_if_it_had_not_been(finished, tmp_path):
+    folder, _ = finished
+    undisturbed, run = folder / "runs" / "mine", tmp_path / "mine"
+    assert starrec("data", "--config", folder / "tiny.toml", *own(folder), "--run", run).exit_code == 0
+    store = run / "trajectories" / "part-00000.jsonl"
+    taught = list(read(undisturbed / "trajectories"))
+
+    def stored():
+        return store.stat().st_size if store.exists() else 0
+
+    for signal_, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        before = stored()
+        stopped = start("teach", "--run", run)
+        wait_for(stopped, lambda before=before: stored() > before)
+        said = kill_group(stopped, signal_)
+        assert stopped.returncode == code, said
+        assert len(list(read(run / "trajectories"))) < len(taught)
+    assert "run the same command" in said and "Traceback" not in said
+
+    stopped = start("distill", "--run", run)
+    wait_for(stopped, (run / "student" / "sft").exists)
+    kill_group(stopped, signal.SIGKILL)
+    assert not (run / "student" / "star").exists()
+
+    ended = start("distill", "--run", run)
+    output = ended.communicate(timeout=300)[0]
+    assert ended.returncode == 0, output
+    assert list(read(run / "trajectories")) == taught
+    weights = "student/star/model.safetensors"
+    assert (run / weights).read_bytes() == (undisturbed / weights).read_bytes()
+    assert not list(run.rglob(".tmp-*"))

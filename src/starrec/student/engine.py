@@ -28,7 +28,7 @@ from starrec.ranking import Ranking, from_scores
 from starrec.student.listwise import label_logits, logits_of
 from starrec.student.prompts import FastPrompts, gather_tasks
 from starrec.tools import Toolbox, ToolError, World, fast_task, think_task
-from starrec.trajectories import TAGS, LinearFormError, parse_call
+from starrec.trajectories import LinearFormError, parse_call
 
 TIE_SEED: Final = 5
 MAX_ELEMENT: Final = 200
@@ -78,6 +78,9 @@ class Star:
         self.tokenizer = tokenizer
         self.world = world
         self.prompts = FastPrompts(tokenizer, list(world.mentions))
+        vocabulary = tokenizer.get_vocab().items()
+        self.brackets = torch.tensor(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
+        """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
 
     @classmethod
     def load(cls, folder: Path, world: World) -> Self:
@@ -90,13 +93,18 @@ class Star:
             raise RunError(
                 f"There is no student in {folder}. Train one with `starrec distill` or `starrec run`."
             )
+        again = "Delete that folder and run `starrec distill` again."
+        # Without its configuration transformers would fill the memory with a Llama of 7 billion parameters.
+        for name in ("config.json", "tokenizer.json"):
+            if not (folder / name).exists():
+                raise RunError(f"The student in {folder} lacks its {name}. {again}")
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
             model = LlamaForCausalLM.from_pretrained(folder)
         except Exception as error:  # whatever safetensors, json and transformers find wrong with the files
             raise RunError(
-                f"The student in {folder} cannot be loaded ({type(error).__name__}: {error}). Delete that "
-                "folder and run `starrec distill` again."
+                f"The student in {folder} cannot be loaded ({type(error).__name__}: "
+                f"{str(error).partition(chr(10))[0]}). {again}"
             ) from error
         return cls(model, tokenizer, world)
 
@@ -187,7 +195,7 @@ class _Trace:
         open_ = ["reflection", "recommend"]
         if self.may_ask and self.calls < MAX_CALLS:
             open_.append("tool_call")
-        if len(self.steps) > 2 * MAX_CALLS:
+        if len(self.steps) > 2 * MAX_CALLS or self.length > self.star.model.config.max_position_embeddings:
             open_ = ["recommend"]
         scores = self._logits()[self._tags([f"<{tag}>" for tag in open_])]
         return open_[int(scores.argmax())]
@@ -195,8 +203,7 @@ class _Trace:
     def write(self, tag: str) -> str:
         """The model writes one element; the text between its tags."""
         closing = int(self._tags([f"</{tag}>"])[0])
-        barred = self._tags([mark for other in TAGS for mark in (f"<{other}>", f"</{other}>")])
-        barred = barred[barred != closing]
+        barred = self.star.brackets[self.star.brackets != closing]
         self._feed(self._tags([f"<{tag}>"])[None])
         tokens: list[int] = []
         while len(tokens) < MAX_ELEMENT:
@@ -239,8 +246,6 @@ class _Trace:
         output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
         self.hidden = output.last_hidden_state[:, -1]
         self.length += ids.shape[1]
-        if self.length > self.star.model.config.max_position_embeddings:
-            self.may_ask = False
 
     def _logits(self) -> torch.Tensor:
         logits: torch.Tensor = self.star.model.get_output_embeddings()(self.hidden)[0].float()

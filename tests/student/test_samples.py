@@ -11,6 +11,7 @@ from starrec.trajectories import linear, segments
 
 @pytest.fixture(scope="module")
 def samples(tokenizer, lessons):
+    """Of all runs."""
     return make_samples(tokenizer, lessons[2], context=10_000)
 
 

@@ -1,0 +1,59 @@
+"""A student that has learned a few of the teacher's runs, by the real first stage."""
+
+import numpy as np
+import pytest
+
+from starrec.student import (
+    GRPOConfig,
+    Labelled,
+    NanoConfig,
+    SFTConfig,
+    Stage,
+    Star,
+    StudentConfig,
+    build_nano,
+    gather_tasks,
+    make_samples,
+    supervise,
+)
+
+LEARNED = 6
+
+
+@pytest.fixture(scope="session")
+def labelled(world, lessons):
+    """The learned tasks in fast form, with the column that the teacher's run put first."""
+    tasks, _, runs = lessons
+    columns = [run.labels.index(run.ranking[0]) for run in runs[:LEARNED]]
+    return Labelled(gather_tasks(world, tasks[:LEARNED]), np.array(columns))
+
+
+@pytest.fixture(scope="session")
+def stage(tokenizer, world, labelled):
+    """A stage of training by model, checkpoint and what hears of its progress."""
+    config = StudentConfig(
+        drop_items=0.1,
+        evaluate_every=50,
+        nano=NanoConfig(width=64, intermediate=64, heads=2, context=1024),
+        sft=SFTConfig(steps=90, learning_rate=8e-3, fast_batch=6, think_batch=3),
+        grpo=GRPOConfig(steps=8, learning_rate=2e-3, batch=4, group=8, replay_every=4),
+    )
+
+    def stage(model, checkpoint, report=lambda progress: None):
+        prompts = Star(model, tokenizer, world).prompts
+        return Stage(model, tokenizer, prompts, config, labelled, checkpoint, "the inputs", report)
+
+    return stage
+
+
+@pytest.fixture(scope="session")
+def samples(tokenizer, lessons):
+    return make_samples(tokenizer, lessons[2][:LEARNED], 1024)
+
+
+@pytest.fixture(scope="session")
+def taught(stage, tokenizer, world, labelled, samples, tmp_path_factory):
+    """The trained student, and how its training went."""
+    model = build_nano(tokenizer, NanoConfig(width=64, intermediate=64, heads=2, context=1024), 0)
+    progress = supervise(stage(model, tmp_path_factory.mktemp("sft") / "checkpoint"), labelled, samples)
+    return Star(model, tokenizer, world), progress

@@ -1,0 +1,63 @@
+"""Both stages do what they are for, and the second one resumes as the first."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from starrec.student import Labelled, reinforce, training
+
+
+class Killed(Exception):
+    pass
+
+
+def test_supervision_teaches_both_modes(taught, stage, labelled, tmp_path):
+    star, progress = taught
+    first, *_, last = progress.curve
+    assert last["think"] < first["think"] and last["fast"] < first["fast"]
+    # Six labels: chance is (1/6 + 3/6 + 5/6) / 3 = 0.5.
+    assert progress.best > 0.7
+    assert stage(star.model, tmp_path / "checkpoint").evaluate() == progress.best
+
+
+def test_evaluation_is_the_accuracy_of_the_rankings(taught, stage, lessons, labelled, tmp_path):
+    star, _ = taught
+    tasks = lessons[0][: len(labelled)]
+    hits = []
+    for task, ranking, column in zip(tasks, star.rank_many(tasks), labelled.columns, strict=True):
+        rank = ranking.rank_of(int(task.candidates[column]))
+        hits.append(((rank <= 1) + (rank <= 3) + (rank <= 5)) / 3)
+    assert stage(star.model, tmp_path / "checkpoint").evaluate() == pytest.approx(np.mean(hits))
+
+
+def test_reinforcement_killed_and_resumed_equals_uninterrupted(
+    taught, stage, labelled, samples, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", -1.0)
+    start = taught[0].model
+    epochs = []
+
+    def epoch(number):
+        epochs.append(number)
+        rows = np.random.default_rng(number).permutation(len(labelled))
+        return Labelled(labelled.tasks[rows], labelled.columns[rows])
+
+    def kill(progress):
+        if progress.step == 6:
+            raise Killed
+
+    whole, killed, resumed = (copy.deepcopy(start) for _ in range(3))
+    expected = reinforce(stage(whole, tmp_path / "whole"), len(labelled), epoch, samples)
+    # 6 tasks in batches of 4: one step an epoch, eight steps.
+    assert epochs == list(range(8))
+    with pytest.raises(Killed):
+        reinforce(stage(killed, tmp_path / "checkpoint", kill), len(labelled), epoch, samples)
+    epochs.clear()
+    found = reinforce(stage(resumed, tmp_path / "checkpoint"), len(labelled), epoch, samples)
+    assert epochs == [5, 6, 7]
+    for one, two in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert found.curve == expected.curve and found.best == expected.best
+    assert 0 <= expected.curve[-1]["reward"] <= 1

@@ -37,7 +37,7 @@ def load_saved_dataset(folder: Path) -> Dataset:
         frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}
         dataset = Dataset(about["name"], about["order"], **frames, repeats=about["repeats"])
         intact = dataset.sha256 == about["sha256"]
-    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise RunError(
             f"The dataset in {folder} cannot be read ({error}). Run `starrec data` for this run again."
         ) from error

@@ -97,7 +97,7 @@ class Recommender:
         close = process.extract(name, self._bare, scorer=fuzz.WRatio, limit=_SUGGESTED)
         near = [index for _, _, index in close]
         alike = [fuzz.ratio(name, other) for other, _, _ in close] + [0.0, 0.0]
-        if alike[0] >= _SURE and alike[0] - alike[1] >= _CLEAR:
+        if alike[0] >= _SURE and alike[0] - max(alike[1:]) >= _CLEAR:
             return int(near[0])
         raise StarrecError(f"No title {title!r} in the catalogue. Did you mean {self._listed(near)}?")
 

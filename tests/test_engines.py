@@ -1,0 +1,68 @@
+"""Work gives the same results, in the same order, wherever it runs."""
+
+import operator
+import os
+
+import pytest
+
+from starrec.engines import Workers
+from starrec.teacher import rank_with_teacher
+
+# Functions travel to spawned processes by name, so these are of modules that every process can import.
+
+
+@pytest.fixture(scope="module")
+def two():
+    with Workers(3, 2) as workers:
+        yield workers
+
+
+def test_results_come_in_order_even_if_the_first_takes_longest(two):
+    batches = [2_000_000, *range(200)]
+    found = list(two.map(pow, batches))
+    with Workers(3, 1) as here:
+        assert found == list(here.map(pow, batches))
+    assert found[1:4] == [1, 3, 9]
+
+
+def test_work_runs_in_spawned_processes_beside_this_one():
+    os.environ["STARREC_TEST_MARK"] = "here"
+    try:
+        with Workers(os.getenv, 2) as workers:
+            elsewhere = set(workers.map(operator.call, ["STARREC_TEST_MARK"] * 4))
+            # The environment was copied at the start; a change here does not reach a process beside.
+            os.environ["STARREC_TEST_MARK"] = "changed"
+            assert elsewhere == set(workers.map(operator.call, ["STARREC_TEST_MARK"] * 4)) == {"here"}
+        with Workers(os.getenv, 1) as workers:
+            assert list(workers.map(operator.call, ["STARREC_TEST_MARK"])) == ["changed"]
+    finally:
+        del os.environ["STARREC_TEST_MARK"]
+
+
+def test_a_mistake_in_a_batch_reaches_the_caller_and_the_pool_goes_on(two):
+    with pytest.raises(ZeroDivisionError):
+        list(two.map(operator.truediv, [1, 2, 0, 4]))
+    assert list(two.map(operator.add, [1, 2])) == [4, 5]
+
+
+def test_batches_are_taken_as_they_are_needed(two):
+    taken = []
+
+    def batches():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = two.map(operator.add, batches())
+    assert next(results) == 3
+    # Two in flight for each of two workers; not all hundred are made at once.
+    assert len(taken) <= 5
+    assert list(results) == [3 + number for number in range(1, 100)]
+    assert list(two.map(operator.add, [])) == []
+
+
+def test_the_teacher_ranks_alike_here_and_in_processes(world, lessons):
+    tasks = lessons[0]
+    assert len(tasks) > 64
+    with Workers(world, 1) as here, Workers(world, 2) as beside:
+        assert rank_with_teacher(beside, tasks, 0) == rank_with_teacher(here, tasks, 0)

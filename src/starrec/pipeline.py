@@ -335,7 +335,16 @@ class Pipeline:
             "best_tool": {"name": best_tool, "validation_avg_hr": chosen_on},
             "latency_ms": latency,
             "training": training,
-            "faithfulness": {"star_think": faithfulness([check_trace(thought) for thought in thoughts])},
+            "faithfulness": {
+                "star_think": faithfulness([check_trace(thought) for thought in thoughts]),
+                # How well the student copies on its own: the control for what grounding does.
+                "star_think_ungrounded": faithfulness(
+                    [
+                        check_trace(star.think(task, grounded=False))
+                        for task in subset[: config.ungrounded_users]
+                    ]
+                ),
+            },
             "probes": probe(star, tasks[:: max(1, len(tasks) // config.probe_tasks)][: config.probe_tasks],
                             targets, config.seed),
             "tie_seeds": ties,
@@ -476,8 +485,8 @@ class Pipeline:
             kept = one_per_task(keep(store, self.config.student.sft.top_k), self.config.student.seed)
         if not kept:
             raise DataError(
-                "None of the teacher's runs passed the outcome filter, so there is nothing to learn from. Teach "
-                "more tasks (`[teacher] tasks_per_user`) or relax the filter (`[student.sft] top_k`)."
+                "None of the teacher's runs passed the outcome filter, so there is nothing to learn from. "
+                "Teach more tasks (`[teacher] tasks_per_user`) or relax the filter (`[student.sft] top_k`)."
             )
         return kept
 
@@ -502,9 +511,8 @@ class Pipeline:
 
     def _validation_half(self, half: str) -> Labelled:
         tasks, targets = self._tasks("validation")
-        first = [task for task in tasks if task.draw == 0]
-        halves = validation_half([task.user_id for task in first], self.config.data.seed)
-        chosen = [task for task, side in zip(first, halves, strict=True) if side == half]
+        halves = validation_half([task.user_id for task in tasks], self.config.data.seed)
+        chosen = [task for task, side in zip(tasks, halves, strict=True) if side == half]
         columns = target_columns(chosen, targets)
         return Labelled(
             gather_tasks(self._prepared.world, chosen), np.array([columns[task.task_id] for task in chosen])

@@ -20,9 +20,9 @@ class NanoConfig(Section):
 class SFTConfig(Section):
     """Stage 1: supervised fine-tuning on the teacher's kept runs."""
 
-    steps: int = Field(default=900, ge=1, description="Optimizer steps.")
+    steps: int = Field(default=400, ge=1, description="Optimizer steps.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
-    fast_batch: int = Field(default=16, ge=1, description="Kept runs a step in the fast rendering.")
+    fast_batch: int = Field(default=32, ge=1, description="Kept runs a step in the fast rendering.")
     think_batch: int = Field(default=8, ge=1, description="Kept runs a step in the think rendering.")
     top_k: int = Field(
         default=1, ge=1, le=5, description="Outcome filter: runs with the target this high teach."
@@ -32,7 +32,7 @@ class SFTConfig(Section):
 class GRPOConfig(Section):
     """Stage 2: listwise GRPO in fast mode."""
 
-    steps: int = Field(default=1200, ge=1, description="Optimizer steps.")
+    steps: int = Field(default=2400, ge=1, description="Optimizer steps.")
     learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate.")
     batch: int = Field(default=32, ge=1, description="Tasks a step.")
     group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G).")
@@ -50,12 +50,12 @@ class StudentConfig(Section):
 
     seed: int = Field(default=0, description="Seed of weights and batches.")
     drop_items: float = Field(
-        default=0.3, ge=0, lt=1, description="Probability of withholding an item token while training."
+        default=0.4, ge=0, lt=1, description="Probability of withholding an item token while training."
     )
     drop_signals: float = Field(
         default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
     )
-    evaluate_every: int = Field(default=150, ge=1, description="Steps between looks at validation half A.")
+    evaluate_every: int = Field(default=300, ge=1, description="Steps between looks at validation half A.")
     nano: NanoConfig = Field(default_factory=NanoConfig, description="Shape of the nano base.")
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Stage 1.")
     grpo: GRPOConfig = Field(default_factory=GRPOConfig, description="Stage 2.")

@@ -6,7 +6,8 @@ their answers, reflects and ranks. Answers are looked up for real and inserted w
 kept, so the cost of a trace is its own tokens once.
 
 The model is free in what it writes, not in which tag may come next: between elements only tags that the linear
-form allows are open, inside an element only its own end. So every trace parses. A call that is no call (broken
+form allows are open, inside an element only its own end. So every trace parses. Figures are copied from this
+trace's tool responses (`grounding`). A call that is no call (broken
 JSON, a tool or label that does not exist) is taken back, noted among the repairs, and the trace goes on
 without it. The ranking is read off the label distribution, as in fast mode, so it is always a permutation.
 """
@@ -21,10 +22,12 @@ from typing import Final, Self
 import numpy as np
 import torch
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import logging as transformers_logging
 
 from starrec.data import RankingTask
 from starrec.errors import RunError
 from starrec.ranking import Ranking, from_scores
+from starrec.student.grounding import Grounding, digit_tokens
 from starrec.student.listwise import label_logits, logits_of
 from starrec.student.prompts import FastPrompts, gather_tasks
 from starrec.tools import Toolbox, ToolError, World, fast_task, think_task
@@ -78,6 +81,7 @@ class Star:
         self.tokenizer = tokenizer
         self.world = world
         self.prompts = FastPrompts(tokenizer, list(world.mentions))
+        self.digits = torch.tensor(digit_tokens(tokenizer))
         vocabulary = tokenizer.get_vocab().items()
         self.brackets = torch.tensor(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
         """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
@@ -98,6 +102,7 @@ class Star:
         for name in ("config.json", "tokenizer.json"):
             if not (folder / name).exists():
                 raise RunError(f"The student in {folder} lacks its {name}. {again}")
+        transformers_logging.disable_progress_bar()
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
             model = LlamaForCausalLM.from_pretrained(folder)
@@ -110,6 +115,7 @@ class Star:
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer to a folder."""
+        transformers_logging.disable_progress_bar()
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -134,11 +140,16 @@ class Star:
         return rankings
 
     @torch.inference_mode()
-    def think(self, task: RankingTask) -> Thought:
-        """Think mode, one request: greedy, so the same task gives the same trace."""
+    def think(self, task: RankingTask, *, grounded: bool = True) -> Thought:
+        """Think mode, one request: greedy, so the same task gives the same trace.
+
+        Args:
+            grounded: whether figures can only be copied from this trace's tool responses; off to measure how
+                well the student copies on its own.
+        """
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
-        trace = _Trace(self, toolbox)
+        trace = _Trace(self, toolbox, Grounding(self.tokenizer) if grounded else None)
         trace.read(f"<task>{prompt}</task>")
         trace.write("plan")
         while (tag := trace.choose()) != "recommend":
@@ -176,6 +187,7 @@ class _Trace:
 
     star: Star
     toolbox: Toolbox
+    grounding: Grounding | None
     cache: DynamicCache = field(default_factory=DynamicCache)
     hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     """`(1, width)` state after the last token."""
@@ -209,6 +221,8 @@ class _Trace:
         while len(tokens) < MAX_ELEMENT:
             logits = self._logits()
             logits[barred] = float("-inf")
+            if self.grounding is not None and tag != "tool_call":
+                self._ground(logits, str(self.star.tokenizer.decode(tokens)))
             token = int(logits.argmax())
             if token == closing:
                 break
@@ -241,6 +255,19 @@ class _Trace:
         self.steps.append(Step("tool_call", text, True))
         self.read(f"<tool_response>{answer}</tool_response>")
         self.steps.append(Step("tool_response", answer, False))
+        if self.grounding is not None:
+            self.grounding.hear(answer)
+
+    def _ground(self, logits: torch.Tensor, written: str) -> None:
+        """Leave open only what `Grounding` allows after what was written of this element."""
+        assert self.grounding is not None
+        allowed = self.grounding.next_tokens(written)
+        if allowed is None:
+            logits[self.star.digits] = float("-inf")
+        else:
+            shut = torch.ones(len(logits), dtype=torch.bool)
+            shut[allowed] = False
+            logits[shut] = float("-inf")
 
     def _feed(self, ids: torch.Tensor) -> None:
         output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)

@@ -11,7 +11,7 @@ class TeacherConfig(Section):
     """`[teacher]`: which tasks it reasons over, and how often."""
 
     tasks_per_user: int = Field(
-        default=5, ge=1, description="Training positions of each user to reason over, at most."
+        default=6, ge=1, description="Training positions of each user to reason over, at most."
     )
     runs: int = Field(
         default=4, ge=1, description="Sampled runs a task (K); the outcome filter selects among them."

@@ -132,7 +132,7 @@ def reinforce(
         samples: kept runs to replay.
     """
     config = stage.config.grpo
-    reference = copy.deepcopy(stage.model).eval()
+    reference = copy.deepcopy(stage.model).eval() if config.kl > 0 else None
     steps_an_epoch = max(1, tasks_an_epoch // config.batch)
 
     @lru_cache(maxsize=1)
@@ -149,7 +149,7 @@ def reinforce(
         seed = int(random.integers(2**31))
         logits = stage.fast_logits(stage.model, chosen, np.random.default_rng(seed))
         before = None
-        if config.kl > 0:
+        if reference is not None:
             with torch.no_grad():
                 before = stage.fast_logits(reference, chosen, np.random.default_rng(seed))
         value, reward = grpo_loss(

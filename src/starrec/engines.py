@@ -73,8 +73,6 @@ _held: Any = None
 def _hold(value: object) -> None:
     global _held
     _held = value
-    # One worker a core: numerical libraries must not start a thread a core in each of them.
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _call(function: Callable[[Any, Any], Any], batch: object) -> Any:

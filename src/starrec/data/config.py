@@ -57,5 +57,5 @@ class DataConfig(Section):
     tie_seed: int = Field(0, description="Orders interactions of a user that have the same time.")
     seed: int = Field(0, description="Draws negatives, shuffles candidates, chooses training positions.")
     draws: int = Field(3, ge=1, description="Draws of candidates for each evaluated user.")
-    negatives: int = Field(19, ge=1, description="Random candidates beside the true one.")
+    negatives: int = Field(19, ge=1, le=25, description="Random candidates beside the true one.")
     columns: ColumnMap = Field(ColumnMap(), description="What the columns of your own files are called.")

@@ -22,7 +22,7 @@ class SFTConfig(Section):
 
     steps: int = Field(default=400, ge=1, description="Optimizer steps.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
-    fast_batch: int = Field(default=32, ge=1, description="Kept runs a step in the fast rendering.")
+    fast_batch: int = Field(default=16, ge=1, description="Kept runs a step in the fast rendering.")
     think_batch: int = Field(default=8, ge=1, description="Kept runs a step in the think rendering.")
     top_k: int = Field(
         default=1, ge=1, le=5, description="Outcome filter: runs with the target this high teach."
@@ -33,7 +33,7 @@ class GRPOConfig(Section):
     """Stage 2: listwise GRPO in fast mode."""
 
     steps: int = Field(default=1800, ge=1, description="Optimizer steps.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate.")
+    learning_rate: float = Field(default=1.5e-3, gt=0, description="Peak learning rate.")
     batch: int = Field(default=32, ge=1, description="Tasks a step.")
     group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G).")
     kl: float = Field(

@@ -207,9 +207,7 @@ def test_an_optional_column_that_was_mapped_must_be_there(tmp_path, items):
 
 
 def test_dates_are_seconds(tmp_path, items):
-    frame = pl.DataFrame(
-        {"user_id": ["a"], "item_id": ["i1"], "timestamp": [datetime(2020, 1, 1, tzinfo=UTC)]}
-    )
+    frame = pl.DataFrame({"user_id": ["a"], "item_id": ["i1"], "timestamp": [datetime(2020, 1, 1, tzinfo=UTC)]})
     frame.write_parquet(tmp_path / "d.parquet")
     dataset, _ = load_tables(tmp_path / "d.parquet", items)
     assert dataset.interactions["time"].to_list() == [1577836800]

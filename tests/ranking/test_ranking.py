@@ -57,9 +57,7 @@ def test_ties_do_not_favour_the_first_candidate():
     # The standard error is sqrt((20**2 - 1) / 12) / sqrt(4000) = 0.09.
     generator = np.random.default_rng(0)
     candidates = np.stack([generator.permutation(500)[:20] for _ in range(4000)])
-    ranks = ranks_of_targets(
-        candidates, np.zeros_like(candidates), np.zeros(4000, dtype=int), np.arange(4000)
-    )
+    ranks = ranks_of_targets(candidates, np.zeros_like(candidates), np.zeros(4000, dtype=int), np.arange(4000))
     assert abs(ranks.mean() - 10.5) < 4 * 0.092
     assert (ranks == 1).mean() < 0.07
 

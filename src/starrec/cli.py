@@ -318,8 +318,9 @@ def main() -> None:
     """The `starrec` command."""
     # The libraries' own bars for saving and loading a small model would stand between ours.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    # Threads that wait by spinning take the cores from whoever should let them go on: on two cores that something
-    # else uses as well, the smallest run took 319 s so and 64 s with threads that sleep. Read when torch loads.
+    # Threads that spin while they wait take the cores from whoever should let them go on: on two cores that
+    # something else used as well, the smallest run took 319 s so, and 64 s with threads that sleep. Read when
+    # torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # OpenMP's threads spin while they wait for each other. On a machine that does something else as well, that
     # made training five times slower; sleeping costs nothing measurable on an idle one. Read when torch loads.

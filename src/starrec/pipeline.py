@@ -202,7 +202,7 @@ class Pipeline:
         return facts
 
     def distill(self) -> dict[str, Any]:
-        """Train the student on the kept runs, then by GRPO; facts about each stage."""
+        """Train the student on the kept runs, then by GRPO; facts about each stage, teaching included."""
         taught = self.teach()
         config = self.config.student
         inputs = {
@@ -214,7 +214,7 @@ class Pipeline:
         step = self._run.step("distill", inputs)
         if step.done:
             self._announce("distill: done before")
-            return dict(step.facts)
+            return {"teach": taught, **step.facts}
         prepared = self._prepared
         with Workers(prepared.world) as workers:
             kept = self._kept()
@@ -225,6 +225,11 @@ class Pipeline:
             star = Star(model, tokenizer, prepared.world)
             validation = self._validation_half("A")
             samples = make_samples(tokenizer, kept, config.nano.context)
+            if not samples:
+                raise DataError(
+                    f"All {len(kept):,} kept runs are longer than the student's context of "
+                    f"{config.nano.context:,} tokens. Raise `[student.nano] context`."
+                )
             facts: dict[str, Any] = {}
             curves: dict[str, object] = {}
 
@@ -284,11 +289,11 @@ class Pipeline:
         step.complete(list(folders.values()), **facts)
         for name in ("sft", "grpo"):
             self._run.path("student", f"{name}.checkpoint").unlink(missing_ok=True)
-        return facts
+        return {"teach": taught, **facts}
 
     def evaluate(self) -> Results:
         """Rank the test tasks with every system; results.json and report.html."""
-        training = {"teach": self.teach(), **self.distill()}
+        training = self.distill()
         config = self.config.evaluation
         step = self._run.step("evaluate", {**self._everything, "evaluation": config})
         results_path = self._run.path("results.json")

@@ -81,6 +81,7 @@ def fit(
     Raises:
         RunError: the checkpoint is corrupt.
     """
+    reduced = bfloat16_is_faster()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
     )
@@ -90,10 +91,13 @@ def fit(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         best = state["best"]
+        # As it began: rounding must not change in the middle, even on another machine.
+        reduced = state["bfloat16"]
 
     def save() -> None:
         state = {
             "fingerprint": fingerprint,
+            "bfloat16": reduced,
             "progress": vars(progress),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -104,7 +108,6 @@ def fit(
         write_atomic(checkpoint, buffer.getvalue())
 
     mean = progress.mean
-    reduced = bfloat16_is_faster()
     started = saved = time.monotonic()
     before = progress.seconds
     model.train()
@@ -167,7 +170,9 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(checkpoint, weights_only=True)
-        return {name: state[name] for name in ("fingerprint", "progress", "model", "optimizer", "best")}
+        return {
+            name: state[name] for name in ("fingerprint", "bfloat16", "progress", "model", "optimizer", "best")
+        }
     except Exception as error:
         # torch.load raises whatever its unpickler and zip reader meet; what it says is long and advises to
         # run the file as code.

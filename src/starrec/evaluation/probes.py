@@ -3,7 +3,7 @@
 Three interventions on fast prompts that a reader must react to and a memoriser cannot:
 
 - exchange the evidence of the student's first candidate and a random other one: their order must turn;
-- deal the labels anew: the same candidate must stay first;
+- deal the labels anew (permute them among the candidates): the same candidate must stay first;
 - replace all evidence by "none": accuracy must fall.
 """
 
@@ -12,13 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from starrec.data import RankingTask, Targets
 from starrec.ranking import avg_hr, order_by_scores, ranks_of_targets
 from starrec.student import FastTasks, Star, gather_tasks
-from starrec.student.listwise import label_logits
 
 
 def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
@@ -26,7 +23,7 @@ def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int)
     random = np.random.default_rng(seed)
     given = gather_tasks(star.world, list(tasks))
     rows = np.arange(len(given))
-    scores = _scores(star, given)
+    scores = star.scores(given)
     order = order_by_scores(given.candidates, scores, 0)
     first, other = order[:, 0], order[rows, random.integers(1, order.shape[1], len(rows))]
 
@@ -35,14 +32,16 @@ def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int)
         given.levels[rows, :, other],
         given.levels[rows, :, first],
     )
-    after = _scores(star, FastTasks(given.histories, given.candidates, exchanged))
+    after = star.scores(FastTasks(given.histories, given.candidates, exchanged))
     different = (given.levels[rows, :, first] != given.levels[rows, :, other]).any(axis=1)
     turned = after[rows, other] > after[rows, first]
 
-    dealt = _scores(star, given, np.random.default_rng(seed + 1))
+    dealt = star.scores(
+        given, random.permuted(np.tile(np.arange(given.candidates.shape[1]), (len(rows), 1)), axis=1)
+    )
     same = order_by_scores(given.candidates, dealt, 0)[:, 0] == first
 
-    none = _scores(star, FastTasks(given.histories, given.candidates, np.full_like(given.levels, -1)))
+    none = star.scores(FastTasks(given.histories, given.candidates, np.full_like(given.levels, -1)))
     column = np.array([task.candidates.tolist().index(targets[task.task_id]) for task in tasks])
     with_evidence = avg_hr(ranks_of_targets(given.candidates, scores, column, 0)).mean()
     without = avg_hr(ranks_of_targets(given.candidates, none, column, 0)).mean()
@@ -54,13 +53,3 @@ def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int)
         "avg_hr_without_evidence": float(without),
         "none_costs": float(with_evidence - without),
     }
-
-
-def _scores(star: Star, tasks: FastTasks, deal: np.random.Generator | None = None) -> NDArray[np.float32]:
-    """Logits `(n, c)`; deal gives the labels out anew."""
-    with torch.inference_mode():
-        parts = [
-            label_logits(star.model, star.prompts.batch(tasks[part], random=deal)).numpy()
-            for part in np.array_split(np.arange(len(tasks)), max(1, len(tasks) // 128))
-        ]
-    return np.concatenate(parts)

@@ -37,6 +37,8 @@ _FAST_PAIRS: Final = 4
 """Rotary pairs quick enough (a turn in 6 to 55 tokens) to tell distances within a row apart."""
 _SLOW_PAIRS: Final = 8
 """Rotary pairs that hardly turn within a context: content can be compared through them at any distance."""
+_NAME: Final = 1.1
+"""Length of a label's name in the labels' subspace."""
 _SHARPNESS: Final = 8.0
 """Logit of a first-layer head at its own distance."""
 
@@ -78,9 +80,8 @@ def _start(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     embedding[:, own] = 0
     _start_levels(embedding, tokenizer, size)
     label_ids = _ids(tokenizer, labels(MAX_LABELS))
-    names = torch.randn(len(label_ids), size) * 0.2
     embedding[label_ids] = 0
-    embedding[label_ids, own] = names - names.mean(0)
+    embedding[label_ids, own] = _NAME * _far_apart(len(label_ids), size)
     embedding[label_ids, size] = 1.0  # the marker
 
     layers = model.model.layers
@@ -88,10 +89,18 @@ def _start(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         layer.self_attn.o_proj.weight[own] = 0
         layer.mlp.down_proj.weight[own] = 0
         layer.mlp.down_proj.weight *= 0.5
+        # Nobody reads which label it is at first, so that a label's name is no evidence.
+        for reader in (layer.mlp.gate_proj, layer.mlp.up_proj):
+            reader.weight[:, own] = 0
+
+    for projection in (layers[0].self_attn, layers[-1].self_attn):
+        for reader in (projection.q_proj, projection.k_proj, projection.v_proj):
+            reader.weight[:, own] = 0
 
     first = layers[0].self_attn
     seen, _ = torch.linalg.qr(torch.randn(width, width))
     written, _ = torch.linalg.qr(torch.randn(width, width))
+    seen[:, own] = 0
     first.v_proj.weight.copy_(seen)
     first.o_proj.weight.copy_(0.5 * written.T)
     first.o_proj.weight[own] = 0
@@ -128,9 +137,17 @@ def _start(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         last.q_proj.weight[size + slow] = 2.0 * seen[: len(slow)]
         last.k_proj.weight[size + slow] = 2.0 * written.T[:, : len(slow)].T
         copied, _ = torch.linalg.qr(torch.randn(width, size))
+        copied[own] = 0
         last.v_proj.weight[second] = copied.T
         last.o_proj.weight[:, second] = copied
         last.o_proj.weight[own, second] = 0
+
+
+def _far_apart(n: int, size: int) -> torch.Tensor:
+    """n vectors `(n, size)` of length 1, orthogonal where there is room: equally unlike each other, so that
+    attention to one label is no logit for another."""
+    names: torch.Tensor = torch.linalg.qr(torch.randn(max(n, size), size))[0][:n]
+    return torch.nn.functional.normalize(names, dim=1)
 
 
 def _start_levels(embedding: torch.Tensor, tokenizer: PreTrainedTokenizerFast, size: int) -> None:

@@ -102,6 +102,7 @@ class FastPrompts:
         self,
         tasks: FastTasks,
         *,
+        dealt: NDArray[np.int64] | None = None,
         random: np.random.Generator | None = None,
         drop_items: float = 0.0,
         drop_signals: float = 0.0,
@@ -109,12 +110,14 @@ class FastPrompts:
         """The prompts of these tasks.
 
         Args:
-            random: deals labels to candidates anew; None gives the labels of the task.
+            dealt: `(n, c)` number of each candidate's label; None gives the labels of the task.
+            random: for training: deals labels anew, and withholds what follows.
             drop_items: probability with which an item token is withheld.
             drop_signals: probability with which one signal is withheld from a whole prompt.
         """
         n, c = tasks.candidates.shape
-        dealt = np.tile(np.arange(c), (n, 1))
+        if dealt is None:
+            dealt = np.tile(np.arange(c), (n, 1))
         levels = tasks.levels.transpose(0, 2, 1) + 1
         items = self._items[tasks.candidates]
         history = self._items[tasks.histories]

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from rich.progress import Progress
 
@@ -248,7 +249,7 @@ class Pipeline:
             folders = {name: self._run.path("student", name) for name in ("sft", "star")}
             with self._bar("SFT", config.sft.steps, 0) as advance:
                 progress = supervise(
-                    stage("sft", config.sft.steps, _steps(advance)), self._labelled(kept), samples
+                    stage("sft", config.sft.steps, _steps(advance)), *self._ranked(kept), samples
                 )
             self._save(star, folders["sft"])
             curves["sft"] = progress.curve
@@ -495,12 +496,12 @@ class Pipeline:
             )
         return kept
 
-    def _labelled(self, kept: list[Trajectory]) -> Labelled:
-        """The kept runs in fast form: the column that the run itself put first."""
+    def _ranked(self, kept: list[Trajectory]) -> tuple[FastTasks, NDArray[np.int64]]:
+        """The kept runs' tasks in fast form, and the columns of their candidates as each run ranked them."""
         by_id = {task.task_id: task for task in self._taught[0]}
         tasks = [by_id[run.task_id] for run in kept]
-        columns = np.array([run.labels.index(run.ranking[0]) for run in kept])
-        return Labelled(gather_tasks(self._prepared.world, tasks), columns)
+        rankings = np.array([[run.labels.index(label) for label in run.ranking] for run in kept])
+        return gather_tasks(self._prepared.world, tasks), rankings
 
     def _tasks(self, which: str) -> tuple[list[RankingTask], Targets]:
         prepared, data = self._prepared, self.config.data

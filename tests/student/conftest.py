@@ -52,8 +52,10 @@ def samples(tokenizer, lessons):
 
 
 @pytest.fixture(scope="session")
-def taught(stage, tokenizer, world, labelled, samples, tmp_path_factory):
+def taught(stage, tokenizer, world, labelled, lessons, samples, tmp_path_factory):
     """The trained student, and how its training went."""
     model = build_nano(tokenizer, NanoConfig(width=64, intermediate=64, heads=2, context=1024), 0)
-    progress = supervise(stage(model, tmp_path_factory.mktemp("sft") / "checkpoint"), labelled, samples)
+    rankings = np.array([[run.labels.index(label) for label in run.ranking] for run in lessons[2][:LEARNED]])
+    checkpoint = tmp_path_factory.mktemp("sft") / "checkpoint"
+    progress = supervise(stage(model, checkpoint), labelled.tasks, rankings, samples)
     return Star(model, tokenizer, world), progress

@@ -49,6 +49,7 @@ from starrec.data.hashing import text_keys
 from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import (
+    SYSTEMS,
     EvaluationConfig,
     Results,
     check_trace,
@@ -334,7 +335,8 @@ class Pipeline:
         latency = {
             "star": {**measure(star.rank, timed), "throughput_per_s": throughput(star.rank_many, tasks[:1024])},
             "star_think": _percentiles(seconds),
-            "teacher": self._teacher_latency(timed),
+            "star_sft": measure(before.rank, timed),
+            **self._latency(timed),
         }
         facts = {
             "teacher_kind": EmbeddedPolicy.kind,
@@ -351,8 +353,7 @@ class Pipeline:
                     ]
                 ),
             },
-            "probes": probe(star, tasks[:: max(1, len(tasks) // config.probe_tasks)][: config.probe_tasks],
-                            targets, config.seed),
+            "probes": self._probe(star),
             "tie_seeds": ties,
             "worked_examples": [
                 _example(prepared.dataset, task, thought, targets[task.task_id])
@@ -534,6 +535,16 @@ class Pipeline:
         }
         return max(scores, key=lambda name: scores[name]), scores
 
+    def _probe(self, star: Star) -> dict[str, float]:
+        """How the student reads its evidence, on validation half B: nothing is looked into on test."""
+        tasks, targets = self._tasks("validation")
+        halves = validation_half([task.user_id for task in tasks], self.config.data.seed)
+        chosen = [task for task, side in zip(tasks, halves, strict=True) if side == "B"]
+        wanted = self.config.evaluation.probe_tasks
+        return probe(
+            star, chosen[:: max(1, len(chosen) // wanted)][:wanted], targets, self.config.evaluation.seed
+        )
+
     def _over_tie_seeds(self, workers: Workers[World]) -> dict[str, dict[str, float]]:
         """avg_hr of tools and teacher under other orders of equal times. The student is left out: what it was
         trained on under one order is held out under another."""
@@ -552,13 +563,19 @@ class Pipeline:
             found[str(seed)] = {name: _avg_hr(rankings, tasks, targets) for name, rankings in ranked.items()}
         return found
 
-    def _teacher_latency(self, tasks: list[RankingTask]) -> dict[str, float]:
+    def _latency(self, tasks: list[RankingTask]) -> dict[str, dict[str, float]]:
+        """Of the teacher and of the tools: one request in one process, and throughput over all cores."""
         world, seed = self._prepared.world, self.config.teacher.seed
         with Workers(world, 1) as alone:
-            timed = measure(lambda task: rank_with_teacher(alone, [task], seed), tasks)
+            timed = {
+                "teacher": measure(lambda task: rank_with_teacher(alone, [task], seed), tasks),
+                # All signals of a task are gathered at once, so every tool alone takes the same time.
+                **dict.fromkeys(SYSTEMS, measure(lambda task: rank_by_signals(alone, [task]), tasks)),
+            }
         with Workers(world) as workers:
+            rank_with_teacher(workers, tasks, seed)  # until all workers are up
             per_s = throughput(lambda all_: rank_with_teacher(workers, all_, seed), tasks)
-        return {**timed, "throughput_per_s": per_s}
+        return {**timed, "teacher": {**timed["teacher"], "throughput_per_s": per_s}}
 
     def _think_subset(self, tasks: list[RankingTask]) -> list[RankingTask]:
         """One draw of the users with the smallest hashes."""
@@ -646,6 +663,7 @@ def _stage_facts(progress: Training, **counts: object) -> dict[str, object]:
         "validation_evaluations": progress.evaluations,
         "best_validation_avg_hr": progress.best,
         "best_step": progress.best_step,
+        "precision": progress.precision,
     }
 
 

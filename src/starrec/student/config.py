@@ -33,7 +33,7 @@ class GRPOConfig(Section):
     """Stage 2: listwise GRPO in fast mode."""
 
     steps: int = Field(default=1800, ge=1, description="Optimizer steps.")
-    learning_rate: float = Field(default=1.5e-3, gt=0, description="Peak learning rate.")
+    learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate.")
     batch: int = Field(default=32, ge=1, description="Tasks a step.")
     group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G).")
     kl: float = Field(

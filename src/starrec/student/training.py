@@ -1,8 +1,9 @@
 """One training loop for both stages: a function gives the loss of each step, the loop does the rest.
 
-The loss of step s must depend on s, the seed and the weights alone, so that a run which was killed goes on from
-its last checkpoint exactly as if nothing had happened. A checkpoint (weights, optimizer, best weights so far,
-curve) appears whole or not at all. Early stopping looks at validation half A only.
+The loss of step s must depend on s, the seed, the weights and the recorded precision alone, so that a run which
+was killed goes on from its last checkpoint exactly as if nothing had happened. A checkpoint (weights, optimizer,
+best weights so far, curve) appears whole or not at all. Which step's weights are kept is decided on validation
+half A.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Progress:
     best: float = float("-inf")
     best_step: int = 0
     evaluations: int = 0
+    precision: str = ""
+    """Of matrix products: float32, or bfloat16 where the processor is faster in it."""
     curve: list[dict[str, float]] = field(default_factory=list)
     mean: dict[str, float] = field(default_factory=dict)
     """Running means of what the steps report, for the curve."""
@@ -92,12 +95,11 @@ def fit(
         optimizer.load_state_dict(state["optimizer"])
         best = state["best"]
         # As it began: rounding must not change in the middle, even on another machine.
-        reduced = state["bfloat16"]
+        reduced = progress.precision == "bfloat16"
 
     def save() -> None:
         state = {
             "fingerprint": fingerprint,
-            "bfloat16": reduced,
             "progress": vars(progress),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -107,6 +109,7 @@ def fit(
         torch.save(state, buffer)
         write_atomic(checkpoint, buffer.getvalue())
 
+    progress.precision = "bfloat16" if reduced else "float32"
     mean = progress.mean
     started = saved = time.monotonic()
     before = progress.seconds
@@ -170,9 +173,7 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(checkpoint, weights_only=True)
-        return {
-            name: state[name] for name in ("fingerprint", "bfloat16", "progress", "model", "optimizer", "best")
-        }
+        return {name: state[name] for name in ("fingerprint", "progress", "model", "optimizer", "best")}
     except Exception as error:
         # torch.load raises whatever its unpickler and zip reader meet; what it says is long and advises to
         # run the file as code.

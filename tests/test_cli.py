@@ -290,6 +290,18 @@ BAD_DATA = {
 }
 
 
+def test_a_fresh_start_with_unreadable_data_leaves_the_finished_run_alone(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0] / "runs" / "mine", folder)
+    before = contents(folder)
+    items = finished[0] / "my_items.csv"
+    result = starrec(
+        "run", "--interactions", tmp_path / "typo.csv", "--items", items, "--run", folder, "--fresh"
+    )
+    refused(result, "typo.csv")
+    assert contents(folder) == before
+
+
 @pytest.mark.parametrize("case", BAD_DATA)
 def test_bad_data_are_refused_and_leave_nothing(shop, case):
     change, said = BAD_DATA[case]

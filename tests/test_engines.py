@@ -2,6 +2,10 @@
 
 import operator
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -66,3 +70,31 @@ def test_the_teacher_ranks_alike_here_and_in_processes(world, lessons):
     assert len(tasks) > 64
     with Workers(world, 1) as here, Workers(world, 2) as beside:
         assert rank_with_teacher(beside, tasks, 0) == rank_with_teacher(here, tasks, 0)
+
+
+def test_a_killed_run_leaves_no_workers_behind():
+    program = (
+        "import operator, os, signal\n"
+        "from starrec.engines import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(os.getenv, 2)\n"
+        "    list(workers.map(operator.call, ['HOME'] * 8))\n"
+        "    import multiprocessing\n"
+        "    print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    children = [int(pid) for pid in killed.stdout.split()]
+    assert killed.returncode == -signal.SIGKILL and children
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in children)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

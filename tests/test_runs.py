@@ -107,3 +107,12 @@ def test_killed_in_the_middle_of_a_write(tmp_path):
     assert len(list((tmp_path / "student").iterdir())) == 1
     with Run.open(tmp_path, CONFIG) as run:
         assert list(run.path("student").iterdir()) == []
+
+
+def test_a_folder_that_a_kill_left_half_written_goes_when_the_run_is_opened_again(tmp_path):
+    Run.open(tmp_path, CONFIG).close()
+    half = tmp_path / "student" / ".tmp-sft"
+    half.mkdir(parents=True)
+    (half / "model.safetensors").write_bytes(b"half")
+    with Run.open(tmp_path, CONFIG):
+        assert not half.exists()

@@ -322,9 +322,6 @@ def main() -> None:
     # something else used as well, the smallest run took 319 s so, and 64 s with threads that sleep. Read when
     # torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # OpenMP's threads spin while they wait for each other. On a machine that does something else as well, that
-    # made training five times slower; sleeping costs nothing measurable on an idle one. Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="starrec")
 
 

@@ -40,6 +40,7 @@ from starrec.data import (
     load_movielens_100k,
     load_saved_dataset,
     load_tables,
+    printable,
     save_dataset,
     training_positions,
     training_tasks,
@@ -147,7 +148,11 @@ class Pipeline:
 
         Raises:
             RunError: the folder is in use or was made by another configuration.
+            DataError: fresh, and the data cannot be read; then the old run is untouched.
         """
+        if fresh:
+            # What is there must not go before what comes is known to be readable.
+            _read(config.data, announce)
         return cls(Run.open(folder, dump_toml(config), fresh=fresh), config, announce, progress)
 
     def __enter__(self) -> Self:
@@ -401,29 +406,9 @@ class Pipeline:
             dataset = load_saved_dataset(folder)
             self._say_data(dataset, again=True)
             return dataset
-        dataset = self._read(config)
+        dataset = _read(config, self._announce)
         step.complete(save_dataset(dataset, folder), sha256=dataset.sha256)
         self._say_data(dataset, again=False)
-        return dataset
-
-    def _read(self, config: DataConfig) -> Dataset:
-        if config.source == "movielens-100k":
-            return load_movielens_100k(_cache(), local=config.local, notify=self._announce)
-        if config.interactions is None or config.items is None:
-            raise DataError(
-                "Your own data needs two files: give --interactions FILE and --items FILE (or set both in the "
-                "`[data]` section of the configuration)."
-            )
-        dataset, skipped = load_tables(
-            config.interactions,
-            config.items,
-            config.users,
-            columns=config.columns,
-            delimiter=config.delimiter,
-            skip_bad_rows=config.skip_bad_rows,
-        )
-        if skipped.rows:
-            self._announce(f"data: {skipped}")
         return dataset
 
     @cached_property
@@ -629,6 +614,28 @@ class Pipeline:
             progress.remove_task(bar)
 
 
+def _read(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
+    """The dataset of its source; DataError for whatever is wrong with it."""
+    if config.source == "movielens-100k":
+        return load_movielens_100k(_cache(), local=config.local, notify=announce)
+    if config.interactions is None or config.items is None:
+        raise DataError(
+            "Your own data needs two files: give --interactions FILE and --items FILE (or set both in the "
+            "`[data]` section of the configuration)."
+        )
+    dataset, skipped = load_tables(
+        config.interactions,
+        config.items,
+        config.users,
+        columns=config.columns,
+        delimiter=config.delimiter,
+        skip_bad_rows=config.skip_bad_rows,
+    )
+    if skipped.rows:
+        announce(f"data: {skipped}")
+    return dataset
+
+
 def policy_sha() -> str:
     """Hash of the embedded policy's and the workflow's source: which teacher the results speak of."""
     text = inspect.getsource(policy) + inspect.getsource(workflow)
@@ -686,7 +693,7 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
 
 def _example(dataset: Dataset, task: RankingTask, thought: Thought, target: int) -> dict[str, object]:
     return {
-        "user_id": task.user_id,
+        "user_id": printable(task.user_id),
         "history": [dataset.titles[item] for item in task.history.tolist()],
         "steps": [
             {"agent": "star" if step.written else "tools", "kind": step.tag, "text": step.text}

@@ -83,8 +83,11 @@ class Run:
                 _empty(folder)
             elif config_file.exists():
                 _require_same(config_file, config_toml)
-            for leftover in folder.rglob(f"{_TEMPORARY}*"):
-                leftover.unlink()
+            for leftover in list(folder.rglob(f"{_TEMPORARY}*")):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink(missing_ok=True)
             if not config_file.exists():
                 write_atomic(config_file, config_toml)
         except BaseException:

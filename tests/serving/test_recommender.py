@@ -106,7 +106,7 @@ def test_every_display_title_means_its_own_item(recommender, movies):
 
 def test_an_ambiguous_title_lists_what_it_may_mean(recommender):
     with pytest.raises(
-        StarrecError, match=r"'hamlet' is ambiguous: 'Hamlet \(1948\)', 'Hamlet \(1996\)'.*year"
+        StarrecError, match=r"'hamlet' is ambiguous: 'Hamlet \(1948\)' \(id .*'Hamlet \(1996\)' \(id .*year"
     ):
         recommender.match("hamlet")
 

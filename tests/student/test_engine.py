@@ -240,3 +240,10 @@ def test_a_corrupt_student_is_named_with_what_to_do(newborn, world, tmp_path, na
 
 def test_a_task_holds_no_target():
     assert not [name for name in RankingTask.__slots__ if "target" in name or "label" in name]
+
+
+def test_a_student_of_another_catalogue_is_refused(newborn, world, small, tmp_path):
+    newborn().save(tmp_path)
+    renamed = World([*world.mentions[:-1], "⟦new|Never seen⟧"], world.graph, world.evidence)
+    with pytest.raises(RunError, match=r"another catalogue.*Never seen.*starrec distill"):
+        Star.load(tmp_path, renamed)

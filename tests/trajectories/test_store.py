@@ -109,7 +109,7 @@ def test_a_changed_line_in_the_middle_is_an_error_naming_it_and_is_left_alone(tm
         part.write_bytes(b"".join([*lines[:2], changed, *lines[3:]]))
         before = part.read_bytes()
         for use in (lambda: Store(tmp_path), lambda: list(read(tmp_path))):
-            with pytest.raises(RunError, match=r"part-00000\.jsonl, line 3 .*Delete that line"):
+            with pytest.raises(RunError, match=r"part-00000\.jsonl, line 3 .*Restore the file"):
                 use()
         assert part.read_bytes() == before
     # The fix that the message names works.

@@ -19,7 +19,7 @@ from starrec.data.tasks import (
     training_tasks,
     validation_half,
 )
-from starrec.data.text import MENTION, STRUCTURAL, escape, mention, plain, unescape
+from starrec.data.text import MENTION, STRUCTURAL, escape, mention, plain, printable, unescape
 
 __all__ = [
     "MENTION",
@@ -46,6 +46,7 @@ __all__ = [
     "load_tables",
     "mention",
     "plain",
+    "printable",
     "sample_negatives",
     "save_dataset",
     "training_arrays",

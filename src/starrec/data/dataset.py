@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data.hashing import combine, text_keys
-from starrec.data.text import mention
+from starrec.data.text import mention, printable
 from starrec.errors import DataError
 
 Order: TypeAlias = Literal["clock", "position"]
@@ -91,7 +91,7 @@ class Dataset:
     def titles(self) -> list[str]:
         """Display titles by item index: `Fargo (1996)`, the year added where known and not there yet."""
         return [
-            title if year is None or re.search(rf"\({year}\)", title) else f"{title} ({year})"
+            printable(title if year is None or re.search(rf"\({year}\)", title) else f"{title} ({year})")
             for title, year in self.items.select("title", "year").iter_rows()
         ]
 

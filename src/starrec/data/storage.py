@@ -39,10 +39,12 @@ def load_saved_dataset(folder: Path) -> Dataset:
         intact = dataset.sha256 == about["sha256"]
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise RunError(
-            f"The dataset in {folder} cannot be read ({error}). Run `starrec data` for this run again."
+            f"The dataset in {folder} cannot be read ({error}). Delete that folder and run "
+            "`starrec data` for this run."
         ) from error
     if not intact:
         raise RunError(
-            f"The dataset in {folder} is not what was written. Run `starrec data` again with --fresh."
+            f"The dataset in {folder} is not what was written. Delete that folder and run "
+            "`starrec data` for this run."
         )
     return dataset

@@ -25,9 +25,14 @@ MENTION: Final = re.compile(r"⟦([^⟦⟧|]*)\|([^⟦⟧|]*)⟧")
 """A mention; group 1 is the escaped item id, group 2 the escaped title."""
 
 
+def printable(text: str) -> str:
+    """Control characters as spaces: the text cannot steer a terminal."""
+    return _CONTROL.sub(" ", text)
+
+
 def escape(text: str) -> str:
     """Structural characters as entities, control characters as spaces: the text cannot pass for structure."""
-    return _STRUCTURAL.sub(lambda found: _ENTITY[found.group()], _CONTROL.sub(" ", text))
+    return _STRUCTURAL.sub(lambda found: _ENTITY[found.group()], printable(text))
 
 
 def unescape(text: str) -> str:

@@ -19,7 +19,8 @@ from starrec.student import FastTasks, Star, gather_tasks
 
 
 def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
-    """Rates over tasks: `exchange_turns`, `labels_keep_first`, `none_costs` (avg_hr), and `n`."""
+    """Rates over `n` tasks: `exchange_turns` (of those whose two candidates differ in evidence),
+    `labels_keep_first`, and `none_costs` in avg_hr."""
     random = np.random.default_rng(seed)
     given = gather_tasks(star.world, list(tasks))
     rows = np.arange(len(given))

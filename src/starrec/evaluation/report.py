@@ -272,7 +272,11 @@ def _faithfulness(results: Mapping[str, Any]) -> Html | None:
     return element(
         "section",
         element("h2", "Faithfulness"),
-        element("p", "Claims in the traces, checked by a program against the graph.", class_="quiet"),
+        element(
+            "p",
+            "Claims in the traces, checked by a program against what the trace's own tool calls were answered.",
+            class_="quiet",
+        ),
         _table(["system", *(name.replace("_", " ") for name in columns)], rows),
     )
 

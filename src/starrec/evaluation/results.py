@@ -132,9 +132,11 @@ def read_results(path: Path) -> Results:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"Cannot read results {path}: {error}. Run `starrec evaluate` to make them.") from error
+        raise RunError(
+            f"Cannot read results {path}: {error}. Delete the file, if it is there, and run `starrec evaluate`."
+        ) from error
     if not isinstance(results, dict):
-        raise RunError(f"{path} does not hold results. Run `starrec evaluate` to make them.")
+        raise RunError(f"{path} does not hold results. Delete it and run `starrec evaluate`.")
     return results
 
 

@@ -14,7 +14,7 @@ STUDENT: Final = "star"
 TEACHER: Final = "teacher"
 
 SYSTEM_NOTES: Final[Mapping[str, str]] = {
-    "star": "student, fast: one prefill",
+    "star": "student, fast: one batched prefill",
     "star_think": "student, thinking aloud",
     "star_sft": "student before GRPO, fast",
     "teacher": "MARS, seven agents",

@@ -57,6 +57,7 @@ class Recommender:
         self.star = star
         self._names = [_normal(title) for title in dataset.titles]
         self._bare = [_without_year(name) for name in self._names]
+        self._by_id = {item_id: index for index, item_id in enumerate(dataset.item_ids)}
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -82,7 +83,7 @@ class Recommender:
         """The item that a person means by this title.
 
         Case, punctuation, a moved article ("Usual Suspects, The") and a missing year do not matter, and small
-        slips are forgiven.
+        slips are forgiven. What is no title may be an item's id, the only name that two items cannot share.
 
         Raises:
             StarrecError: no item, or more than one, is meant; with suggestions.
@@ -93,12 +94,16 @@ class Recommender:
             if len(same) == 1:
                 return same[0]
             if same:
-                raise StarrecError(f"{title!r} is ambiguous: {self._listed(same)}. Add the year.")
+                raise StarrecError(
+                    f"{title!r} is ambiguous: {self._listed(same)}. Add the year, or give the item's id."
+                )
         close = process.extract(name, self._bare, scorer=fuzz.WRatio, limit=_SUGGESTED)
         near = [index for _, _, index in close]
         alike = [fuzz.ratio(name, other) for other, _, _ in close] + [0.0, 0.0]
         if alike[0] >= _SURE and alike[0] - max(alike[1:]) >= _CLEAR:
             return int(near[0])
+        if title in self._by_id:
+            return self._by_id[title]
         raise StarrecError(f"No title {title!r} in the catalogue. Did you mean {self._listed(near)}?")
 
     def recommend(self, history: Sequence[int], top: int = 10, *, think: bool = False) -> Recommendation:
@@ -151,7 +156,8 @@ class Recommender:
         return reasons
 
     def _listed(self, items: Sequence[int]) -> str:
-        return ", ".join(repr(self.dataset.titles[item]) for item in items[:_SUGGESTED])
+        shown = items[:_SUGGESTED]
+        return ", ".join(f"{self.dataset.titles[item]!r} (id {self.dataset.item_ids[item]})" for item in shown)
 
 
 def _normal(title: str) -> str:

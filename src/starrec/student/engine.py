@@ -9,7 +9,7 @@ The model is free in what it writes, not in which tag may come next: between ele
 form allows are open, inside an element only its own end. So every trace parses. Figures are copied from this
 trace's tool responses (`grounding`). A call that is no call (broken JSON, a tool or label that does not exist)
 is taken back, noted among the repairs, and the trace goes on without it. The ranking is read off the label
-distribution, as in fast mode, so it is always a permutation.
+distribution right after `<recommend>`, so it is always a permutation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
-from starrec.data import RankingTask
+from starrec.data import RankingTask, plain
 from starrec.errors import RunError
 from starrec.ranking import Ranking, from_scores
 from starrec.student.grounding import Grounding, digit_tokens
@@ -116,6 +116,13 @@ class Star:
                 f"The student in {folder} cannot be loaded ({type(error).__name__}: "
                 f"{str(error).partition(chr(10))[0]}). {again}"
             ) from error
+        words = tokenizer.get_vocab()
+        unknown = next((mention for mention in world.mentions if mention not in words), None)
+        if unknown is not None:
+            raise RunError(
+                f"The student in {folder} was trained on another catalogue: it does not know "
+                f"{plain(unknown)!r}. Run `starrec distill` for this data, in another folder or with --fresh."
+            )
         return cls(model, tokenizer, world)
 
     def save(self, folder: Path) -> None:
@@ -238,7 +245,7 @@ class _Trace:
             logits = self._logits()
             logits[barred] = float("-inf")
             if self.grounding is not None and tag != "tool_call":
-                self._ground(logits, str(self.star.tokenizer.decode(tokens)))
+                self._ground(logits, tokens)
             token = int(logits.argmax())
             if token == closing:
                 break
@@ -274,7 +281,7 @@ class _Trace:
         if self.grounding is not None:
             self.grounding.hear(answer)
 
-    def _ground(self, logits: torch.Tensor, written: str) -> None:
+    def _ground(self, logits: torch.Tensor, written: Sequence[int]) -> None:
         """Leave open only what `Grounding` allows after what was written of this element."""
         assert self.grounding is not None
         allowed = self.grounding.next_tokens(written)

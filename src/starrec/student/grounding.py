@@ -13,11 +13,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 from transformers import PreTrainedTokenizerFast
 
-from starrec.signals import claims
+from starrec.signals import claims, labels
+from starrec.student.tokenizer import MAX_LABELS
 
 _SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
 _ENDINGS: Final = ("", " ", " Lead ")
@@ -26,41 +28,44 @@ _STRUCTURE: Final = re.compile("⟦[^⟦⟧]*⟧|‹[^‹›]*›")
 
 
 class Grounding:
-    """The sentences of one trace, by the label they were said of."""
+    """The sentences of one trace as token sequences, by the label they were said of."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
-        self._said: dict[str, list[str]] = defaultdict(list)
+        self._labels = {_token(tokenizer, name): name for name in labels(MAX_LABELS)}
+        self._said: dict[str, list[list[int]]] = defaultdict(list)
 
     def hear(self, response: str) -> None:
         """Take in a tool response."""
         for label, text in _SAID.findall(response):
-            said = f" {text.strip()}"
             # What makes no claim, such as "Nothing is known.", needs no copying.
-            if claims(said) and said not in self._said[label]:
-                self._said[label].append(said)
+            if claims(text):
+                endings = [f" {text.strip()}{ending}" for ending in _ENDINGS]
+                self._said[label] += self._encode(endings)
 
-    def next_tokens(self, written: str) -> list[int] | None:
+    def next_tokens(self, written: Sequence[int]) -> list[int] | None:
         """The tokens that may follow in a reflection; None where it is free (but for digits).
 
         Args:
-            written: the reflection so far.
+            written: tokens of the reflection so far.
         """
-        at = written.rfind("›")
-        if at < 0:
+        since = list(takewhile(lambda token: token not in self._labels, reversed(written)))[::-1]
+        if not since or len(since) == len(written):
             return None
-        label, since = written[written.rfind("‹", 0, at) : at + 1], written[at + 1 :]
-        if not since:
-            return None
-        rest = [said[len(since) :] for said in self._said[label] if said.startswith(since)]
-        if not any(rest):
-            return None
-        texts = [remainder + ending for remainder in rest if remainder for ending in _ENDINGS]
-        return sorted({ids[0] for ids in self._encode(texts)})
+        said = self._said[self._labels[written[-len(since) - 1]]]
+        # Whole when any ending of the sentence is: pieces of text may span its full stop.
+        open_ = {sequence[len(since)] for sequence in said if sequence[: len(since)] == since != sequence}
+        return sorted(open_) if open_ and since not in said else None
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         encoded: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return encoded
+
+
+def _token(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
+    index = tokenizer.convert_tokens_to_ids(word)
+    assert isinstance(index, int)
+    return index
 
 
 def digit_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:

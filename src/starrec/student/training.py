@@ -1,9 +1,9 @@
 """One training loop for both stages: a function gives the loss of each step, the loop does the rest.
 
 The loss of step s must depend on s, the seed, the weights and the recorded precision alone, so that a run which
-was killed goes on from its last checkpoint exactly as if nothing had happened. A checkpoint (weights, optimizer,
-best weights so far, curve) appears whole or not at all. Which step's weights are kept is decided on validation
-half A.
+was killed goes on from its last checkpoint exactly as if nothing had happened. A checkpoint (weights,
+optimizer, best weights so far, curve) appears whole or not at all. Which step's weights are kept is decided on
+validation half A.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 No learned weights and no sight of the target: each agent looks only at what the tools said. Analysts order
 candidates by their tools' scores; orders are fused by reciprocal rank, weighted by the trust in the plan
 (Cormack, Clarke and Büttcher, SIGIR 2009). The Reflector compares what the analysts put first. Where they
-disagree, or the leader rests on few people, it sends the contenders back to the other analysts and settles the
-order by the figures that come back.
+disagree, or the leader rests on few people, it sends the contenders back to an analyst; what comes back counts
+as one more order, of the contenders alone, and so can change who leads.
 
 Exploring (for teaching), each run draws its own trust in each analyst, may skip one, and may reflect only
 once; the outcome filter then keeps the runs whose choices proved right. Greedy runs are a function of the task

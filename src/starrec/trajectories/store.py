@@ -197,8 +197,8 @@ def _lines(folder: Path) -> Iterator[_Line]:
                     yield _Line(path, number, end, (task_id, run), content)
                 elif end < size or path != segments[-1]:
                     raise RunError(
-                        f"{path}, line {number} changed after it was written. Delete that line to have its "
-                        "trajectory made again, or restore the file."
+                        f"{path}, line {number} changed after it was written. Restore the file, or delete its "
+                        "folder to have all trajectories made again."
                     )
                 if end >= size:
                     break

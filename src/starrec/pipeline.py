@@ -212,12 +212,7 @@ class Pipeline:
         """Train the student on the kept runs, then by GRPO; facts about each stage, teaching included."""
         taught = self.teach()
         config = self.config.student
-        inputs = {
-            **self._data_inputs,
-            "teacher": self.config.teacher,
-            "policy": policy_sha(),
-            "student": config,
-        }
+        inputs = self._everything
         step = self._run.step("distill", inputs)
         if step.done:
             self._announce("distill: done before")

@@ -75,6 +75,5 @@ def test_the_student_alone_has_the_accent():
 
 
 def test_the_picture_is_a_png(tmp_path, results):
-    pytest.importorskip("matplotlib")
     path = accuracy_picture(results, tmp_path / "docs" / "accuracy.png")
     assert path.read_bytes().startswith(b"\x89PNG\r\n")

@@ -12,8 +12,6 @@ import pytest
 from starrec.errors import StarrecError
 from starrec.evaluation import summarise, write_report
 
-pytest.importorskip("plotly")
-
 LOADING = {"src", "href", "srcset", "poster", "data", "action", "formaction", "background", "ping"}
 
 

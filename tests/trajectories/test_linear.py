@@ -1,6 +1,7 @@
 """The linear form: exact both ways whatever titles say, and one text for parser, template and trainer."""
 
 import contextlib
+import importlib
 import itertools
 
 import pytest
@@ -200,8 +201,7 @@ def test_segments_join_to_the_linear_form_and_only_the_assistants_are_written(tr
 @pytest.fixture(scope="module")
 def render():
     """The chat template as transformers renders it, in its sandbox and with its generation tracking."""
-    templates = pytest.importorskip("transformers.utils.chat_template_utils")
-    pytest.importorskip("jinja2")
+    templates = importlib.import_module("transformers.utils.chat_template_utils")
 
     def render(messages):
         (text,), (spans,) = templates.render_jinja_template(

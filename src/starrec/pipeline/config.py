@@ -1,0 +1,20 @@
+"""The configuration of a run: one section for each package that takes part in it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from starrec.config import Section
+from starrec.data import DataConfig
+from starrec.evaluation import EvaluationConfig
+from starrec.student import StudentConfig
+from starrec.teacher import TeacherConfig
+
+
+class RunConfig(Section):
+    """Everything that decides what a run gives."""
+
+    data: DataConfig = Field(default_factory=DataConfig, description="Interactions and tasks.")
+    teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The multi-agent teacher.")
+    student: StudentConfig = Field(default_factory=StudentConfig, description="The distilled student.")
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="What is measured.")

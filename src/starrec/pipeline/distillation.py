@@ -1,0 +1,187 @@
+"""The `distill` step: one compact model learns from the kept runs (SFT), then from its own attempts (GRPO).
+
+The student after either stage is saved, so that what GRPO added can be measured. A checkpoint in the run folder
+lets a killed stage go on where it stood; it goes when the step is complete.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.config import fingerprint
+from starrec.data import RankingTask, Targets
+from starrec.engines import Workers
+from starrec.errors import DataError
+from starrec.pipeline.inputs import distill_inputs
+from starrec.pipeline.preparation import Prepared
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.teaching import kept_runs
+from starrec.student import (
+    FastTasks,
+    Labelled,
+    Progress,
+    Sample,
+    Stage,
+    Star,
+    StudentConfig,
+    build_nano,
+    build_tokenizer,
+    gather_tasks,
+    make_samples,
+    reinforce,
+    supervise,
+)
+from starrec.tools import World
+from starrec.trajectories import Trajectory, linear, target_columns
+
+_TOKENIZER_RUNS: Final = 2000
+"""Trajectories that the tokenizer learns phrases from."""
+_BATCH: Final = 256
+
+
+def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str, object]) -> dict[str, Any]:
+    """Train the student; facts about each stage, with those of teaching (`taught`) among them.
+
+    Raises:
+        DataError: no run of the teacher can be learnt from.
+    """
+    config = session.config.student
+    inputs = distill_inputs(session.config, prepared.dataset)
+    step = session.run.step("distill", inputs)
+    if step.done:
+        session.announce("distill: done before")
+        return {"teach": taught, **step.facts}
+    with Workers(prepared.world) as workers:
+        kept = kept_runs(session, prepared)
+        tokenizer = build_tokenizer(prepared.dataset.mentions, map(linear, kept[:_TOKENIZER_RUNS]))
+        model = build_nano(tokenizer, config.nano, config.seed)
+        parameters = sum(weight.numel() for weight in model.parameters())
+        session.announce(f"distill: nano student, {parameters:,} parameters, {len(tokenizer):,} tokens")
+        star = Star(model, tokenizer, prepared.world)
+        validation = _labelled(prepared.world, *tasks.validation("A"))
+        samples = _samples(star, kept, config)
+        folders = {name: session.run.path("student", name) for name in ("sft", "star")}
+        checkpoints = {name: session.run.path("student", f"{name}.checkpoint") for name in ("sft", "grpo")}
+
+        def stage(name: str, advance: Callable[[int], None]) -> Stage:
+            return Stage(
+                model,
+                tokenizer,
+                star.prompts,
+                config,
+                validation,
+                checkpoints[name],
+                fingerprint({**inputs, "stage": name}),
+                _moves(advance),
+            )
+
+        with session.bar("SFT", config.sft.steps) as advance:
+            sft = supervise(stage("sft", advance), *_ranked(prepared.world, kept, tasks.taught[0]), samples)
+        _save(star, folders["sft"])
+        session.announce(_said("SFT", sft))
+
+        positions = tasks.practice
+        with session.bar("GRPO", config.grpo.steps) as advance:
+            grpo = reinforce(
+                stage("grpo", advance),
+                len(positions),
+                lambda number: _looked_up(workers, *tasks.practice_epoch(number)),
+                samples,
+            )
+        _save(star, folders["star"])
+        session.announce(_said("GRPO", grpo))
+    attempts = config.grpo.steps * config.grpo.batch
+    seen = min(len(positions), attempts)
+    facts = {
+        "sft": _facts(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
+        "grpo": _facts(grpo, tasks=seen, runs=attempts * config.grpo.group, kept=seen),
+        "curves": {"sft": sft.curve, "grpo": grpo.curve},
+    }
+    step.complete(list(folders.values()), **facts)
+    for checkpoint in checkpoints.values():
+        checkpoint.unlink(missing_ok=True)
+    return {"teach": taught, **facts}
+
+
+def _samples(star: Star, kept: list[Trajectory], config: StudentConfig) -> list[Sample]:
+    samples = make_samples(star.tokenizer, kept, config.nano.context)
+    if not samples:
+        raise DataError(
+            f"All {len(kept):,} kept runs are longer than the student's context of "
+            f"{config.nano.context:,} tokens. Raise `[student.nano] context`."
+        )
+    return samples
+
+
+def _ranked(
+    world: World, kept: list[Trajectory], taught: list[RankingTask]
+) -> tuple[FastTasks, NDArray[np.int64]]:
+    """The kept runs' tasks in fast form, and the columns of their candidates as each run ranked them."""
+    by_id = {task.task_id: task for task in taught}
+    rankings = np.array([[run.labels.index(label) for label in run.ranking] for run in kept])
+    return gather_tasks(world, [by_id[run.task_id] for run in kept]), rankings
+
+
+def _labelled(world: World, tasks: list[RankingTask], targets: Targets) -> Labelled:
+    """Tasks in fast form with their labels, looked up in this process."""
+    return Labelled(gather_tasks(world, tasks), _labels(tasks, targets))
+
+
+def _looked_up(workers: Workers[World], tasks: list[RankingTask], targets: Targets) -> Labelled:
+    """The same, looked up by the workers."""
+    batches = [tasks[at : at + _BATCH] for at in range(0, len(tasks), _BATCH)]
+    parts = list(workers.map(gather_tasks, batches))
+    return Labelled(FastTasks.concatenate(parts), _labels(tasks, targets))
+
+
+def _labels(tasks: list[RankingTask], targets: Targets) -> NDArray[np.int64]:
+    columns = target_columns(tasks, targets)
+    return np.array([columns[task.task_id] for task in tasks])
+
+
+def _save(star: Star, folder: Path) -> None:
+    """A student's folder appears whole: written beside, then renamed."""
+    beside = folder.with_name(f".tmp-{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    star.save(beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+
+
+def _moves(advance: Callable[[int], None]) -> Callable[[Progress], None]:
+    """Moves a bar to where training stands, also after resuming in the middle."""
+    shown = 0
+
+    def report(progress: Progress) -> None:
+        nonlocal shown
+        advance(progress.step - shown)
+        shown = progress.step
+
+    return report
+
+
+def _facts(progress: Progress, **counts: object) -> dict[str, object]:
+    return {
+        **counts,
+        "labels_seen": counts["tasks"],
+        "seconds": progress.seconds,
+        "validation_evaluations": progress.evaluations,
+        "best_validation_avg_hr": progress.best,
+        "best_step": progress.best_step,
+        "precision": progress.precision,
+    }
+
+
+def _said(name: str, progress: Progress) -> str:
+    return (
+        f"distill: {name} {progress.seconds:.0f} s, avg_hr {progress.best:.3f} on validation half A "
+        f"(step {progress.best_step})"
+    )

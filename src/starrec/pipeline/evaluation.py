@@ -1,0 +1,167 @@
+"""The `evaluate` step: every system ranks the same test tasks; results.json, ranks.parquet and the report.
+
+Ranks come first, everything else that results.json says (`pipeline.facts`) beside them. Thinking takes
+seconds a task, so `star_think` answers for a fixed subset of users, and is compared on that subset.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from starrec.data import RankingTask, Targets
+from starrec.data.hashing import text_keys
+from starrec.engines import Workers
+from starrec.evaluation import (
+    Results,
+    check_trace,
+    environment,
+    faithfulness,
+    measure,
+    rank_at_random,
+    rank_by_signals,
+    ranks_frame,
+    read_results,
+    replace_systems,
+    save_ranks,
+    summarise,
+    throughput,
+    write_report,
+    write_results,
+)
+from starrec.pipeline.facts import (
+    baseline_latency,
+    best_tool,
+    code_commit,
+    over_tie_seeds,
+    percentiles,
+    probes,
+    worked_example,
+)
+from starrec.pipeline.inputs import evaluate_inputs, policy_sha
+from starrec.pipeline.preparation import Prepared
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import Tasks
+from starrec.ranking import Ranking
+from starrec.student import Star, Thought
+from starrec.teacher import EmbeddedPolicy, rank_with_teacher
+
+
+def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mapping[str, Any]) -> Results:
+    """Rank the test tasks with every system.
+
+    Args:
+        training: facts about each stage of training, for results.json.
+    """
+    config = session.config.evaluation
+    step = session.run.step("evaluate", evaluate_inputs(session.config, prepared.dataset))
+    results_path = session.run.path("results.json")
+    ranks_path = session.run.path("results", "ranks.parquet")
+    if step.done:
+        session.announce("evaluate: done before")
+        return read_results(results_path)
+    started = time.monotonic()
+    test, targets = tasks.test
+    star = Star.load(session.run.path("student", "star"), prepared.world)
+    before = Star.load(session.run.path("student", "sft"), prepared.world)
+    with Workers(prepared.world) as workers:
+        rankings = rank_by_signals(workers, test)
+        rankings["random"] = rank_at_random(test, config.seed)
+        rankings["teacher"] = rank_with_teacher(workers, test, session.config.teacher.seed)
+        tool, chosen_on = best_tool(workers, tasks)
+        ties = over_tie_seeds(prepared, session.config, workers.processes)
+    rankings["star"] = star.rank_many(test)
+    rankings["star_sft"] = before.rank_many(test)
+    subset = _think_subset(test, config.think_users, config.seed)
+    thoughts, seconds = _think(session, star, subset)
+    ranks = _ranks(test, rankings, targets, config.seed)
+    thought = [thought.ranking for thought in thoughts]
+    ranks = replace_systems(ranks, ranks_frame("star_think", subset, thought, targets, seed=config.seed))
+
+    session.announce("evaluate: latency and probes")
+    timed = test[: config.latency_requests]
+    latency = {
+        "star": {**measure(star.rank, timed), "throughput_per_s": throughput(star.rank_many, test[:1024])},
+        "star_think": percentiles(seconds),
+        "star_sft": measure(before.rank, timed),
+        **baseline_latency(prepared.world, timed, session.config.teacher.seed),
+    }
+    # How well the student copies on its own: the control for what grounding does.
+    ungrounded = [star.think(task, grounded=False) for task in subset[: config.ungrounded_users]]
+    facts = {
+        "teacher_kind": EmbeddedPolicy.kind,
+        "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
+        "latency_ms": latency,
+        "training": training,
+        "faithfulness": {
+            "star_think": faithfulness([check_trace(thought) for thought in thoughts]),
+            "star_think_ungrounded": faithfulness([check_trace(thought) for thought in ungrounded]),
+        },
+        "probes": probes(star, tasks, config),
+        "tie_seeds": ties,
+        "worked_examples": [
+            worked_example(prepared.dataset, task, thought, targets[task.task_id])
+            for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]
+        ],
+        "cost": {"language_model_requests": 0, "evaluate_seconds": time.monotonic() - started},
+        "data_sha256": prepared.dataset.sha256,
+        "commit": code_commit(),
+        "policy_sha": policy_sha(),
+        "environment": environment(),
+    }  # fmt: skip
+    results = summarise(
+        ranks,
+        dataset=prepared.dataset.name,
+        comparisons=[
+            ("star", "teacher"),
+            ("star", "star_sft"),
+            ("star_sft", "teacher"),
+            ("star_think", "teacher"),
+            ("star", tool),
+            ("teacher", tool),
+        ],
+        seed=config.seed,
+        n_resamples=config.n_resamples,
+        facts=facts,
+    )
+    save_ranks(ranks_path, ranks)
+    write_results(results_path, results)
+    report = write_report(session.run.folder, results, ranks)
+    step.complete([results_path, ranks_path, report])
+    session.announce(f"evaluate: {len(test):,} test tasks, report in {report}")
+    return results
+
+
+def _think_subset(test: list[RankingTask], users: int, seed: int) -> list[RankingTask]:
+    """One draw of the users with the smallest hashes."""
+    first = [task for task in test if task.draw == 0]
+    keys = text_keys([task.user_id for task in first], seed, "think subset")
+    return [first[index] for index in np.argsort(keys)[:users].tolist()]
+
+
+def _think(session: Session, star: Star, subset: list[RankingTask]) -> tuple[list[Thought], list[float]]:
+    """What the student thought of each task, and the seconds that it took."""
+    thoughts = []
+    seconds = []
+    with session.bar("think mode", len(subset)) as advance:
+        for task in subset:
+            at = time.perf_counter()
+            thoughts.append(star.think(task))
+            seconds.append(time.perf_counter() - at)
+            advance(1)
+    return thoughts, seconds
+
+
+def _ranks(
+    test: list[RankingTask], rankings: Mapping[str, list[Ranking]], targets: Targets, seed: int
+) -> pl.DataFrame:
+    """Of systems that ranked all test tasks."""
+    ranks = ranks_frame("random", test, rankings["random"], targets, seed=seed)
+    for name, ranked in rankings.items():
+        if name != "random":
+            ranks = replace_systems(ranks, ranks_frame(name, test, ranked, targets, seed=seed))
+    return ranks

@@ -1,0 +1,53 @@
+"""What the result of each step depends on.
+
+A step is skipped when it was done for the same inputs, so whatever can change its result must be named here:
+the settings of its own section, those of the steps before it, and the content (never the date) of files and of
+the policy's code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+
+from starrec.data import DataConfig, Dataset
+from starrec.pipeline.config import RunConfig
+from starrec.teacher import policy, workflow
+
+
+def data_inputs(config: DataConfig) -> dict[str, object]:
+    """Of reading the interactions: a user's own files count by content, so that an edited file is a new
+    input."""
+    paths = [path for path in (config.interactions, config.items, config.users) if path is not None]
+    files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
+    return {"data": config, "files": files}
+
+
+def task_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
+    """Of everything that is counted and asked: the interactions that were kept, and how tasks are drawn."""
+    data = config.data
+    return {
+        "dataset": dataset.sha256,
+        "data": {name: getattr(data, name) for name in ("tie_seed", "seed", "draws", "negatives")},
+    }
+
+
+def teach_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
+    """Of the teacher's runs."""
+    return {**task_inputs(config, dataset), "teacher": config.teacher, "policy": policy_sha()}
+
+
+def distill_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
+    """Of the student."""
+    return {**teach_inputs(config, dataset), "student": config.student}
+
+
+def evaluate_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
+    """Of the results."""
+    return {**distill_inputs(config, dataset), "evaluation": config.evaluation}
+
+
+def policy_sha() -> str:
+    """Hash of the embedded policy's and the workflow's source: which teacher the results speak of."""
+    text = inspect.getsource(policy) + inspect.getsource(workflow)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,64 @@
+"""The `signals` step: the split, and what is counted on its training part alone.
+
+Everything offline happens here: what a task, a tool or a prompt later looks up was counted in this module. The
+graph holds the training split only; which of its counts a task may see is the graph's own rule.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from starrec.data import Dataset, Sequences, Split, leave_one_out
+from starrec.errors import DataError
+from starrec.pipeline.session import Session
+from starrec.runs import write_atomic
+from starrec.signals import Graph
+from starrec.tools import World
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The data of a run as every later step uses it."""
+
+    dataset: Dataset
+    sequences: Sequences
+    split: Split
+    world: World
+
+
+def prepare(session: Session, dataset: Dataset) -> Prepared:
+    """Count for this run, say what was counted, and keep what an answering run needs to count the same.
+
+    Raises:
+        DataError: nobody has enough interactions to be tested.
+    """
+    tie_seed = session.config.data.tie_seed
+    prepared = count(dataset, tie_seed)
+    graph = prepared.world.graph
+    session.announce(
+        f"signals: {graph.n_users:,} users, {len(graph.train.items):,} training interactions, "
+        f"{len(graph.cooccurrence.columns) // 2:,} pairs of items taken together, "
+        f"{len(graph.followed.columns):,} transitions"
+    )
+    # What an answering run must know of the graph beside the data: how equal times were ordered.
+    about = {"tie_seed": tie_seed, "users": graph.n_users, "items": graph.n_items}
+    write_atomic(session.run.path("evidence", "graph.json"), json.dumps(about) + "\n")
+    return prepared
+
+
+def count(dataset: Dataset, tie_seed: int) -> Prepared:
+    """Split, and count the graph of the training split, with equal times ordered by this seed.
+
+    Raises:
+        DataError: nobody has enough interactions to be tested.
+    """
+    sequences = dataset.sequences(tie_seed)
+    split = leave_one_out(sequences)
+    if not (split.test >= 0).any():
+        raise DataError(
+            "No user has 3 or more interactions, so nobody can be tested: the last two of a user "
+            "are held out. Add interactions."
+        )
+    graph = Graph.build(split.train, dataset.n_items)
+    return Prepared(dataset, sequences, split, World.of(dataset, graph))

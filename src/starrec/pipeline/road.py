@@ -1,0 +1,113 @@
+"""The steps in their order, over one run folder:
+
+    data -> signals -> teach -> distill -> evaluate
+
+Each step runs what it needs before it, is skipped when it was done for the same inputs (a hash of content and
+settings, see `pipeline.inputs`), and can be killed at any moment: a re-run goes on where it stopped. Data flows
+one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import Progress
+
+from starrec.config import dump_toml
+from starrec.data import Dataset
+from starrec.evaluation import Results
+from starrec.pipeline.config import RunConfig
+from starrec.pipeline.distillation import distill
+from starrec.pipeline.evaluation import evaluate
+from starrec.pipeline.preparation import Prepared, prepare
+from starrec.pipeline.reading import keep_dataset, read_source
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.teaching import gather_runs
+from starrec.runs import Run
+
+
+class Pipeline:
+    """The steps over one run folder; use as a context manager."""
+
+    def __init__(
+        self, run: Run, config: RunConfig, announce: Callable[[str], None], progress: Progress | None
+    ) -> None:
+        self.config = config
+        self._session = Session(run, config, announce, progress)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        config: RunConfig,
+        *,
+        fresh: bool = False,
+        announce: Callable[[str], None] = lambda line: None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Open or create a run folder for this configuration.
+
+        Args:
+            fresh: start the run over.
+            announce: gets a line for every step.
+            progress: shows bars, with estimates, for long work.
+
+        Raises:
+            RunError: the folder is in use or was made by another configuration.
+            DataError: fresh, and the data cannot be read; then the old run is untouched.
+        """
+        if fresh:
+            # What is there must not go before what comes is known to be readable.
+            read_source(config.data, announce)
+        return cls(Run.open(folder, dump_toml(config), fresh=fresh), config, announce, progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.run.close()
+
+    def run(self) -> Results:
+        """All steps; the content of results.json."""
+        return self.evaluate()
+
+    def data(self) -> Dataset:
+        """Read, check and keep the interactions."""
+        return self._dataset
+
+    def signals(self) -> Prepared:
+        """Split, and count the graph of the training split."""
+        return self._prepared
+
+    def teach(self) -> dict[str, object]:
+        """Let the teacher reason over training tasks; facts about its runs."""
+        return gather_runs(self._session, self._prepared, self._tasks)
+
+    def distill(self) -> dict[str, Any]:
+        """Train the student on the kept runs, then by GRPO; facts about each stage, teaching included."""
+        taught = self.teach()
+        return distill(self._session, self._prepared, self._tasks, taught)
+
+    def evaluate(self) -> Results:
+        """Rank the test tasks with every system; results.json and report.html."""
+        training = self.distill()
+        return evaluate(self._session, self._prepared, self._tasks, training)
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return keep_dataset(self._session)
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return prepare(self._session, self._dataset)
+
+    @cached_property
+    def _tasks(self) -> Tasks:
+        return Tasks(self._prepared, self.config)

@@ -1,6 +1,9 @@
 """What several floors test with: rows of a few users, and a small world in which taste can be found."""
 
 import asyncio
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import polars as pl
@@ -128,3 +131,68 @@ def newborn(world, tokenizer):
 
     shape = NanoConfig(width=32, intermediate=32, heads=2, context=1024)
     return lambda seed=0: Star(build_nano(tokenizer, shape, seed), tokenizer, world)
+
+
+class Endpoint(ThreadingHTTPServer):
+    """An OpenAI-compatible chat-completions server on loopback. `answer` is a rule: it is given the body of a
+    request and returns the content of the model's message, or a status and the bytes to answer with."""
+
+    daemon_threads = True
+
+    def __init__(self, answer):
+        super().__init__(("127.0.0.1", 0), _Chat)
+        self.answer = answer
+        self.requests = []
+        """What came in: path, headers (names in lower case), body."""
+
+    def handle_error(self, *_):
+        """A client may have gone away."""
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Chat(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append((self.path, headers, body))
+        answer = self.server.answer(body)
+        status, content = answer if isinstance(answer, tuple) else (200, json.dumps(self._completion(answer)))
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content if isinstance(content, bytes) else content.encode())
+
+    def _completion(self, content):
+        message = {"role": "assistant", "content": content}
+        if isinstance(content, dict):
+            called = {"name": "final_result", "arguments": json.dumps(content)}
+            calls = [{"id": "1", "type": "function", "function": called}]
+            message = {"role": "assistant", "content": None, "tool_calls": calls}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        head = {"id": "1", "object": "chat.completion", "created": 1, "model": "ruled"}
+        return head | {"choices": [choice], "usage": usage}
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def endpoint():
+    """Starts an `Endpoint` with a rule; it ends with the test."""
+    started = []
+
+    def start(answer):
+        server = Endpoint(answer)
+        started.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return server
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()

@@ -14,7 +14,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,16 @@ from starrec.data.text import mention, printable
 from starrec.errors import DataError
 
 Order: TypeAlias = Literal["clock", "position"]
+SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stretch:
+    """A part of one user's sequence, oldest first; arrays of one length, views."""
+
+    items: NDArray[np.int32]
+    days: NDArray[np.int32] | None
+    ratings: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +45,35 @@ class Sequences:
     """`(n_users + 1,)`: user u's items are `items[ptr[u]:ptr[u + 1]]`."""
     items: NDArray[np.int32]
     """`(n_interactions,)` item indices."""
+    days: NDArray[np.int32] | None = None
+    """`(n_interactions,)` whole days since 1970; None where interactions only have positions."""
+    ratings: NDArray[np.float32] | None = None
+    """`(n_interactions,)` NaN where unrated; None where nothing is rated."""
 
     def of(self, user: int) -> NDArray[np.int32]:
         """User's items, oldest first, `(length,) int32`; a view, not a copy."""
         return self.items[self.ptr[user] : self.ptr[user + 1]]
+
+    def before(self, user: int, position: int) -> Stretch:
+        """What the user took before a position of her sequence (negative: counted from its end)."""
+        start, end = self.ptr[user], self.ptr[user + 1]
+        part = slice(start, start + position if position >= 0 else max(start, end + position))
+        return Stretch(
+            self.items[part],
+            None if self.days is None else self.days[part],
+            None if self.ratings is None else self.ratings[part],
+        )
+
+    def kept(self, mask: NDArray[np.bool_]) -> Sequences:
+        """The entries of `mask` `(n_interactions,)` alone; every user stays, with a shorter sequence."""
+        ptr = np.zeros(len(self.ptr), dtype=np.int64)
+        np.cumsum(np.bincount(self.users[mask], minlength=self.n_users), out=ptr[1:])
+        return Sequences(
+            ptr,
+            self.items[mask],
+            None if self.days is None else self.days[mask],
+            None if self.ratings is None else self.ratings[mask],
+        )
 
     @property
     def n_users(self) -> int:
@@ -127,10 +162,17 @@ class Dataset:
             text_keys(self.user_ids, tie_seed, "ties/user")[user],
             text_keys(self.item_ids, tie_seed, "ties/item")[item],
         )
-        order = np.lexsort((ties, self.interactions["time"].to_numpy(), user))
+        time = self.interactions["time"].to_numpy()
+        order = np.lexsort((ties, time, user))
         ptr = np.zeros(self.n_users + 1, dtype=np.int64)
         np.cumsum(np.bincount(user, minlength=self.n_users), out=ptr[1:])
-        return Sequences(ptr, item[order].astype(np.int32))
+        rating = self.interactions["rating"].fill_null(float("nan")).to_numpy()
+        return Sequences(
+            ptr,
+            item[order].astype(np.int32),
+            (time[order] // SECONDS_A_DAY).astype(np.int32) if self.order == "clock" else None,
+            None if np.isnan(rating).all() else rating[order].astype(np.float32),
+        )
 
 
 def build(

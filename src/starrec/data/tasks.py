@@ -40,6 +40,10 @@ class RankingTask:
     split: Literal["train", "validation", "test", "live"] = "live"
     draw: int = 0
     """Which of the user's draws of negatives this is; in training, the epoch."""
+    days: NDArray[np.int32] | None = None
+    """`(h,)` whole days since 1970 of the history; None without a clock. The last one is the task's own day."""
+    ratings: NDArray[np.float32] | None = None
+    """`(h,)` ratings of the history, NaN where there is none; None where nothing is rated."""
 
 
 Targets: TypeAlias = Mapping[str, int]
@@ -101,15 +105,18 @@ def evaluation_tasks(
     tasks = []
     for row, (user, number) in enumerate(zip(users.tolist(), draw.tolist(), strict=True)):
         user_id = dataset.user_ids[user]
+        history = split.history(user, which)
         tasks.append(
             RankingTask(
                 task_id=f"{which}/{user_id}/{number}",
                 user=user,
                 user_id=user_id,
-                history=split.history(user, which),
+                history=history.items,
                 candidates=candidates[row],
                 split=which,
                 draw=number,
+                days=history.days,
+                ratings=history.ratings,
             )
         )
     return tasks, _targets(tasks, held_out[users])
@@ -169,15 +176,18 @@ def training_tasks(
     rows = zip(arrays.users.tolist(), arrays.positions.tolist(), arrays.candidates, strict=True)
     for user, position, candidates in rows:
         user_id = dataset.user_ids[user]
+        history = split.train.before(user, position)
         tasks.append(
             RankingTask(
                 task_id=f"train/{user_id}/{position}/{epoch}",
                 user=user,
                 user_id=user_id,
-                history=split.train.of(user)[:position],
+                history=history.items,
                 candidates=candidates,
                 split="train",
                 draw=epoch,
+                days=history.days,
+                ratings=history.ratings,
             )
         )
     return tasks, _targets(tasks, arrays.candidates[np.arange(len(arrays)), arrays.target_column])

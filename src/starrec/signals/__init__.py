@@ -1,31 +1,43 @@
 """Floor 3: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
 
+from starrec.signals.counts import Conditional, Counts, Neighbours, Ragged, Source
 from starrec.signals.evidence import (
     N_LEVELS,
     RECENT,
     SIGNALS,
     Evidence,
-    Fact,
+    Sight,
     TaskEvidence,
+    distinct_latest,
     levels,
 )
+from starrec.signals.facts import Fact
 from starrec.signals.graph import Graph, View
-from starrec.signals.language import Claim, claims, compact, labels, read, sentence
+from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
+from starrec.signals.selection import select
+from starrec.signals.semantics import Semantics
 
 __all__ = [
+    "MIN_SUPPORT",
     "N_LEVELS",
     "RECENT",
     "SIGNALS",
-    "Claim",
+    "Conditional",
+    "Counts",
     "Evidence",
     "Fact",
     "Graph",
+    "Neighbours",
+    "Ragged",
+    "Semantics",
+    "Sight",
+    "Source",
     "TaskEvidence",
     "View",
-    "claims",
     "compact",
+    "distinct_latest",
     "labels",
     "levels",
-    "read",
+    "select",
     "sentence",
 ]

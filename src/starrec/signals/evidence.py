@@ -1,27 +1,27 @@
-"""Evidence: structured facts with integer counts, and what they add up to for each candidate of a task.
+"""Evidence: what the signals say of each candidate of a task.
 
-A `Fact` is the truth; its sentence (`language`) and its compact level (`LEVELS`) are two views of it. For one
-task, `Evidence.gather` answers, candidate-aware and exactly counted, what seven signals say of each candidate.
-Each signal is a score (what a policy ranks by), a level (one token for the student) and the strongest single
-fact behind it (one sentence for anybody).
+For one task, `Evidence.gather` answers, candidate-aware and exactly counted, what ten signals say of each
+candidate. Each signal is a score (what a policy ranks by), a level (one token for the student) and the strongest
+single fact behind it (one sentence for anybody). Beside them stand contrary facts and facts of the history
+itself.
 
 What the graph does not hold is unknown, not zero: a signal without any basis (an empty history, a user nobody
-overlaps with) has level -1, "none".
+overlaps with, data without a clock) has level -1, "none".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from functools import cached_property
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.signals.graph import FOLLOW_WINDOW, View
-
-Kind: TypeAlias = Literal["item_cf", "user_cf", "transition", "popularity", "category", "taste"]
-Window: TypeAlias = Literal["whole", "recent", ""]
+from starrec.data import Dataset, RankingTask
+from starrec.signals.facts import Fact, Window
+from starrec.signals.graph import View
+from starrec.signals.semantics import Semantics
 
 RECENT: Final = 10
 """Items in the recent window (User-CF on validation: 0.69 for 10, 0.68 for 20, 0.65 for the whole history)."""
@@ -31,8 +31,14 @@ NEIGHBOURS: Final = 50
 """Users in a User-CF neighbourhood (0.69 for 50, 0.68 for 100, recent window, validation)."""
 DECAY: Final = 0.8
 """Weight of the item before, relative to its successor, where order matters."""
+SLOW_DECAY: Final = 0.95
+"""The same for the linear model, whose weights already know what repeats what."""
 TASTE_WINDOW: Final = 30
 """Items over which tastes are counted."""
+CONTRARY_LIFT: Final = 0.5
+"""Contrary evidence: the lift is below this ..."""
+CONTRARY_EXPECTED: Final = 5
+"""... where popularity alone predicts at least so many people."""
 
 SIGNALS: Final = (
     "item_cf.recent",
@@ -40,8 +46,11 @@ SIGNALS: Final = (
     "user_cf.recent",
     "user_cf.whole",
     "transitions",
+    "conditional",
     "popularity",
+    "trend",
     "category",
+    "semantic",
 )
 """The signals, in the order of their rows in `TaskEvidence` and of their tokens in a compact row."""
 
@@ -54,191 +63,304 @@ def _geometric(low: float, high: float) -> NDArray[np.float64]:
 
 
 # Fixed cuts, never fitted: a quantile over training tasks would contain edges of the very user asked about.
-# All scores are shares, rates or cosines, so one set of cuts serves catalogues of any size.
+# All scores are shares, rates, cosines or multiples, so one set of cuts serves catalogues of any size.
 LEVELS: Final[dict[str, NDArray[np.float64]]] = {
     "item_cf.recent": _geometric(0.1, 2.6),
     "item_cf.whole": _geometric(0.03, 0.45),
     "user_cf.recent": _geometric(0.015, 0.7),
     "user_cf.whole": _geometric(0.015, 0.7),
     "transitions": _geometric(0.05, 3.0),
+    "conditional": _geometric(0.004, 0.6),
     "popularity": _geometric(0.002, 0.4),
+    "trend": _geometric(0.1, 12.0),
     "category": _geometric(0.04, 0.9),
+    "semantic": _geometric(0.02, 0.6),
 }
 """Cuts of each signal: the level of a score is the number of cuts at or below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One checkable statement about the graph a task may see."""
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """All that one task may see."""
 
-    kind: Kind
-    window: Window
-    anchor: int
-    """The item that the statement starts from (-1 where it starts from a neighbourhood or everybody)."""
-    subject: int
-    """The item that the statement is about (-1 for a taste)."""
-    both: int
-    """People (for `category` and `taste`: history items) for whom the statement holds."""
-    base: int
-    """People (history items) asked about; `both <= base`."""
-    total: int = 0
-    """People in the whole graph who took the subject."""
-    population: int = 0
-    """People in the whole graph."""
-    topic: str = ""
-    """The category, for a taste."""
+    view: View
+    evidence: Evidence
+    history: NDArray[np.int32]
+    """`(h,)` distinct items at their latest places, oldest first."""
+    candidates: NDArray[np.int32]
+    days: NDArray[np.int32] | None = None
+    """`(h,)` aligned with the history; None without a clock."""
+    ratings: NDArray[np.float32] | None = None
+    """`(h,)` NaN where unrated."""
+
+    @classmethod
+    def of(cls, view: View, evidence: Evidence, task: RankingTask) -> Self:
+        """What this task may see; the view is without its user."""
+        at = _latest_places(task.history)
+        return cls(
+            view,
+            evidence,
+            task.history[at],
+            task.candidates,
+            None if task.days is None else task.days[at],
+            None if task.ratings is None else task.ratings[at],
+        )
 
     @property
-    def rate(self) -> float:
-        """both / base."""
-        return self.both / self.base if self.base else 0.0
+    def day(self) -> int | None:
+        """The task's own day, that of the latest item: later ones would not be known when it is asked."""
+        return int(self.days[-1]) if self.days is not None and len(self.days) else None
 
-    @property
-    def lift(self) -> float:
-        """rate over the rate that the subject's popularity alone predicts (total / population)."""
-        return self.rate * self.population / self.total if self.total else 0.0
+
+class Evidence:
+    """Gathers the evidence of tasks over one catalogue."""
+
+    def __init__(self, semantics: Semantics) -> None:
+        self.semantics = semantics
+
+    @classmethod
+    def of(cls, dataset: Dataset, embeddings: NDArray[np.float32] | None = None) -> Self:
+        return cls(Semantics.of(dataset, embeddings))
+
+    def gather(self, sight: Sight) -> TaskEvidence:
+        """Everything the signals say about the candidates after the history.
+
+        Scores, with age 0 for the latest item: Item-CF recent Σ_h 0.8^age · cosine(h, c), whole mean_h
+        cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held by
+        those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window; conditional
+        Σ_h 0.95^age · B[h, c] of the linear model; popularity n(c) / n; trend the choices of c in the 14 days
+        before, in multiples of an average item's; category the mean share of recent items per category of c;
+        semantic the 0.8^age-weighted mean similarity to the recent items.
+        """
+        view, candidates = sight.view, sight.candidates
+        history = sight.history[-WHOLE:]
+        recent = history[-RECENT:]
+        scores = np.full((len(SIGNALS), len(candidates)), np.nan)
+        popular = view.popularity(candidates)
+        base = view.popularity(history)
+        marked = view.mark(history)
+        postings = view.postings(candidates)
+        both = marked.with_(postings)
+        both[history[:, None] == candidates] = 0
+        cosine = both / np.sqrt(np.maximum(base[:, None] * popular.astype(np.float64), 1))
+        age = np.arange(len(history))[::-1]
+        decay = np.power(DECAY, age, dtype=np.float64)
+        shared = len(history) > 0 and base.max() > 0
+        if shared:
+            # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
+            scores[0] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
+            scores[1] = cosine.mean(axis=0)
+        neighbourhoods = []
+        for row, latest in ((2, RECENT), (3, WHOLE)):
+            users, similarity = marked.nearest(NEIGHBOURS, latest)
+            took, mass = view.members(postings, users, similarity)
+            neighbourhoods.append((took, len(users)))
+            if len(users):
+                scores[row] = mass / similarity.sum()
+        follow = view.followed(recent, candidates)
+        recent_base = base[len(history) - len(recent) :]
+        flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
+        if len(recent) and recent_base.max() > 0:
+            scores[4] = flow.sum(axis=0)
+        weights = view.conditional(history, candidates)
+        adds = np.power(SLOW_DECAY, age, dtype=np.float64)[:, None] * weights
+        known = ~np.isnan(weights)
+        if known.any():
+            scores[5] = np.where(known.any(axis=0), np.where(known, adds, 0).sum(axis=0), np.nan)
+        if view.n_users:
+            scores[6] = popular / view.n_users
+        choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0
+        if sight.day is not None and view.graph.source.about.clock:
+            choices, all_choices = view.recent_choices(candidates, sight.day)
+        if all_choices:
+            scores[7] = choices * view.graph.n_items / all_choices
+        lately = history[-TASTE_WINDOW:]
+        of_candidates = self.semantics.category[candidates]
+        counts = self.semantics.category[lately].sum(axis=0)
+        breadth = of_candidates.sum(axis=1)
+        if len(lately) and breadth.any():
+            share = (of_candidates @ counts) / (np.maximum(breadth, 1) * len(lately))
+            scores[8] = np.where(breadth > 0, share, np.nan)
+        alike = self.semantics.similarities(recent, candidates)
+        if len(recent):
+            described = ~np.isnan(alike)
+            weight = decay[-RECENT:, None] * described
+            total = weight.sum(axis=0)
+            mean = (weight * np.nan_to_num(alike)).sum(axis=0) / np.maximum(total, 1e-9)
+            scores[9] = np.where(total > 0, mean, np.nan)
+        return TaskEvidence(
+            sight, scores, levels(scores), history, base, popular, both, cosine, decay, neighbourhoods, follow,
+            flow, weights, adds, choices, all_choices, alike,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class TaskEvidence:
     """What the signals say of each candidate of one task."""
 
-    candidates: NDArray[np.int32]
-    """`(c,)`"""
+    sight: Sight
     scores: NDArray[np.float64]
-    """`(7, c)`, rows as in `SIGNALS`; NaN where the signal has no basis."""
+    """`(10, c)`, rows as in `SIGNALS`; NaN where the signal has no basis."""
     levels: NDArray[np.int8]
-    """`(7, c)` in 0..15, or -1 for none."""
-    tastes: tuple[Fact, ...]
-    """The history's strongest categories, at most three."""
-    _explain: dict[str, Callable[[int], Fact | None]]
+    """`(10, c)` in 0..15, or -1 for none."""
+    _history: NDArray[np.int32]
+    _base: NDArray[np.int32]
+    _popular: NDArray[np.int32]
+    _both: NDArray[np.int32]
+    _cosine: NDArray[np.float64]
+    _decay: NDArray[np.float64]
+    _neighbourhoods: list[tuple[NDArray[np.int64], int]]
+    _follow: NDArray[np.int32]
+    _flow: NDArray[np.float64]
+    _weights: NDArray[np.float64]
+    _adds: NDArray[np.float64]
+    _choices: NDArray[np.int64]
+    _all_choices: int
+    _alike: NDArray[np.float64]
+
+    @property
+    def candidates(self) -> NDArray[np.int32]:
+        return self.sight.candidates
 
     def fact(self, signal: str, column: int) -> Fact | None:
         """The strongest single fact behind a signal for the candidate in this column; None when there is
         none."""
         if np.isnan(self.scores[SIGNALS.index(signal), column]):
             return None
-        return self._explain[signal](column)
-
-
-class Evidence:
-    """Gathers the evidence of tasks from views of one graph."""
-
-    def __init__(self, categories: list[list[str]]) -> None:
-        """Args:
-        categories: of each item, in index order.
-        """
-        self.topics = sorted({topic for item in categories for topic in item})
-        place = {topic: index for index, topic in enumerate(self.topics)}
-        self._category = np.zeros((len(categories), len(self.topics)), dtype=np.int32)
-        for item, names in enumerate(categories):
-            for name in names:
-                self._category[item, place[name]] = 1
-
-    def gather(self, view: View, history: NDArray[np.int32], candidates: NDArray[np.int32]) -> TaskEvidence:
-        """Everything the signals say about these candidates after this history.
-
-        Scores: Item-CF recent sum_h 0.8^age · cosine(h, c), whole mean_h cosine(h, c), with cosine =
-        n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held by those who took c;
-        transitions sum_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window; popularity n(c) / n;
-        category the mean share of recent items per category of c.
-        """
-        history = distinct_latest(history)[-WHOLE:]
-        recent = history[-RECENT:]
-        popular = view.popularity(candidates)
-        scores = np.full((len(SIGNALS), len(candidates)), np.nan)
-        explain: dict[str, Callable[[int], Fact | None]] = {}
-
-        base = view.popularity(history)
-        both = view.cooccurrence(history, candidates)
-        cosine = both / np.sqrt(np.maximum(base[:, None] * popular.astype(np.float64), 1))
-        age = np.arange(len(history))[::-1]
-        decay = np.power(DECAY, age, dtype=np.float64)
-        if len(history) and base.max() > 0:
-            # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
-            scores[0] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
-            scores[1] = cosine.mean(axis=0)
-
-        def item_cf(window: Window, first: int, weight: NDArray[np.float64]) -> Callable[[int], Fact | None]:
-            def best(column: int) -> Fact | None:
-                row = first + int(np.argmax(weight[first:] * cosine[first:, column]))
-                if both[row, column] == 0:
-                    return None
+        match signal:
+            case "item_cf.recent":
+                return self._item_cf("recent", max(0, len(self._history) - RECENT), self._decay, column)
+            case "item_cf.whole":
+                return self._item_cf("whole", 0, np.ones(len(self._history)), column)
+            case "user_cf.recent":
+                return self._user_cf("recent", 0, column)
+            case "user_cf.whole":
+                return self._user_cf("whole", 1, column)
+            case "transitions":
+                return self._transition(column)
+            case "conditional":
+                return self._conditional(column)
+            case "popularity":
+                people = self.sight.view.n_users
+                n = int(self._popular[column])
+                return Fact("popularity", "", -1, self._subject(column), n, people, n, people)
+            case "trend":
                 return Fact(
-                    "item_cf", window, int(history[row]), int(candidates[column]), int(both[row, column]),
-                    int(base[row]), int(popular[column]), view.n_users,
+                    "trend", "recent", -1, self._subject(column), int(self._choices[column]),
+                    self._all_choices, int(self._popular[column]), self.sight.view.choices,
                 )  # fmt: skip
+            case "category":
+                lately = self._history[-TASTE_WINDOW:]
+                shared = self.sight.evidence.semantics.shared_categories(lately, self._subject(column))
+                return Fact("category", "recent", -1, self._subject(column), shared, len(lately))
+            case _:
+                return self._semantic(column)
 
-            return best
+    def contrary(self, column: int) -> Fact | None:
+        """What speaks most surely against a candidate: people who took an item of the history hardly take it."""
+        people = self.sight.view.n_users
+        expected = self._base * float(self._popular[column]) / max(people, 1)
+        against = (expected >= CONTRARY_EXPECTED) & (self._both[:, column] < CONTRARY_LIFT * expected)
+        against &= self._history != self._subject(column)
+        facts = [
+            Fact(
+                "contrary", "whole", int(self._history[row]), self._subject(column),
+                int(self._both[row, column]), int(self._base[row]), int(self._popular[column]), people,
+            )
+            for row in np.flatnonzero(against).tolist()
+        ]  # fmt: skip
+        # Of equals the latest item of the history speaks.
+        return min(reversed(facts), key=lambda fact: fact.significance, default=None)
 
-        explain["item_cf.recent"] = item_cf("recent", len(history) - len(recent), decay)
-        explain["item_cf.whole"] = item_cf("whole", 0, np.ones(len(history)))
-
-        def user_cf(row: int, window: Window, items: NDArray[np.int32]) -> Callable[[int], Fact | None]:
-            users, similarity = view.neighbours(items, NEIGHBOURS)
-            took, mass = view.taken_by(candidates, users, similarity)
-            if len(users):
-                scores[row] = mass / similarity.sum()
-
-            def count(column: int) -> Fact | None:
-                return Fact(
-                    "user_cf", window, -1, int(candidates[column]), int(took[column]), len(users),
-                    int(popular[column]), view.n_users,
-                )  # fmt: skip
-
-            return count
-
-        explain["user_cf.recent"] = user_cf(2, "recent", recent)
-        explain["user_cf.whole"] = user_cf(3, "whole", history)
-
-        follow = view.followed(recent, candidates)
-        recent_base = base[len(history) - len(recent) :]
-        flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
-        if len(recent) and recent_base.max() > 0:
-            scores[4] = flow.sum(axis=0)
-
-        def transition(column: int) -> Fact | None:
-            row = int(np.argmax(flow[:, column]))
-            if follow[row, column] == 0:
-                return None
-            return Fact(
-                "transition", "recent", int(recent[row]), int(candidates[column]), int(follow[row, column]),
-                int(recent_base[row]), int(popular[column]), view.n_users,
-            )  # fmt: skip
-
-        explain["transitions"] = transition
-
-        if view.n_users:
-            scores[5] = popular / view.n_users
-        explain["popularity"] = lambda column: Fact(
-            "popularity", "", -1, int(candidates[column]), int(popular[column]), view.n_users,
-            int(popular[column]), view.n_users,
-        )  # fmt: skip
-
-        lately = history[-TASTE_WINDOW:]
-        of_candidates = self._category[candidates]
-        of_history = self._category[lately]
-        breadth = of_candidates.sum(axis=1)
-        counts = of_history.sum(axis=0)
-        if len(lately) and breadth.any():
-            share = (of_candidates @ counts) / (np.maximum(breadth, 1) * len(lately))
-            scores[6] = np.where(breadth > 0, share, np.nan)
-
-        def category(column: int) -> Fact | None:
-            shared = int((of_history @ of_candidates[column] > 0).sum())
-            return Fact("category", "recent", -1, int(candidates[column]), shared, len(lately))
-
-        explain["category"] = category
-        tastes = tuple(
-            Fact("taste", "recent", -1, -1, int(counts[topic]), len(lately), topic=self.topics[topic])
+    @cached_property
+    def tastes(self) -> tuple[Fact, ...]:
+        """The history's strongest categories, at most three."""
+        lately = self._history[-TASTE_WINDOW:]
+        semantics = self.sight.evidence.semantics
+        counts = semantics.category[lately].sum(axis=0)
+        return tuple(
+            Fact("taste", "recent", -1, -1, int(counts[topic]), len(lately), topic=semantics.topics[topic])
             for topic in np.lexsort((np.arange(len(counts)), -counts))[:3].tolist()
             if counts[topic] > 0
         )
-        return TaskEvidence(candidates, scores, levels(scores), tastes, explain)
+
+    @cached_property
+    def profile(self) -> tuple[Fact, ...]:
+        """Tastes, breadth, recency and rating habits of the history, as far as the data has them."""
+        facts = list(self.tastes)
+        lately = self._history[-TASTE_WINDOW:]
+        spread = int((self.sight.evidence.semantics.category[lately].sum(axis=0) > 0).sum())
+        if spread:
+            facts.append(Fact("breadth", "recent", -1, -1, spread, len(lately)))
+        days = self.sight.days
+        if days is not None and len(days):
+            recent = days[-RECENT:]
+            facts.append(Fact("recency", "recent", -1, -1, int(recent.max() - recent.min()) + 1, len(recent)))
+        ratings = self.sight.ratings
+        if ratings is not None and not np.isnan(ratings).all():
+            given = ratings[~np.isnan(ratings)].astype(np.float64)
+            facts.append(Fact("rating", "whole", -1, -1, int((given > given.mean()).sum()), len(given)))
+        return tuple(facts)
+
+    def _subject(self, column: int) -> int:
+        return int(self.candidates[column])
+
+    def _item_cf(
+        self, window: Window, first: int, weight: NDArray[np.float64], column: int
+    ) -> Fact | None:
+        row = first + int(np.argmax(weight[first:] * self._cosine[first:, column]))
+        if self._both[row, column] == 0:
+            return None
+        return Fact(
+            "item_cf", window, int(self._history[row]), self._subject(column), int(self._both[row, column]),
+            int(self._base[row]), int(self._popular[column]), self.sight.view.n_users,
+        )  # fmt: skip
+
+    def _user_cf(self, window: Window, which: int, column: int) -> Fact | None:
+        took, size = self._neighbourhoods[which]
+        return Fact(
+            "user_cf", window, -1, self._subject(column), int(took[column]), size, int(self._popular[column]),
+            self.sight.view.n_users,
+        )  # fmt: skip
+
+    def _transition(self, column: int) -> Fact | None:
+        row = int(np.argmax(self._flow[:, column]))
+        if self._follow[row, column] == 0:
+            return None
+        at = len(self._history) - len(self._follow) + row
+        return Fact(
+            "transition", "recent", int(self._history[at]), self._subject(column),
+            int(self._follow[row, column]), int(self._base[at]), int(self._popular[column]),
+            self.sight.view.n_users,
+        )  # fmt: skip
+
+    def _conditional(self, column: int) -> Fact | None:
+        row = int(np.argmax(np.nan_to_num(self._adds[:, column], nan=-np.inf)))
+        weight = round(1000 * float(self._weights[row, column]))
+        if weight <= 0:
+            return None
+        return Fact(
+            "conditional", "whole", int(self._history[row]), self._subject(column),
+            int(self._both[row, column]), int(self._base[row]), int(self._popular[column]),
+            self.sight.view.n_users, weight=weight,
+        )  # fmt: skip
+
+    def _semantic(self, column: int) -> Fact | None:
+        weight = self._decay[-RECENT:] * np.nan_to_num(self._alike[:, column])
+        row = int(np.argmax(weight))
+        if weight[row] <= 0:
+            return None
+        anchor = int(self._history[len(self._history) - len(weight) + row])
+        semantics = self.sight.evidence.semantics
+        if semantics.embeddings is not None:
+            hundredths = round(100 * float(self._alike[row, column]))
+            return Fact("semantic", "recent", anchor, self._subject(column), 0, 0, weight=hundredths)
+        shared, union = semantics.traits(anchor, self._subject(column))
+        return Fact("semantic", "recent", anchor, self._subject(column), shared, union) if shared else None
 
 
 def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Levels of scores `(7, ...)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
+    """Levels of scores `(10, ...)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
     found = np.empty(scores.shape, dtype=np.int8)
     for row, signal in enumerate(SIGNALS):
         found[row] = np.searchsorted(LEVELS[signal], scores[row], side="right")
@@ -248,21 +370,9 @@ def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
 
 def distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:
     """Each item once, at its latest place, as a history typed in by hand may repeat items."""
+    return history[_latest_places(history)]
+
+
+def _latest_places(history: NDArray[np.int32]) -> NDArray[np.int64]:
     _, last = np.unique(history[::-1], return_index=True)
-    return history[np.sort(len(history) - 1 - last)]
-
-
-__all__ = [
-    "FOLLOW_WINDOW",
-    "LEVELS",
-    "N_LEVELS",
-    "RECENT",
-    "SIGNALS",
-    "Evidence",
-    "Fact",
-    "Kind",
-    "TaskEvidence",
-    "Window",
-    "distinct_latest",
-    "levels",
-]
+    return np.sort(len(history) - 1 - last)

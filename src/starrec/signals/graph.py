@@ -1,8 +1,4 @@
-"""The user-item interaction graph of the training split, and what one task may see of it.
-
-Collaborative Signal Translation (STAR, section 3.2) walks this graph: item -> its users -> their other items,
-and user -> items -> other users of those items. Pair counts are made once with sparse products and kept as
-integers; everything a fact says later is computed from them on reading.
+"""What one task may see of the user-item graph of the training split.
 
 A task of user u sees the graph through `Graph.without(u)`: every count is the count of a graph from which u was
 physically removed. That is not a formality. A co-occurrence of a history item and the target which u herself
@@ -13,108 +9,88 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from starrec.data import Sequences
 from starrec.data.hashing import combine
+from starrec.errors import DataError
+from starrec.signals import kernels
+from starrec.signals.counts import Counts, Ragged, Source
+from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
 
-FOLLOW_WINDOW: Final = 3
-"""A transition counts when the second item is among the next three: adjacent pairs alone are noise where many
-interactions share their second (avg_hr of the tool alone on validation: 0.62 for 1, 0.69 for 3)."""
 
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """A sparse integer matrix by rows: the columns of row r are `columns[ptr[r]:ptr[r + 1]]`, ascending."""
-
-    ptr: NDArray[np.int64]
-    """`(n_rows + 1,)`"""
-    columns: NDArray[np.int32]
-    """`(nnz,)`"""
-    values: NDArray[np.int32]
-    """`(nnz,)` counts, at least 1."""
-
-    @classmethod
-    def of(cls, matrix: sparse.csr_array) -> Self:
-        matrix.sort_indices()
-        return cls(
-            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.int32)
-        )
-
-    def row(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Columns and values of one row, views."""
-        part = slice(self.ptr[index], self.ptr[index + 1])
-        return self.columns[part], self.values[part]
-
-    def entries(self, rows: NDArray[np.int32]) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
-        """All entries of these rows: `(position in rows, column, value)`, each `(m,)`."""
-        start, length = self.ptr[rows], self.ptr[rows + 1] - self.ptr[rows]
-        owner = np.repeat(np.arange(len(rows)), length)
-        offset = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
-        at = np.repeat(start, length) + offset
-        return owner, self.columns[at], self.values[at]
-
-
-@dataclass(frozen=True, eq=False)
 class Graph:
-    """Counts of the training split; build with `Graph.build`."""
+    """Counts of the training split, whoever keeps them; read through `without`."""
 
-    train: Sequences
-    n_items: int
-    item_users: Rows
-    """Row = item, columns = the users who took it."""
-    cooccurrence: Rows
-    """Row and column = items; value = users who took both. The diagonal is left out."""
-    followed: Rows
-    """Row = the *later* item, column = the earlier; value = users who took the later one among the next
-    `FOLLOW_WINDOW` after the earlier. Stored by the later item because candidates are asked about."""
-    popularity: NDArray[np.int32]
-    """`(n_items,)` users who took the item."""
-    n_users: int
-    """Users with at least one training interaction."""
+    def __init__(self, source: Source) -> None:
+        self.source = source
 
     @classmethod
     def build(cls, train: Sequences, n_items: int) -> Self:
-        """Count the training split. Cost: sum over users of (items of the user) squared."""
-        users, items = train.users, train.items
-        ones = np.ones(len(items), dtype=np.int32)
-        taken = sparse.csr_array((ones, (users, items)), shape=(train.n_users, n_items))
-        both = sparse.csr_array(taken.T @ taken)
-        both.setdiag(0)
-        both.eliminate_zeros()
-        earlier, later = [], []
-        for gap in range(1, FOLLOW_WINDOW + 1):
-            same_user = users[:-gap] == users[gap:]
-            earlier.append(items[:-gap][same_user])
-            later.append(items[gap:][same_user])
-        pairs = (np.concatenate(later), np.concatenate(earlier))
-        followed = sparse.csr_array((np.ones(len(pairs[0]), dtype=np.int32), pairs), shape=(n_items, n_items))
-        followed.sum_duplicates()
-        return cls(
-            train=train,
-            n_items=n_items,
-            item_users=Rows.of(sparse.csr_array(taken.T)),
-            cooccurrence=Rows.of(both),
-            followed=Rows.of(followed),
-            popularity=np.bincount(items, minlength=n_items).astype(np.int32),
-            n_users=int((train.lengths > 0).sum()),
-        )
+        """Count training sequences in memory."""
+        return cls(Counts.build(train, n_items))
+
+    @property
+    def n_items(self) -> int:
+        return self.source.about.n_items
+
+    @cached_property
+    def n_users(self) -> int:
+        """Users with at least one training interaction."""
+        return int((self.source.lengths > 0).sum())
+
+    @cached_property
+    def n_interactions(self) -> int:
+        return int(self.source.lengths.sum(dtype=np.int64))
 
     def without(self, user: int) -> View:
         """The graph as a task of this user may see it; -1 for a person who is not in it."""
         return View(self, user)
 
     @cached_property
-    def _neighbour_ties(self) -> NDArray[np.float64]:
+    def _user_ties(self) -> NDArray[np.float64]:
         # Equal overlaps must not be decided by the order of ids: a hash far below one unit of similarity.
-        keys = combine(np.arange(self.train.n_users), 71)
+        keys = combine(np.arange(self.source.about.n_users), 71)
         return (keys % np.uint64(1 << 20)).astype(np.float64) * 1e-15
+
+    @cached_property
+    def _taken_until(self) -> Ints:
+        """`(n_days + 1,)` interactions before each day from the first on."""
+        daily = self.source.daily
+        return np.concatenate([[0], np.cumsum(daily)]) if daily is not None else np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """Who took which of some items: made once a task, asked many times."""
+
+    view: View
+    items: NDArray[np.int32]
+    _masks: NDArray[np.uint64]
+
+    def with_(self, subjects: Ragged) -> NDArray[np.int32]:
+        """`(len(items), len(subjects))` others who took both, from the subjects' postings."""
+        return kernels.count_pairs(
+            self._masks, len(self.items), subjects.ptr, subjects.values, self.view.user
+        )
+
+    def nearest(self, k: int, latest: int | None = None) -> tuple[Ints, NDArray[np.float64]]:
+        """The k users whose training items are closest to the latest of these (all), and their cosine
+        similarities |window ∩ items(v)| / sqrt(|window| · |items(v)|), users ascending. Users without overlap
+        are no neighbours, so there may be fewer than k; ties are ordered by a hash of the user."""
+        size = len(self.items) if latest is None else min(latest, len(self.items))
+        bits = np.zeros(len(self._masks) * kernels.BITS, dtype=np.uint8)
+        bits[len(self.items) - size : len(self.items)] = 1
+        window = np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+        graph = self.view.graph
+        return kernels.nearest(
+            self._masks, window, size, graph.source.lengths, graph._user_ties, self.view.user, k
+        )
 
 
 class View:
@@ -123,84 +99,152 @@ class View:
     def __init__(self, graph: Graph, user: int) -> None:
         self.graph = graph
         self.user = user
-        self._own = graph.train.of(user) if user >= 0 else np.empty(0, dtype=np.int32)
+        self._source = graph.source
+        self._own, self._own_days = np.empty(0, dtype=np.int32), None
+        if user >= 0:
+            self._own, self._own_days = graph.source.sequence(user)
+        self._owned = np.sort(self._own)
         self.n_users = graph.n_users - (len(self._own) > 0)
+        self.choices = graph.n_interactions - len(self._own)
+        """All training interactions of others."""
 
     def owns(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(items),)` 1 where the left-out user took the item in training."""
-        return np.isin(items, self._own).astype(np.int32)
+        return kernels.contains(self._owned, items)
 
     def popularity(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(items),)` how many others took each item."""
-        return self.graph.popularity[items] - self.owns(items)
+        return self._source.popularity[items] - self.owns(items)
+
+    def postings(self, items: NDArray[np.int32]) -> Ragged:
+        """The users of each item; the left-out one still stands there, and whoever counts leaves her out."""
+        return self._source.postings(items)
+
+    def mark(self, items: NDArray[np.int32]) -> Marked:
+        """Ready to count who took which of these (distinct) items."""
+        postings = self._source.postings(items)
+        return Marked(self, items, kernels.mark(postings.ptr, postings.values, self._source.about.n_users))
 
     def cooccurrence(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
-        """`(len(anchors), len(subjects))` others who took both; anchors are distinct."""
-        counts = self._gather(self.graph.cooccurrence, anchors, subjects)
-        if len(self._own):
-            counts -= np.outer(self.owns(anchors), self.owns(subjects)) * (anchors[:, None] != subjects)
+        """`(len(anchors), len(subjects))` others who took both; an item with itself counts nothing."""
+        counts = self.mark(anchors).with_(self.postings(subjects))
+        counts[anchors[:, None] == subjects] = 0
+        return counts
+
+    def cooccurrence_row(self, anchor: int) -> NDArray[np.int32]:
+        """`(n_items,)` others who took both the anchor and each item."""
+        users = self._source.postings(np.array([anchor], dtype=np.int32)).values
+        taken = self._source.sequences(users[users != self.user]).values
+        counts = np.bincount(taken, minlength=self.graph.n_items).astype(np.int32)
+        counts[anchor] = 0
         return counts
 
     def followed(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(anchors), len(subjects))` others who took the subject soon after the anchor."""
-        counts = self._gather(self.graph.followed, anchors, subjects)
+        rows, values = self._source.followed(subjects)
+        counts = kernels.look_up(rows.ptr, rows.values, values, anchors)
         own = self._own.tolist()
         for column in np.flatnonzero(self.owns(subjects)).tolist():
             at = own.index(int(subjects[column]))
             counts[np.isin(anchors, own[max(0, at - FOLLOW_WINDOW) : at]), column] -= 1
         return counts
 
-    def cooccurrence_row(self, anchor: int) -> NDArray[np.int32]:
-        """`(n_items,)` others who took both the anchor and each item."""
-        counts = np.zeros(self.graph.n_items, dtype=np.int32)
-        columns, values = self.graph.cooccurrence.row(anchor)
-        counts[columns] = values
-        if anchor in self._own:
-            counts[self._own] -= 1
-            counts[anchor] = 0
-        return counts
-
     def neighbours(self, window: NDArray[np.int32], k: int) -> tuple[Ints, NDArray[np.float64]]:
-        """The k users whose training items are closest to the window, and their cosine similarities.
-
-        similarity(v) = |window ∩ items(v)| / sqrt(|window| · |items(v)|); users without overlap are no
-        neighbours, so there may be fewer than k. Ties are ordered by a hash of the user.
-        """
-        graph = self.graph
-        _, users, _ = graph.item_users.entries(window)
-        overlap = np.bincount(users, minlength=graph.train.n_users).astype(np.float64)
-        if self.user >= 0:
-            overlap[self.user] = 0
-        candidates = np.flatnonzero(overlap)
-        size = graph.train.lengths[candidates] * len(window)
-        similarity = overlap[candidates] / np.sqrt(size)
-        keys = similarity + graph._neighbour_ties[candidates]
-        if len(candidates) > k:
-            nearest = np.argpartition(-keys, k - 1)[:k]
-            candidates, similarity = candidates[nearest], similarity[nearest]
-        return candidates, similarity
+        """The k users closest to these items (see `Marked.nearest`)."""
+        return self.mark(window).nearest(k)
 
     def taken_by(
         self, subjects: NDArray[np.int32], users: Ints, weights: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """How many of these users took each subject, and the sum of their weights, both `(len(subjects),)`."""
-        owner, who, _ = self.graph.item_users.entries(subjects)
-        weight = np.zeros(self.graph.train.n_users)
-        member = np.zeros(self.graph.train.n_users, dtype=np.bool_)
-        weight[users], member[users] = weights, True
-        count = np.bincount(owner, weights=member[who], minlength=len(subjects))
-        mass = np.bincount(owner, weights=weight[who], minlength=len(subjects))
-        return count.astype(np.int64), mass.astype(np.float64)
+    ) -> tuple[Ints, NDArray[np.float64]]:
+        """How many of these users (ascending) took each subject, and the sum of their weights, both
+        `(len(subjects),)`."""
+        return self.members(self.postings(subjects), users, weights)
 
-    def _gather(
-        self, matrix: Rows, anchors: NDArray[np.int32], subjects: NDArray[np.int32]
-    ) -> NDArray[np.int32]:
-        """`matrix[subject, anchor]` as `(len(anchors), len(subjects))`; reads each subject's row once."""
-        place = np.full(self.graph.n_items, -1, dtype=np.int64)
-        place[anchors] = np.arange(len(anchors))
-        owner, columns, values = matrix.entries(subjects)
-        at = place[columns]
-        found = at >= 0
-        counts = np.zeros((len(anchors), len(subjects)), dtype=np.int32)
-        counts[at[found], owner[found]] = values[found]
-        return counts
+    def members(
+        self, subjects: Ragged, users: Ints, weights: NDArray[np.float64]
+    ) -> tuple[Ints, NDArray[np.float64]]:
+        """`taken_by` from the subjects' postings."""
+        return kernels.count_members(subjects.ptr, subjects.values, users, weights)
+
+    def all_taken_by(self, users: Ints, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`(n_items,)` the sum of the weights of those users who took each item, from their sequences."""
+        taken = self._source.sequences(users.astype(np.int32))
+        return np.bincount(
+            taken.values, weights=np.repeat(weights, np.diff(taken.ptr)), minlength=self.graph.n_items
+        )
+
+    def recent_choices(self, items: NDArray[np.int32], day: int) -> tuple[Ints, int]:
+        """How often others took each item in the `TREND_DAYS` whole days before this one `(len(items),)`, and
+        how often they took anything.
+
+        Raises:
+            DataError: the data has no clock.
+        """
+        about = self._source.about
+        if not about.clock:
+            raise DataError(
+                "A trend needs to know when things happened, but this data only has positions. Give the "
+                "interactions a column of Unix times (`--column timestamp=YOUR_COLUMN`)."
+            )
+        until = self.graph._taken_until
+        first, last = np.clip(np.array([day - TREND_DAYS, day]) - about.first_day, 0, len(until) - 1)
+        total = int(until[last] - until[first])
+        days = self._source.item_days(items)
+        counts = kernels.count_between(days.ptr, days.values, day - TREND_DAYS, day)
+        if self._own_days is not None:
+            lately = (self._own_days >= day - TREND_DAYS) & (self._own_days < day)
+            counts -= kernels.contains(np.sort(self._own[lately]), items)
+            total -= int(lately.sum())
+        return counts, total
+
+    def conditional(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
+        """`(len(anchors), len(subjects))` what each anchor adds to each subject beyond all other items; NaN
+        where the linear model does not know one of them (0 for an item with itself).
+
+        The model forgets the left-out user exactly. With x her items, (XᵀX - xxᵀ + λI)⁻¹ = P + vvᵀ / (1 - xᵀv),
+        v = Px (Sherman and Morrison, 1950); items that without her would have too few users to be modelled are
+        taken out of P by their Schur complement.
+        """
+        model = self._source.conditional()
+        weights = np.full((len(anchors), len(subjects)), np.nan)
+        if model is None:
+            return weights
+        own = model_rows(model.modelled, self._own)
+        own = own[own >= 0]
+        gone = np.empty(0, dtype=np.int64)
+        if model.threshold and len(own):
+            users = self._source.popularity
+            if (users[self._own] == model.threshold // 2).sum() >= model.spare:
+                # Without her another threshold would hold: there is no such model to ask.
+                return weights
+            gone = own[users[model.modelled[own]] == model.threshold]
+        rows, columns = model_rows(model.modelled, anchors), model_rows(model.modelled, subjects)
+        known = ~np.isin(rows, gone) & (rows >= 0)
+        known_too = ~np.isin(columns, gone) & (columns >= 0)
+        a, b = rows[known], columns[known_too]
+        p = model.precision
+        of_a, of_b, of_own, of_gone = (kernels.sums_over(p, part, own) for part in (a, b, own, gone))
+        left = 1 - of_own.sum()
+
+        def without(x: Ints, y: Ints, v: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
+            found: NDArray[np.float64] = p[np.ix_(x, y)] + np.outer(v, w) / left
+            return found
+
+        pairs = without(a, b, of_a, of_b)
+        diagonal = p[b, b] + of_b * of_b / left
+        if len(gone):
+            inner = without(gone, gone, of_gone, of_gone)
+            to_b = np.linalg.solve(inner, without(gone, b, of_gone, of_b))
+            pairs -= without(a, gone, of_a, of_gone) @ to_b
+            diagonal -= (without(gone, b, of_gone, of_b) * to_b).sum(axis=0)
+        found = -pairs / diagonal
+        found[a[:, None] == b] = 0
+        weights[np.ix_(known, known_too)] = found
+        return weights
+
+
+def model_rows(modelled: NDArray[np.int32], items: NDArray[np.int32]) -> Ints:
+    """Row of each item in the linear model, -1 where it has none."""
+    at = np.searchsorted(modelled, items)
+    at[at == len(modelled)] = 0
+    return np.where(modelled[at] == items, at, -1)

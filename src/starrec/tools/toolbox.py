@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from starrec.data import Dataset, RankingTask
 from starrec.data.hashing import Keys, combine
 from starrec.errors import StarrecError
-from starrec.signals import SIGNALS, Evidence, Fact, Graph, TaskEvidence, compact, labels, sentence
+from starrec.signals import SIGNALS, Evidence, Fact, Graph, Sight, TaskEvidence, compact, labels, select, sentence
 
 SPOKEN: Final = 3
 """Candidates for whom an open question is answered in sentences: the strongest ones by that tool."""
@@ -93,7 +93,7 @@ class World:
 
     @classmethod
     def of(cls, dataset: Dataset, graph: Graph) -> World:
-        return cls(dataset.mentions, graph, Evidence(dataset.items["categories"].to_list()))
+        return cls(dataset.mentions, graph, Evidence.of(dataset))
 
     def toolbox(self, task: RankingTask) -> Toolbox:
         """The tools for this task."""
@@ -114,10 +114,14 @@ class Toolbox:
         return combine(self.task.candidates, 5)
 
     @cached_property
+    def sight(self) -> Sight:
+        """All that the task may see."""
+        return Sight.of(self._world.graph.without(self.task.user), self._world.evidence, self.task)
+
+    @cached_property
     def evidence(self) -> TaskEvidence:
         """All evidence for the task, gathered once."""
-        view = self._world.graph.without(self.task.user)
-        return self._world.evidence.gather(view, self.task.history, self.task.candidates)
+        return self._world.evidence.gather(self.sight)
 
     def call(self, name: str, arguments: Mapping[str, object]) -> ToolResponse:
         """Answer one call.

@@ -1,0 +1,315 @@
+"""The counts of the training split, and the one interface through which they are read.
+
+Collaborative Signal Translation (STAR, section 3.2) walks the graph: item -> its users -> their other items, and
+user -> items -> other users of those items. What is kept is linear in the data: both directions of the edges,
+the transitions, and for each item its nearest others. Pairs are counted exactly when a task asks, from the
+posting lists; a full matrix of pairs would grow with the square of the catalogue.
+
+A `Source` is where counts are kept: `Counts` in memory, or a store (`signals.store`). Everything else reads a
+source and cannot tell which.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Final, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from starrec.data import Sequences
+from starrec.data.hashing import combine
+from starrec.signals import kernels
+from starrec.signals.language import FOLLOW_WINDOW
+
+HISTORY_CAP: Final = 1000
+"""Latest items of a user that are counted: pairs grow with the square of a history, and without a cap one in a
+hundred users would own a third of all pairs of MovieLens-25M (accuracy of smaller caps: `benchmarks/signals.py
+cap`)."""
+NEIGHBOURS_KEPT: Final = 100
+"""Nearest items that are kept for each item."""
+MODELLED: Final = 3000
+"""Items of the linear model at most: its inverse costs the cube, and the store holds its square."""
+RIDGE: Final = 500.0
+"""λ of the linear model."""
+BLOCK: Final = 256
+"""Items of a block of neighbours."""
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths: row r is `values[ptr[r]:ptr[r + 1]]`."""
+
+    ptr: NDArray[np.int64]
+    """`(n_rows + 1,)`"""
+    values: NDArray[np.int32]
+
+    def take(self, rows: NDArray[np.int32]) -> Ragged:
+        return Ragged(*kernels.take(self.ptr, self.values, rows))
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        return self.values[self.ptr[index] : self.ptr[index + 1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The nearest items of some items, by cosine n_ij / sqrt(n_i n_j), best first."""
+
+    items: NDArray[np.int32]
+    """`(m, k)`, -1 where there are fewer."""
+    both: NDArray[np.int32]
+    """`(m, k)` users who took both."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """A linear model of every modelled item by all others: EASE (Steck, WWW 2019).
+
+    Its weights B = -P / diag(P) with P = (XᵀX + λI)⁻¹ say what one item adds beyond all others. P is kept, not
+    B, because P can forget a user (`graph.View.conditional`).
+    """
+
+    modelled: NDArray[np.int32]
+    """`(k,)` items, ascending."""
+    precision: NDArray[np.float64]
+    """`(k, k)` P."""
+    threshold: int
+    """Items with at least so many users are modelled; 0 where all are."""
+    spare: int
+    """Of the items with at least half as many users, how many more there are than may be modelled (0 with a
+    threshold of 0): a user who owns so many at that edge could have moved the threshold."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a source holds."""
+
+    n_users: int
+    n_items: int
+    clock: bool
+    """Whether interactions have days."""
+    history_cap: int
+    first_day: int = 0
+    """The day of the earliest interaction, in days since 1970."""
+
+
+class Source(Protocol):
+    """Where counts are kept. All arrays are read-only; items and users are indices."""
+
+    @property
+    def about(self) -> About: ...
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """`(n_users,)` items of each user."""
+
+    @property
+    def popularity(self) -> NDArray[np.int32]:
+        """`(n_items,)` users of each item."""
+
+    @property
+    def daily(self) -> NDArray[np.int64] | None:
+        """`(n_days,)` interactions on each day from `first_day`; None without a clock."""
+
+    def postings(self, items: NDArray[np.int32]) -> Ragged:
+        """Users who took each of these items, ascending."""
+
+    def item_days(self, items: NDArray[np.int32]) -> Ragged:
+        """Days on which each of these items was taken, ascending; with a clock only."""
+
+    def followed(self, items: NDArray[np.int32]) -> tuple[Ragged, NDArray[np.int32]]:
+        """For each of these *later* items, the earlier ones (ascending) within `FOLLOW_WINDOW` before it, and
+        how many users had each: `counts` is aligned with the values."""
+
+    def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """A user's counted items, oldest first, and their days."""
+
+    def sequences(self, users: NDArray[np.int32]) -> Ragged:
+        """These users' counted items, oldest first."""
+
+    def neighbours(self, items: NDArray[np.int32]) -> Neighbours:
+        """The nearest items of each of these."""
+
+    def conditional(self) -> Conditional | None:
+        """The linear model; None where it was not fitted."""
+
+
+def capped(train: Sequences, history_cap: int) -> Sequences:
+    """The latest `history_cap` items of each user."""
+    lengths = train.lengths
+    if not len(lengths) or lengths.max() <= history_cap:
+        return train
+    place = np.arange(len(train.items)) - train.ptr[train.users]
+    return train.kept(place >= (lengths - history_cap)[train.users])
+
+
+def item_ties(n_items: int) -> NDArray[np.uint32]:
+    """`(n_items,)` what orders items with equal cosines; an item keeps its own when others are added."""
+    return (combine(np.arange(n_items), 73) >> np.uint64(32)).astype(np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """All counts in memory; make with `build`, and with neighbours for a store (`with_neighbours`)."""
+
+    about: About
+    train: Sequences
+    """What is counted: capped."""
+    users_of: Ragged
+    """Row = item."""
+    days_of: Ragged | None
+    """Row = item; aligned in number with `users_of`, ordered by day."""
+    earlier: Ragged
+    """Row = later item."""
+    earlier_counts: NDArray[np.int32]
+    """Aligned with `earlier.values`."""
+    daily: NDArray[np.int64] | None
+    nearest: Neighbours | None = None
+
+    @classmethod
+    def build(cls, train: Sequences, n_items: int, *, history_cap: int = HISTORY_CAP) -> Self:
+        """Count training sequences: O(interactions)."""
+        train = capped(train, history_cap)
+        users_of = Ragged(*kernels.transpose(train.ptr, train.items, n_items))
+        earlier_ptr, earlier, counts = kernels.count_followed(train.ptr, train.items, n_items, FOLLOW_WINDOW)
+        days_of, daily, first_day = None, None, 0
+        if train.days is not None:
+            days_of = Ragged(*kernels.grouped_sorted(train.items, train.days, n_items))
+            first_day = int(train.days.min()) if len(train.days) else 0
+            daily = np.bincount(train.days - first_day).astype(np.int64)
+        about = About(train.n_users, n_items, train.days is not None, history_cap, first_day)
+        return cls(about, train, users_of, days_of, Ragged(earlier_ptr, earlier), counts, daily)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int32]:
+        return self.train.lengths.astype(np.int32)
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int32]:
+        return np.diff(self.users_of.ptr).astype(np.int32)
+
+    def postings(self, items: NDArray[np.int32]) -> Ragged:
+        return self.users_of.take(items)
+
+    def item_days(self, items: NDArray[np.int32]) -> Ragged:
+        assert self.days_of is not None, "without a clock there are no days"
+        return self.days_of.take(items)
+
+    def followed(self, items: NDArray[np.int32]) -> tuple[Ragged, NDArray[np.int32]]:
+        return self.earlier.take(items), kernels.take(self.earlier.ptr, self.earlier_counts, items)[1]
+
+    def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        part = slice(self.train.ptr[user], self.train.ptr[user + 1])
+        return self.train.items[part], None if self.train.days is None else self.train.days[part]
+
+    def sequences(self, users: NDArray[np.int32]) -> Ragged:
+        return Ragged(self.train.ptr, self.train.items).take(users)
+
+    def neighbours(self, items: NDArray[np.int32]) -> Neighbours:
+        if self.nearest is None:
+            return neighbour_block(self, items)
+        return Neighbours(self.nearest.items[items], self.nearest.both[items])
+
+    def conditional(self) -> Conditional | None:
+        return self._conditional
+
+    @cached_property
+    def _conditional(self) -> Conditional | None:
+        return fit_conditional(self)
+
+
+def neighbour_block(counts: Counts, items: NDArray[np.int32]) -> Neighbours:
+    """The nearest items of these, counted from the posting lists; the unit of work of a build."""
+    n_items = counts.about.n_items
+    return Neighbours(
+        *kernels.neighbour_rows(
+            items,
+            counts.users_of.ptr,
+            counts.users_of.values,
+            counts.train.ptr,
+            counts.train.items,
+            item_ties(n_items),
+            min(NEIGHBOURS_KEPT, max(n_items - 1, 1)),
+        )
+    )
+
+
+def item_blocks(n_items: int, size: int = BLOCK) -> list[NDArray[np.int32]]:
+    """The catalogue in blocks. Strided: popular items lie together in some catalogues, and blocks should take
+    equally long."""
+    n_blocks = max(1, -(-n_items // size))
+    return [np.arange(first, n_items, n_blocks, dtype=np.int32) for first in range(n_blocks)]
+
+
+def all_neighbours(
+    counts: Counts,
+    advance: Callable[[int], None] = lambda items: None,
+    blocks: Callable[[Counts, list[NDArray[np.int32]]], Iterator[Neighbours]] | None = None,
+) -> Neighbours:
+    """The nearest items of every item, in blocks.
+
+    Args:
+        advance: called with the number of items that were done.
+        blocks: how blocks are run, in order; None for threads of this process.
+    """
+    parts = item_blocks(counts.about.n_items)
+    width = min(NEIGHBOURS_KEPT, max(counts.about.n_items - 1, 1))
+    items = np.full((counts.about.n_items, width), -1, dtype=np.int32)
+    both = np.zeros_like(items)
+    for rows, found in zip(parts, (blocks or _on_threads)(counts, parts), strict=True):
+        items[rows], both[rows] = found.items, found.both
+        advance(len(rows))
+    return Neighbours(items, both)
+
+
+def _on_threads(counts: Counts, parts: list[NDArray[np.int32]]) -> Iterator[Neighbours]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(partial(neighbour_block, counts), parts)
+
+
+def fit_conditional(counts: Counts, *, modelled: int = MODELLED, ridge: float = RIDGE) -> Conditional | None:
+    """Fit the linear model; None where nothing was taken.
+
+    A catalogue of more than `modelled` items is modelled in part: the items with at least t users, t the
+    smallest power of two that leaves no more than `modelled`. A power of two, so that one user's edges decide
+    it as seldom as can be, and where they could, it is known (`Conditional.spare`).
+    """
+    popularity = counts.popularity
+    if not popularity.any():
+        return None
+    threshold, spare = 0, 0
+    if counts.about.n_items > modelled:
+        threshold = 1
+        while (popularity >= threshold).sum() > modelled:
+            spare = int((popularity >= threshold).sum()) - modelled
+            threshold *= 2
+    items = np.flatnonzero(popularity >= threshold).astype(np.int32)
+    if not len(items):
+        return None
+    place = np.full(counts.about.n_items, -1, dtype=np.int32)
+    place[items] = np.arange(len(items))
+    within = counts.train.kept(place[counts.train.items] >= 0)
+    placed = place[within.items]
+    users = Ragged(*kernels.transpose(within.ptr, placed, len(items)))
+    rows = np.array_split(np.arange(len(items), dtype=np.int32), max(1, len(items) // BLOCK))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = pool.map(
+            lambda part: kernels.gram_rows(part, users.ptr, users.values, within.ptr, placed), rows
+        )
+        gram = np.concatenate(list(parts))
+    gram[np.diag_indices(len(items))] += ridge
+    return Conditional(items, _inverse(gram), threshold, spare)
+
+
+def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a positive definite matrix, symmetric to the last bit."""
+    factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=0)
+    inverse, failed_too = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    assert not failed and not failed_too, "a Gram matrix with a positive ridge has an inverse"
+    lower: NDArray[np.float64] = np.tril(inverse)
+    full: NDArray[np.float64] = np.ascontiguousarray(lower + np.tril(lower, -1).T)
+    return full

@@ -1,0 +1,432 @@
+"""The counting loops, compiled.
+
+Everything here walks posting lists: item -> its users -> their items. Done with sparse products, a task's pair
+counts took three times as long and the neighbour step needed the full product in memory; as loops they need
+one array of the catalogue's size. Kernels are pure functions of arrays, release the interpreter lock (blocks
+run on threads), and are compiled once a machine (numba's cache).
+
+A ragged array is `(ptr, values)`: row r is `values[ptr[r]:ptr[r + 1]]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, ParamSpec, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+Ptr = NDArray[np.int64]
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Masks = NDArray[np.uint64]
+
+
+def _compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    compiled: Any = numba.njit(cache=True, nogil=True)(function)
+    return compiled  # type: ignore[no-any-return]
+
+
+BITS: Final = 64
+
+
+@_compiled
+def transpose(ptr: Ptr, values: Ints, n_columns: int) -> tuple[Ptr, Ints]:
+    """Rows that hold each column, ascending: a counting sort, O(entries)."""
+    out_ptr = np.zeros(n_columns + 1, np.int64)
+    for value in values:
+        out_ptr[value + 1] += 1
+    for column in range(n_columns):
+        out_ptr[column + 1] += out_ptr[column]
+    at = out_ptr[:-1].copy()
+    out = np.empty(len(values), np.int32)
+    for row in range(len(ptr) - 1):
+        for entry in range(ptr[row], ptr[row + 1]):
+            column = values[entry]
+            out[at[column]] = row
+            at[column] += 1
+    return out_ptr, out
+
+
+@_compiled
+def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
+    """The values of each group, ascending, as a ragged array."""
+    ptr = np.zeros(n_groups + 1, np.int64)
+    for group in groups:
+        ptr[group + 1] += 1
+    for group in range(n_groups):
+        ptr[group + 1] += ptr[group]
+    at = ptr[:-1].copy()
+    out = np.empty(len(values), np.int32)
+    for entry in range(len(values)):
+        group = groups[entry]
+        out[at[group]] = values[entry]
+        at[group] += 1
+    for group in range(n_groups):
+        out[ptr[group] : ptr[group + 1]].sort()
+    return ptr, out
+
+
+@_compiled
+def count_followed(ptr: Ptr, items: Ints, n_items: int, window: int) -> tuple[Ptr, Ints, Ints]:
+    """For each later item, the earlier ones within `window` places before it and how many users had each.
+
+    Returns:
+        ptr `(n_items + 1,)`, earlier items ascending, counts.
+    """
+    starts = np.zeros(n_items + 1, np.int64)
+    for user in range(len(ptr) - 1):
+        for place in range(ptr[user], ptr[user + 1]):
+            starts[items[place] + 1] += min(window, place - ptr[user])
+    for item in range(n_items):
+        starts[item + 1] += starts[item]
+    at = starts[:-1].copy()
+    earlier = np.empty(starts[n_items], np.int32)
+    for user in range(len(ptr) - 1):
+        for place in range(ptr[user], ptr[user + 1]):
+            later = items[place]
+            for before in range(max(ptr[user], place - window), place):
+                earlier[at[later]] = items[before]
+                at[later] += 1
+    out_ptr = np.zeros(n_items + 1, np.int64)
+    counts = np.empty(len(earlier), np.int32)
+    n = 0
+    for item in range(n_items):
+        row = earlier[starts[item] : starts[item + 1]]
+        row.sort()
+        first = n
+        for entry in range(len(row)):
+            value = row[entry]
+            if n > first and earlier[n - 1] == value:
+                counts[n - 1] += 1
+            else:
+                # Written behind the place that is read: runs only shorten.
+                earlier[n] = value
+                counts[n] = 1
+                n += 1
+        out_ptr[item + 1] = n
+    return out_ptr, earlier[:n].copy(), counts[:n].copy()
+
+
+@_compiled
+def take(ptr: Ptr, values: Ints, rows: Ints) -> tuple[Ptr, Ints]:
+    """Some rows of a ragged array, as one."""
+    out_ptr = np.zeros(len(rows) + 1, np.int64)
+    for at in range(len(rows)):
+        out_ptr[at + 1] = out_ptr[at] + ptr[rows[at] + 1] - ptr[rows[at]]
+    out = np.empty(out_ptr[len(rows)], np.int32)
+    for at in range(len(rows)):
+        out[out_ptr[at] : out_ptr[at + 1]] = values[ptr[rows[at]] : ptr[rows[at] + 1]]
+    return out_ptr, out
+
+
+@_compiled
+def mark(ptr: Ptr, users: Ints, n_users: int) -> Masks:
+    """Which of these rows each user is in, `(ceil(rows / 64), n_users)`: bit r % 64 of plane r // 64."""
+    n_rows = len(ptr) - 1
+    masks = np.zeros(((n_rows + BITS - 1) // BITS, n_users), np.uint64)
+    for row in range(n_rows):
+        bit = np.uint64(1) << np.uint64(row % BITS)
+        plane = masks[row // BITS]
+        for entry in range(ptr[row], ptr[row + 1]):
+            plane[users[entry]] |= bit
+    return masks
+
+
+@_compiled
+def _ones(mask: np.uint64) -> int:
+    """Set bits of a word (the compiler knows this form and makes one instruction of it)."""
+    count = 0
+    while mask:
+        mask &= mask - np.uint64(1)
+        count += 1
+    return count
+
+
+@_compiled
+def _lowest(bit: np.uint64) -> int:
+    """Number of the one set bit."""
+    place = 0
+    if bit & np.uint64(0xFFFFFFFF00000000):
+        place += 32
+    if bit & np.uint64(0xFFFF0000FFFF0000):
+        place += 16
+    if bit & np.uint64(0xFF00FF00FF00FF00):
+        place += 8
+    if bit & np.uint64(0xF0F0F0F0F0F0F0F0):
+        place += 4
+    if bit & np.uint64(0xCCCCCCCCCCCCCCCC):
+        place += 2
+    if bit & np.uint64(0xAAAAAAAAAAAAAAAA):
+        place += 1
+    return place
+
+
+@_compiled
+def count_pairs(masks: Masks, n_marked: int, ptr: Ptr, users: Ints, left_out: int) -> NDArray[np.int32]:
+    """Users in both a marked row and each of these rows, `(n_marked, rows)`, one user left out."""
+    counts = np.zeros((n_marked, len(ptr) - 1), np.int32)
+    for row in range(len(ptr) - 1):
+        for plane in range(len(masks)):
+            words = masks[plane]
+            base = plane * BITS
+            for entry in range(ptr[row], ptr[row + 1]):
+                user = users[entry]
+                mask = words[user]
+                if mask and user != left_out:
+                    while mask:
+                        rest = mask & (mask - np.uint64(1))
+                        counts[base + _lowest(mask ^ rest), row] += 1
+                        mask = rest
+    return counts
+
+
+@_compiled
+def nearest(
+    masks: Masks, window: Masks, size: int, lengths: Ints, ties: Floats, left_out: int, k: int
+) -> tuple[NDArray[np.int64], Floats]:
+    """The k users with the highest overlap / sqrt(size · length), one left out, by ascending index.
+
+    Args:
+        window: `(planes,)` bits of the rows that count.
+        ties: `(n_users,)` far below one unit of similarity; orders equal ones.
+    """
+    keys = np.empty(k, np.float64)
+    similarities = np.empty(k, np.float64)
+    users = np.empty(k, np.int64)
+    n = 0
+    for user in range(masks.shape[1]):
+        overlap = 0
+        for plane in range(len(window)):
+            overlap += _ones(masks[plane, user] & window[plane])
+        if overlap == 0 or user == left_out:
+            continue
+        similarity = overlap / np.sqrt(np.float64(size * lengths[user]))
+        key = similarity + ties[user]
+        if n < k:
+            place = n
+            n += 1
+            while place > 0 and keys[(place - 1) >> 1] > key:
+                parent = (place - 1) >> 1
+                keys[place], users[place], similarities[place] = (
+                    keys[parent],
+                    users[parent],
+                    similarities[parent],
+                )
+                place = parent
+        elif key > keys[0]:
+            place = 0
+            while True:
+                child = 2 * place + 1
+                if child >= k:
+                    break
+                if child + 1 < k and keys[child + 1] < keys[child]:
+                    child += 1
+                if keys[child] >= key:
+                    break
+                keys[place], users[place], similarities[place] = (
+                    keys[child],
+                    users[child],
+                    similarities[child],
+                )
+                place = child
+        else:
+            continue
+        keys[place], users[place], similarities[place] = key, user, similarity
+    order = np.argsort(users[:n])
+    return users[:n][order], similarities[:n][order]
+
+
+@_compiled
+def count_members(ptr: Ptr, users: Ints, members: NDArray[np.int64], weights: Floats) -> tuple[Ptr, Floats]:
+    """How many members are in each row, and the sum of their weights; rows and members ascend."""
+    counts = np.zeros(len(ptr) - 1, np.int64)
+    mass = np.zeros(len(ptr) - 1, np.float64)
+    for row in range(len(ptr) - 1):
+        values = users[ptr[row] : ptr[row + 1]]
+        low = 0
+        for at in range(len(members)):
+            member = members[at]
+            high = len(values)
+            while low < high:
+                middle = (low + high) >> 1
+                if values[middle] < member:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < len(values) and values[low] == member:
+                counts[row] += 1
+                mass[row] += weights[at]
+    return counts, mass
+
+
+@_compiled
+def contains(ascending: Ints, wanted: Ints) -> Ints:
+    """1 where a wanted value is among the ascending ones, `(len(wanted),)`."""
+    found = np.zeros(len(wanted), np.int32)
+    for at in range(len(wanted)):
+        low, high = 0, len(ascending)
+        while low < high:
+            middle = (low + high) >> 1
+            if ascending[middle] < wanted[at]:
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(ascending) and ascending[low] == wanted[at]:
+            found[at] = 1
+    return found
+
+
+@_compiled
+def count_between(ptr: Ptr, values: Ints, first: int, last: int) -> NDArray[np.int64]:
+    """Values v of each (ascending) row with first <= v < last, `(rows,)`."""
+    counts = np.empty(len(ptr) - 1, np.int64)
+    for row in range(len(ptr) - 1):
+        part = values[ptr[row] : ptr[row + 1]]
+        counts[row] = np.searchsorted(part, last) - np.searchsorted(part, first)
+    return counts
+
+
+@_compiled
+def sums_over(matrix: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+    """Of each of these rows the sum over these columns, `(len(rows),)`, columns added in order."""
+    sums = np.zeros(len(rows), np.float64)
+    for at in range(len(rows)):
+        row = matrix[rows[at]]
+        for column in columns:
+            sums[at] += row[column]
+    return sums
+
+
+@_compiled
+def look_up(ptr: Ptr, columns: Ints, values: Ints, wanted: Ints) -> NDArray[np.int32]:
+    """`values` at each wanted column of each row, 0 where absent, `(len(wanted), rows)`; rows ascend."""
+    found = np.zeros((len(wanted), len(ptr) - 1), np.int32)
+    for row in range(len(ptr) - 1):
+        for at in range(len(wanted)):
+            low, high = ptr[row], ptr[row + 1]
+            while low < high:
+                middle = (low + high) >> 1
+                if columns[middle] < wanted[at]:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < ptr[row + 1] and columns[low] == wanted[at]:
+                found[at, row] = values[low]
+    return found
+
+
+@_compiled
+def neighbour_rows(
+    rows: Ints,
+    item_ptr: Ptr,
+    item_users: Ints,
+    user_ptr: Ptr,
+    user_items: Ints,
+    ties: NDArray[np.uint32],
+    k: int,
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The k items nearest to each of these by cosine, with the users who took both.
+
+    For a fixed row i the order by n_ij / sqrt(n_i n_j) is that by n_ij² / n_j, a correctly rounded quotient of
+    integers, so equal cosines are equal here and `ties` decides (the smaller first). Keys use a pair's own
+    counts only.
+
+    Returns:
+        items and counts, both `(len(rows), k)`, best first; -1 and 0 where there are fewer.
+    """
+    n_items = len(item_ptr) - 1
+    found = np.full((len(rows), k), -1, np.int32)
+    both = np.zeros((len(rows), k), np.int32)
+    counts = np.zeros(n_items, np.int32)
+    # A heap with the worst of the best at its root.
+    keys = np.empty(k, np.float64)
+    items = np.empty(k, np.int32)
+    for at in range(len(rows)):
+        row = rows[at]
+        for entry in range(item_ptr[row], item_ptr[row + 1]):
+            user = item_users[entry]
+            for other in range(user_ptr[user], user_ptr[user + 1]):
+                counts[user_items[other]] += 1
+        counts[row] = 0
+        n = 0
+        for item in range(n_items):
+            count = counts[item]
+            if count == 0:
+                continue
+            key = np.float64(count) * count / (item_ptr[item + 1] - item_ptr[item])
+            if n < k:
+                place = n
+                n += 1
+                while place > 0:
+                    parent = (place - 1) >> 1
+                    worse = keys[parent] < key or (keys[parent] == key and ties[items[parent]] > ties[item])
+                    if worse:
+                        break
+                    keys[place], items[place] = keys[parent], items[parent]
+                    place = parent
+            elif key > keys[0] or (key == keys[0] and ties[item] < ties[items[0]]):
+                place = 0
+                while True:
+                    child = 2 * place + 1
+                    if child >= k:
+                        break
+                    if child + 1 < k and (
+                        keys[child + 1] < keys[child]
+                        or (keys[child + 1] == keys[child] and ties[items[child + 1]] > ties[items[child]])
+                    ):
+                        child += 1
+                    if keys[child] > key or (keys[child] == key and ties[items[child]] < ties[item]):
+                        break
+                    keys[place], items[place] = keys[child], items[child]
+                    place = child
+            else:
+                continue
+            keys[place], items[place] = key, item
+        # Best first: equal keys by ties.
+        order = np.argsort(ties[items[:n]], kind="mergesort")
+        order = order[np.argsort(-keys[:n][order], kind="mergesort")]
+        for place in range(n):
+            found[at, place] = items[order[place]]
+            both[at, place] = counts[items[order[place]]]
+        counts[:] = 0
+    return found, both
+
+
+@_compiled
+def gram_rows(rows: Ints, item_ptr: Ptr, item_users: Ints, user_ptr: Ptr, user_items: Ints) -> Floats:
+    """Users who took both, of these items with all, `(len(rows), n_items)`; an item with itself: its users."""
+    counts = np.zeros((len(rows), len(item_ptr) - 1), np.float64)
+    for at in range(len(rows)):
+        row = counts[at]
+        for entry in range(item_ptr[rows[at]], item_ptr[rows[at] + 1]):
+            user = item_users[entry]
+            for other in range(user_ptr[user], user_ptr[user + 1]):
+                row[user_items[other]] += 1
+    return counts
+
+
+@_compiled
+def shared_columns(ptr: Ptr, columns: Ints, weights: Floats, a: Ints, b: Ints) -> tuple[Floats, Ints]:
+    """Dot products, and numbers of shared columns, of rows a with rows b; both `(len(a), len(b))`."""
+    dot = np.zeros((len(a), len(b)), np.float64)
+    shared = np.zeros((len(a), len(b)), np.int32)
+    for i in range(len(a)):
+        for j in range(len(b)):
+            left, right = ptr[a[i]], ptr[b[j]]
+            left_end, right_end = ptr[a[i] + 1], ptr[b[j] + 1]
+            while left < left_end and right < right_end:
+                if columns[left] == columns[right]:
+                    dot[i, j] += weights[left] * weights[right]
+                    shared[i, j] += 1
+                    left += 1
+                    right += 1
+                elif columns[left] < columns[right]:
+                    left += 1
+                else:
+                    right += 1
+    return dot, shared

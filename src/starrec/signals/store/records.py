@@ -1,0 +1,233 @@
+"""The bytes of one record, the same in LMDB and in Redis.
+
+A record is a header of 16 bytes and a payload of little-endian arrays. The header says what the payload is (kind,
+format, length) and carries a checksum of payload and key together, so that flipped bits, a cut value and a
+value that stands under another's key are all found out: what is not whole is never served.
+
+    0  magic "SREV"      6  kind       8   CRC-32 of key + payload
+    4  format, uint16    7  zero       12  length of the payload, uint32
+
+Times come before items in a history so that 8-byte values stand on multiples of 8 of the payload. All numbers
+of a payload are counts, indices, days or seconds; the linear model's inverse alone is real (float64).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import Order
+from starrec.signals.counts import About
+
+FORMAT: Final = 1
+"""Of records and of what a version holds; a store of a later one is refused with both named."""
+
+Raw: TypeAlias = bytes | memoryview
+
+_MAGIC: Final = b"SREV"
+_HEADER: Final = struct.Struct("<4sHBxII")
+_KEY: Final = struct.Struct(">BI")
+HEADER_BYTES: Final = _HEADER.size
+
+
+class Kind(IntEnum):
+    """What a record holds. The values are the order of records in a file."""
+
+    META = 1
+    """JSON: `Meta`."""
+    LENGTHS = 2
+    """int32 for each user."""
+    POPULARITY = 3
+    """int32 for each item."""
+    DAILY = 4
+    """int64 for each day since the first; empty without a clock."""
+    USERS = 5
+    """JSON: user ids in index order."""
+    CATALOGUE = 6
+    """JSON: `[item_id, title, categories, year]` of each item in index order."""
+    MODELLED = 7
+    """int32: threshold and spare of the linear model, then its items; no items where there is no model."""
+    PRECISION = 8
+    """float64, items squared: the linear model's inverse, one value, so that it can be mapped."""
+    HISTORY = 16
+    """Of a user: int64 times, then int32 items, all that she ever took (also beyond the cap), oldest first."""
+    POSTINGS = 17
+    """Of an item: int32 users, ascending."""
+    DAYS = 18
+    """Of an item: int32 days, ascending; empty without a clock."""
+    FOLLOWED = 19
+    """Of a later item: int32 earlier items, ascending, then int32 counts."""
+    NEIGHBOURS = 20
+    """Of an item: int32 items, best first, then int32 counts."""
+
+
+BY_ITEM: Final = (Kind.POSTINGS, Kind.DAYS, Kind.FOLLOWED, Kind.NEIGHBOURS)
+DERIVED: Final = frozenset({*BY_ITEM, Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY, Kind.MODELLED, Kind.PRECISION})
+"""What can be counted again from the histories."""
+
+
+class Damaged(Exception):
+    """A record that must not be served; `str` says what is wrong with it."""
+
+
+class CorruptRecord(Damaged):
+    """Missing, cut, changed, or another key's."""
+
+
+class OtherVersion(Damaged):
+    """A whole record of another format."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(f"it has format {found}, and this starrec reads format {FORMAT}")
+        self.found = found
+
+
+def key(kind: Kind, index: int = 0) -> bytes:
+    """The key of a record in LMDB: keys sort by kind, then by index."""
+    return _KEY.pack(kind, index)
+
+
+def parse_key(raw: Raw) -> tuple[Kind, int]:
+    kind, index = _KEY.unpack(raw)
+    return Kind(kind), index
+
+
+def encode(kind: Kind, index: int, *parts: NDArray[Any] | bytes) -> bytes:
+    """The bytes of a record; arrays are written little-endian, one after the other."""
+    payload = b"".join(
+        part if isinstance(part, bytes) else part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes()
+        for part in parts
+    )
+    checksum = zlib.crc32(payload, zlib.crc32(key(kind, index)))
+    return _HEADER.pack(_MAGIC, FORMAT, kind, checksum, len(payload)) + payload
+
+
+def check(kind: Kind, index: int, raw: Raw | None, *, checksum: bool = True) -> Raw:
+    """The record, if it is whole and this key's.
+
+    Args:
+        checksum: False where the checksum was compared before (a mapped file does not change).
+
+    Raises:
+        CorruptRecord, OtherVersion: it must not be served.
+    """
+    if raw is None:
+        raise CorruptRecord("it is missing")
+    if len(raw) < HEADER_BYTES:
+        raise CorruptRecord(f"it has {len(raw)} bytes, less than a header")
+    magic, version, found, wanted, length = _HEADER.unpack_from(raw)
+    if magic != _MAGIC:
+        raise CorruptRecord("it does not begin like a record")
+    if version != FORMAT:
+        raise OtherVersion(version)
+    if found != kind or length != len(raw) - HEADER_BYTES:
+        raise CorruptRecord("its header does not fit its key or its length")
+    if checksum and zlib.crc32(memoryview(raw)[HEADER_BYTES:], zlib.crc32(key(kind, index))) != wanted:
+        raise CorruptRecord("its checksum is not that of its key and content")
+    return raw
+
+
+def array(raw: Raw, dtype: str, *, start: int = 0, count: int | None = None) -> NDArray[Any]:
+    """Numbers of a checked record's payload from byte `start` on: a read-only view, no copy."""
+    width = np.dtype(dtype).itemsize
+    found = (len(raw) - HEADER_BYTES - start) // width if count is None else count
+    view: NDArray[Any] = np.ndarray((found,), dtype=dtype, buffer=raw, offset=HEADER_BYTES + start)
+    return view
+
+
+def int32s(raw: Raw) -> NDArray[np.int32]:
+    """The payload as one array of int32."""
+    return array(raw, "<i4")
+
+
+def pairs(raw: Raw) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The payload as two int32 arrays of one length."""
+    both = array(raw, "<i4")
+    return both[: len(both) // 2], both[len(both) // 2 :]
+
+
+def history(raw: Raw) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """A user's items and times."""
+    length = (len(raw) - HEADER_BYTES) // 12
+    return array(raw, "<i4", start=8 * length), array(raw, "<i8", count=length)
+
+
+def text(raw: Raw) -> Any:
+    """A JSON payload."""
+    return json.loads(bytes(raw[HEADER_BYTES:]))
+
+
+def as_json(value: object) -> bytes:
+    """Canonical JSON: equal values have equal bytes."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a version holds and how it was counted."""
+
+    order: Order
+    tie_seed: int
+    n_users: int
+    n_items: int
+    interactions: int
+    """All that are kept."""
+    first_day: int
+    """Day of the earliest counted interaction; 0 without a clock."""
+    history_cap: int
+    kept: int
+    """Neighbours of an item at most."""
+    follow_window: int
+    modelled: int
+    """Items of the linear model at most."""
+    ridge: float
+    sha256: str
+    """Of everything that was counted (`Log.sha256`)."""
+
+    @property
+    def about(self) -> About:
+        return About(self.n_users, self.n_items, self.order == "clock", self.history_cap, self.first_day)
+
+    @property
+    def width(self) -> int:
+        """Columns of a table of neighbours."""
+        return min(self.kept, max(self.n_items - 1, 1))
+
+    def record(self) -> bytes:
+        return encode(Kind.META, 0, as_json(asdict(self)))
+
+    @classmethod
+    def read(cls, raw: Raw | None) -> Meta:
+        """Raises: CorruptRecord, OtherVersion."""
+        return cls(**text(check(Kind.META, 0, raw)))
+
+
+__all__ = [
+    "BY_ITEM",
+    "DERIVED",
+    "FORMAT",
+    "HEADER_BYTES",
+    "CorruptRecord",
+    "Damaged",
+    "Kind",
+    "Meta",
+    "OtherVersion",
+    "Raw",
+    "array",
+    "as_json",
+    "check",
+    "encode",
+    "history",
+    "int32s",
+    "key",
+    "pairs",
+    "parse_key",
+    "text",
+]

@@ -95,6 +95,13 @@ class About:
     history_cap: int
     first_day: int = 0
     """The day of the earliest interaction, in days since 1970."""
+    kept: int = NEIGHBOURS_KEPT
+    """Neighbours of an item at most."""
+
+    @property
+    def width(self) -> int:
+        """Columns of a table of neighbours."""
+        return min(self.kept, max(self.n_items - 1, 1))
 
 
 class Source(Protocol):
@@ -171,7 +178,9 @@ class Counts:
     nearest: Neighbours | None = None
 
     @classmethod
-    def build(cls, train: Sequences, n_items: int, *, history_cap: int = HISTORY_CAP) -> Self:
+    def build(
+        cls, train: Sequences, n_items: int, *, history_cap: int = HISTORY_CAP, kept: int = NEIGHBOURS_KEPT
+    ) -> Self:
         """Count training sequences: O(interactions)."""
         train = capped(train, history_cap)
         users_of = Ragged(*kernels.transpose(train.ptr, train.items, n_items))
@@ -181,7 +190,7 @@ class Counts:
             days_of = Ragged(*kernels.grouped_sorted(train.items, train.days, n_items))
             first_day = int(train.days.min()) if len(train.days) else 0
             daily = np.bincount(train.days - first_day).astype(np.int64)
-        about = About(train.n_users, n_items, train.days is not None, history_cap, first_day)
+        about = About(train.n_users, n_items, train.days is not None, history_cap, first_day, kept)
         return cls(about, train, users_of, days_of, Ragged(earlier_ptr, earlier), counts, daily)
 
     @cached_property
@@ -224,7 +233,6 @@ class Counts:
 
 def neighbour_block(counts: Counts, items: NDArray[np.int32]) -> Neighbours:
     """The nearest items of these, counted from the posting lists; the unit of work of a build."""
-    n_items = counts.about.n_items
     return Neighbours(
         *kernels.neighbour_rows(
             items,
@@ -232,8 +240,8 @@ def neighbour_block(counts: Counts, items: NDArray[np.int32]) -> Neighbours:
             counts.users_of.values,
             counts.train.ptr,
             counts.train.items,
-            item_ties(n_items),
-            min(NEIGHBOURS_KEPT, max(n_items - 1, 1)),
+            item_ties(counts.about.n_items),
+            counts.about.width,
         )
     )
 
@@ -257,8 +265,7 @@ def all_neighbours(
         blocks: how blocks are run, in order; None for threads of this process.
     """
     parts = item_blocks(counts.about.n_items)
-    width = min(NEIGHBOURS_KEPT, max(counts.about.n_items - 1, 1))
-    items = np.full((counts.about.n_items, width), -1, dtype=np.int32)
+    items = np.full((counts.about.n_items, counts.about.width), -1, dtype=np.int32)
     both = np.zeros_like(items)
     for rows, found in zip(parts, (blocks or _on_threads)(counts, parts), strict=True):
         items[rows], both[rows] = found.items, found.both

@@ -17,10 +17,10 @@ def test_by_hand():
     assert [split.train.of(user).tolist() for user in range(5)] == [[5, 6], [1, 2], [], [9], [2]]
     assert split.validation.tolist() == [7, -1, -1, 3, -1]
     assert split.test.tolist() == [8, -1, -1, 4, -1]
-    assert split.history(0, "validation").tolist() == [5, 6]
-    assert split.history(0, "test").tolist() == [5, 6, 7]
-    assert split.history(1, "test").tolist() == [1, 2]
-    assert split.history(0, "test").dtype == np.int32
+    assert split.history(0, "validation").items.tolist() == [5, 6]
+    assert split.history(0, "test").items.tolist() == [5, 6, 7]
+    assert split.history(1, "test").items.tolist() == [1, 2]
+    assert split.history(0, "test").items.dtype == np.int32
 
 
 @given(st.lists(st.lists(st.integers(0, 99), unique=True, max_size=8), min_size=1, max_size=12))

@@ -36,10 +36,11 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
     tie_seed = session.config.data.tie_seed
     prepared = count(dataset, tie_seed)
     graph = prepared.world.graph
+    source = graph.source
+    model = source.conditional()
     session.announce(
-        f"signals: {graph.n_users:,} users, {len(graph.train.items):,} training interactions, "
-        f"{len(graph.cooccurrence.columns) // 2:,} pairs of items taken together, "
-        f"{len(graph.followed.columns):,} transitions"
+        f"signals: {graph.n_users:,} users, {graph.n_interactions:,} training interactions, a linear model of "
+        f"{0 if model is None else len(model.modelled):,} of {graph.n_items:,} items"
     )
     # What an answering run must know of the graph beside the data: how equal times were ordered.
     about = {"tie_seed": tie_seed, "users": graph.n_users, "items": graph.n_items}
@@ -61,4 +62,5 @@ def count(dataset: Dataset, tie_seed: int) -> Prepared:
             "are held out. Add interactions."
         )
     graph = Graph.build(split.train, dataset.n_items)
+    graph.source.conditional()  # once here, not once in every worker
     return Prepared(dataset, sequences, split, World.of(dataset, graph))

@@ -305,9 +305,7 @@ class TaskEvidence:
     def _subject(self, column: int) -> int:
         return int(self.candidates[column])
 
-    def _item_cf(
-        self, window: Window, first: int, weight: NDArray[np.float64], column: int
-    ) -> Fact | None:
+    def _item_cf(self, window: Window, first: int, weight: NDArray[np.float64], column: int) -> Fact | None:
         row = first + int(np.argmax(weight[first:] * self._cosine[first:, column]))
         if self._both[row, column] == 0:
             return None

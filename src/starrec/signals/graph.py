@@ -75,9 +75,7 @@ class Marked:
 
     def with_(self, subjects: Ragged) -> NDArray[np.int32]:
         """`(len(items), len(subjects))` others who took both, from the subjects' postings."""
-        return kernels.count_pairs(
-            self._masks, len(self.items), subjects.ptr, subjects.values, self.view.user
-        )
+        return kernels.count_pairs(self._masks, len(self.items), subjects.ptr, subjects.values, self.view.user)
 
     def nearest(self, k: int, latest: int | None = None) -> tuple[Ints, NDArray[np.float64]]:
         """The k users whose training items are closest to the latest of these (all), and their cosine
@@ -169,9 +167,9 @@ class View:
     def all_taken_by(self, users: Ints, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(n_items,)` the sum of the weights of those users who took each item, from their sequences."""
         taken = self._source.sequences(users.astype(np.int32))
-        return np.bincount(
-            taken.values, weights=np.repeat(weights, np.diff(taken.ptr)), minlength=self.graph.n_items
-        )
+        repeated = np.repeat(weights, np.diff(taken.ptr))
+        mass = np.bincount(taken.values, weights=repeated, minlength=self.graph.n_items)
+        return mass.astype(np.float64)
 
     def recent_choices(self, items: NDArray[np.int32], day: int) -> tuple[Ints, int]:
         """How often others took each item in the `TREND_DAYS` whole days before this one `(len(items),)`, and

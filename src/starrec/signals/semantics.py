@@ -66,9 +66,7 @@ class Semantics:
     @classmethod
     def of(cls, dataset: Dataset, embeddings: NDArray[np.float32] | None = None) -> Self:
         items = dataset.items
-        return cls(
-            items["categories"].to_list(), items["title"].to_list(), items["year"].to_list(), embeddings
-        )
+        return cls(items["categories"].to_list(), items["title"].to_list(), items["year"].to_list(), embeddings)
 
     def shared_categories(self, history: NDArray[np.int32], subject: int) -> int:
         """Items of the history that share a category with the subject."""
@@ -87,9 +85,7 @@ class Semantics:
             return None
         return float(self.embeddings[a].astype(np.float64) @ self.embeddings[b].astype(np.float64))
 
-    def similarities(
-        self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]
-    ) -> NDArray[np.float64]:
+    def similarities(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
         """`(len(anchors), len(subjects))` in -1..1: of embeddings where there are some, else of weighted
         categories, title words and decades. NaN where an item has no description."""
         if self.embeddings is not None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from transformers import PreTrainedTokenizerFast
 
-from starrec.signals import claims, labels
+from starrec.signals import labels
 from starrec.student.tokenizer import MAX_LABELS
 
 _SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
@@ -39,7 +39,7 @@ class Grounding:
         """Take in a tool response."""
         for label, text in _SAID.findall(response):
             # What makes no claim, such as "Nothing is known.", needs no copying.
-            if claims(text):
+            if re.search(r"\d", _STRUCTURE.sub("", text)):
                 endings = [f" {text.strip()}{ending}" for ending in _ENDINGS]
                 self._said[label] += self._encode(endings)
 

@@ -33,7 +33,7 @@ class FastTasks:
     candidates: NDArray[np.int32]
     """`(n, c)`"""
     levels: NDArray[np.int8]
-    """`(n, 7, c)` in the order of `SIGNALS`; -1 is none."""
+    """`(n, signals, c)` in the order of `SIGNALS`; -1 is none."""
 
     def __len__(self) -> int:
         return len(self.candidates)

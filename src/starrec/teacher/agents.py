@@ -27,9 +27,9 @@ ANALYSTS: Final[tuple[Analyst, ...]] = get_args(Analyst)
 
 TOOLS_OF: Final[Mapping[Analyst, tuple[str, ...]]] = {
     "user_profile": ("profile", "item_facts"),
-    "historical_interest": ("item_cf", "user_cf"),
+    "historical_interest": ("conditional", "item_cf", "user_cf"),
     "recent_interest": ("item_cf", "user_cf"),
-    "interest_divergence": ("transitions",),
+    "interest_divergence": ("transitions", "contrary"),
 }
 """The tools that each analyst may call."""
 

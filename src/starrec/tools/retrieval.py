@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.signals import RECENT, Graph
-from starrec.signals.evidence import DECAY, NEIGHBOURS, distinct_latest
+from starrec.signals import RECENT, Graph, distinct_latest
+from starrec.signals.evidence import DECAY, NEIGHBOURS
 
 _RRF: Final = 20.0
 
@@ -24,15 +24,14 @@ def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDA
     With an empty history, or one that nobody shares, the most popular items fill up.
     """
     view = graph.without(user)
-    everything = np.arange(graph.n_items, dtype=np.int32)
-    popularity = view.popularity(everything).astype(np.float64)
+    popularity = view.popularity(np.arange(graph.n_items, dtype=np.int32)).astype(np.float64)
     recent = distinct_latest(history)[-RECENT:]
     by_item = np.zeros(graph.n_items)
     for age, anchor in enumerate(reversed(recent.tolist())):
         norm = np.sqrt(np.maximum(popularity * popularity[anchor], 1))
         by_item += DECAY**age * view.cooccurrence_row(anchor) / norm
     users, similarity = view.neighbours(recent, NEIGHBOURS)
-    _, by_user = view.taken_by(everything, users, similarity)
+    by_user = view.all_taken_by(users, similarity)
     fused = np.zeros(graph.n_items)
     for scores in (by_item, by_user):
         order = np.lexsort((-popularity, -scores))

@@ -22,7 +22,18 @@ from numpy.typing import NDArray
 from starrec.data import Dataset, RankingTask
 from starrec.data.hashing import Keys, combine
 from starrec.errors import StarrecError
-from starrec.signals import SIGNALS, Evidence, Fact, Graph, Sight, TaskEvidence, compact, labels, select, sentence
+from starrec.signals import (
+    SIGNALS,
+    Evidence,
+    Fact,
+    Graph,
+    Sight,
+    TaskEvidence,
+    compact,
+    labels,
+    select,
+    sentence,
+)
 
 SPOKEN: Final = 3
 """Candidates for whom an open question is answered in sentences: the strongest ones by that tool."""
@@ -61,11 +72,13 @@ class ToolSpec:
 TOOLS: Final[Mapping[str, ToolSpec]] = {
     spec.name: spec
     for spec in (
-        ToolSpec("profile", "The history's strongest categories.", False, False),
-        ToolSpec("item_facts", "Popularity of candidates, and the tastes they share.", False, True),
+        ToolSpec("profile", "The history: tastes, breadth, recency, rating habits.", False, False),
+        ToolSpec("item_facts", "Popularity of candidates, their trend, and what they share.", False, True),
         ToolSpec("item_cf", "People who took an item of the history: what else did they take?", True, True),
         ToolSpec("user_cf", "People with the most similar history: what did they take?", True, True),
         ToolSpec("transitions", "What do people take soon after the latest items?", False, True),
+        ToolSpec("conditional", "What does an item of the history add beyond all the others?", False, True),
+        ToolSpec("contrary", "Which candidates do people who took the history's items avoid?", False, True),
         ToolSpec("compare", "All signals for all candidates, as levels from 0 to 15.", False, False),
     )
 }
@@ -135,13 +148,15 @@ class Toolbox:
         window, columns = self._arguments(spec, arguments)
         match name:
             case "profile":
-                return ToolResponse(self._spoken(self.evidence.tastes) or "No categories are known.")
+                return ToolResponse(self._spoken(self.evidence.profile) or "No categories are known.")
             case "compare":
                 return ToolResponse("".join(self.rows()))
+            case "contrary":
+                return self._against(columns)
             case "item_facts":
-                return self._answer("popularity", columns, also="category")
-            case "transitions":
-                return self._answer("transitions", columns)
+                return self._answer("popularity", columns, also=("trend", "category", "semantic"))
+            case "transitions" | "conditional":
+                return self._answer(name, columns)
             case _:
                 return self._answer(f"{name}.{window}", columns)
 
@@ -162,17 +177,29 @@ class Toolbox:
             for at, item in enumerate(self.task.candidates.tolist())
         ]
 
-    def _answer(self, signal: str, columns: list[int] | None, also: str | None = None) -> ToolResponse:
+    def _answer(self, signal: str, columns: list[int] | None, also: Sequence[str] = ()) -> ToolResponse:
+        """What a signal says: of the candidates asked about, or of its strongest ones. Other signals speak
+        beside it within the same budget, the most telling facts first."""
         scores = self.evidence.scores[SIGNALS.index(signal)]
         if columns is None:
             order = np.lexsort((self.ties, -scores))
             columns = [at for at in order[:SPOKEN].tolist() if scores[at] > 0]
         lines = []
         for at in columns:
-            facts = [self.evidence.fact(name, at) for name in (signal, also) if name is not None]
-            said = self._spoken([fact for fact in facts if fact is not None]) or "Nothing is known."
+            facts = [self.evidence.fact(name, at) for name in (signal, *also)]
+            known = [fact for fact in facts if fact is not None]
+            said = self._spoken(known[:1] + select(known[1:], 1) if known else known) or "Nothing is known."
             lines.append(f"{self.labels[at]} {said}")
         return ToolResponse(" ".join(lines) or "Nothing is known.", scores)
+
+    def _against(self, columns: list[int] | None) -> ToolResponse:
+        """Contrary facts, the surest first."""
+        asked = range(len(self.labels)) if columns is None else columns
+        found = [(at, fact) for at in asked if (fact := self.evidence.contrary(at)) is not None]
+        if columns is None:
+            found = sorted(found, key=lambda pair: (pair[1].significance, self.ties[pair[0]]))[:SPOKEN]
+        lines = [f"{self.labels[at]} {self._spoken([fact])}" for at, fact in found]
+        return ToolResponse(" ".join(lines) or "Nothing speaks against them.")
 
     def _spoken(self, facts: Sequence[Fact]) -> str:
         return " ".join(sentence(fact, self._world.mentions) for fact in facts)

@@ -1,4 +1,4 @@
-"""Where work runs: in this process, or in processes beside it that all hold one value.
+"""Work in this process, or in processes beside it that all hold one value.
 
 The value (a graph with its catalogue, a trained student) is sent to each worker once, when it starts; after
 that only batches and their results travel. Workers are spawned, not forked: a fork would inherit the locks of

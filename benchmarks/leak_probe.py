@@ -22,7 +22,7 @@ from starrec.evaluation import load_ranks, print_results
 from starrec.pipeline import Pipeline, RunConfig
 from starrec.ranking import avg_hr, ratio_ci
 
-_SYSTEMS = ("star", "star_sft", "teacher", "item_cf", "user_cf", "transitions")
+_SYSTEMS = ("star", "star_sft", "teacher", "item_cf", "user_cf", "transitions", "conditional")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from starrec.evaluation.results import (
     summarise,
     write_results,
 )
-from starrec.evaluation.systems import SYSTEMS, rank_at_random, rank_by_signals
+from starrec.evaluation.systems import SYSTEMS, rank_at_random, rank_by_signals, signal_scores
 from starrec.evaluation.tables import comparison_lines, print_results, systems_table, worked_example
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "recompute",
     "replace_systems",
     "save_ranks",
+    "signal_scores",
     "summarise",
     "systems_table",
     "throughput",

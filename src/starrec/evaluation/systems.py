@@ -20,6 +20,7 @@ SYSTEMS: Final[Mapping[str, str]] = {
     "item_cf": "item_cf.recent",
     "user_cf": "user_cf.recent",
     "transitions": "transitions",
+    "conditional": "conditional",
     "popularity": "popularity",
 }
 """Systems that rank by one signal, in its better window."""
@@ -28,8 +29,7 @@ _BATCH: Final = 128
 
 def rank_by_signals(workers: Workers[World], tasks: Sequence[RankingTask]) -> dict[str, list[Ranking]]:
     """Rankings of every system of `SYSTEMS`; a signal without basis ranks by hash."""
-    batches = (list(tasks[at : at + _BATCH]) for at in range(0, len(tasks), _BATCH))
-    scores = [row for batch in workers.map(_signal_scores, batches) for row in batch]
+    scores = signal_scores(workers, tasks)
     return {
         name: [
             from_scores(task.candidates, row[SIGNALS.index(signal)], TIE_SEED)
@@ -37,6 +37,12 @@ def rank_by_signals(workers: Workers[World], tasks: Sequence[RankingTask]) -> di
         ]
         for name, signal in SYSTEMS.items()
     }
+
+
+def signal_scores(workers: Workers[World], tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:
+    """What every signal says of the candidates of each task, `(signals, c)` each, rows as in `SIGNALS`."""
+    batches = (list(tasks[at : at + _BATCH]) for at in range(0, len(tasks), _BATCH))
+    return [scores for batch in workers.map(_signal_scores, batches) for scores in batch]
 
 
 def rank_at_random(tasks: Sequence[RankingTask], seed: int) -> list[Ranking]:

@@ -19,7 +19,7 @@ from rapidfuzz import fuzz, process
 from starrec.data import Dataset, RankingTask, leave_one_out, load_saved_dataset, plain
 from starrec.data.hashing import combine
 from starrec.errors import RunError, StarrecError
-from starrec.signals import SIGNALS, Graph, sentence
+from starrec.signals import SIGNALS, Graph, select, sentence
 from starrec.student import Star, Step
 from starrec.tools import World, retrieve
 
@@ -28,6 +28,8 @@ _SURE: Final = 80.0
 """Similarity (0 to 100) from which a title counts as meant, if no other comes close."""
 _CLEAR: Final = 5.0
 _SUGGESTED: Final = 5
+_PERSONAL: Final = ("item_cf", "user_cf", "transition", "conditional")
+"""Kinds of facts that start from the person's own history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +144,16 @@ class Recommender:
         return Recommendation(tuple(rows), trace, repairs)
 
     def _reasons(self, task: RankingTask) -> dict[int, str]:
-        """For each candidate the sentence of its strongest personal signal; popularity where there is none."""
+        """For each candidate the sentence of its most telling personal fact; popularity where there is none."""
+        mentions = self.star.world.mentions
         evidence = self.star.world.toolbox(task).evidence
         reasons = {}
         for column, item in enumerate(task.candidates.tolist()):
-            personal = [name for name in SIGNALS if name not in ("popularity", "category")]
-            personal.sort(key=lambda name: -int(evidence.levels[SIGNALS.index(name), column]))
-            facts = (evidence.fact(name, column) for name in (*personal, "popularity"))
-            said = next((fact for fact in facts if fact is not None and fact.both > 0), None)
-            reasons[item] = (
-                plain(sentence(said, self.star.world.mentions)) if said else "Nothing is known of it."
-            )
+            facts = [evidence.fact(name, column) for name in SIGNALS]
+            known = [fact for fact in facts if fact is not None]
+            personal = [fact for fact in known if fact.kind in _PERSONAL and fact.lift > 1]
+            said = select(personal, 1) or [fact for fact in known if fact.kind == "popularity"]
+            reasons[item] = plain(sentence(said[0], mentions)) if said else "Nothing is known of it."
         return reasons
 
     def _listed(self, items: Sequence[int]) -> str:

@@ -1,0 +1,239 @@
+"""The bars of Collaborative Signal Translation, one command a row.
+
+    .venv/bin/python benchmarks/signals.py ROW [options]
+
+Each row prints what it measured and keeps it as `benchmarks/results/signals_ROW.json`. Rows that need data
+which the project does not ship look for it in the folder that STARREC_DATA names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from listwise import fit, gather, half, ranks, training_epochs
+from starrec.data import (
+    Dataset,
+    RankingTask,
+    Split,
+    Targets,
+    evaluation_tasks,
+    leave_one_out,
+    load_movielens_100k,
+    load_tables,
+)
+from starrec.data.hashing import text_keys
+from starrec.engines import Workers
+from starrec.errors import DataError
+from starrec.evaluation import signal_scores
+from starrec.ranking import avg_hr, from_scores, mean_ci
+from starrec.signals import SIGNALS, Counts, Graph
+from starrec.tools import World
+
+RESULTS: Final = Path(__file__).parent / "results"
+GAMES_USERS: Final = 5000
+TIE_SEED: Final = 5
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+DatasetName = Literal["movielens", "games"]
+
+
+def load(name: DatasetName) -> tuple[Dataset, Split]:
+    """A dataset and its leave-one-out split."""
+    if name == "movielens":
+        dataset = load_movielens_100k(Path.home() / ".cache" / "starrec")
+    else:
+        folder = Path(os.environ.get("STARREC_DATA", "data")) / "amazon-games"
+        if not folder.is_dir():
+            raise DataError(f"There is no {folder}: set STARREC_DATA to the folder that holds amazon-games.")
+        dataset, _ = load_tables(folder / "interactions.csv.gz", folder / "items.csv", None)
+    return dataset, leave_one_out(dataset.sequences(3))
+
+
+def tasks_of(
+    dataset: Dataset, split: Split, which: Literal["validation", "test"], draws: int = 3
+) -> tuple[list[RankingTask], Targets]:
+    """The classic tasks; of larger datasets those of 5,000 users by seeded hash."""
+    tasks, targets = evaluation_tasks(dataset, split.sequences, split, which, seed=0, draws=draws)
+    if dataset.n_users > GAMES_USERS:
+        keys = text_keys(dataset.user_ids, 0, "benchmark users")
+        chosen = set(np.argsort(keys)[:GAMES_USERS].tolist())
+        tasks = [task for task in tasks if task.user in chosen]
+    return tasks, targets
+
+
+def tool_ranks(
+    scores: Sequence[NDArray[np.float64]], tasks: Sequence[RankingTask], targets: Targets
+) -> dict[str, NDArray[np.int64]]:
+    """Ranks of the targets by each single signal; what it leaves equal is ordered by a hash."""
+    return {
+        name: np.array(
+            [
+                from_scores(task.candidates, own[row], TIE_SEED).rank_of(targets[task.task_id])
+                for task, own in zip(tasks, scores, strict=True)
+            ]
+        )
+        for row, name in enumerate(SIGNALS)
+    }
+
+
+def interval(found: NDArray[np.int64], tasks: Sequence[RankingTask]) -> dict[str, Any]:
+    """avg_hr with its interval: users are resampled, all their draws together."""
+    hits = avg_hr(found)
+    low, high = mean_ci(hits, [task.user_id for task in tasks], seed=0)
+    return {"avg_hr": float(hits.mean()), "avg_hr_ci95": [low, high], "n_tasks": len(tasks)}
+
+
+@app.command()
+def games() -> None:
+    """Amazon Games, classic, 5,000 users: the single best tool, chosen on validation (bar: 0.60)."""
+    _single_tools("games")
+
+
+@app.command()
+def movielens() -> None:
+    """MovieLens-100K, classic: the single tools, the best chosen on validation."""
+    _single_tools("movielens")
+
+
+def _single_tools(name: DatasetName) -> None:
+    dataset, split = load(name)
+    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world.graph.source.conditional()
+    found: dict[str, Any] = {}
+    with Workers(world) as workers:
+        validation, held = tasks_of(dataset, split, "validation", draws=1)
+        chosen_on = half(validation, "B")
+        by_tool = tool_ranks(signal_scores(workers, chosen_on), chosen_on, held)
+        found["validation"] = {tool: float(avg_hr(found_).mean()) for tool, found_ in by_tool.items()}
+        test, targets = tasks_of(dataset, split, "test")
+        on_test = tool_ranks(signal_scores(workers, test), test, targets)
+    best = max(found["validation"], key=found["validation"].__getitem__)
+    found |= {
+        "best": best,
+        "test": {tool: interval(found_, test) for tool, found_ in on_test.items()},
+        "chosen": interval(on_test[best], test),
+    }
+    _keep(name, found)
+
+
+@app.command()
+def ceiling(
+    dataset_name: Annotated[DatasetName, typer.Argument(metavar="DATASET", help="movielens or games")],
+    epochs: Annotated[int, typer.Option(help="Epochs, each with fresh negatives.")] = 3,
+    passes: Annotated[int, typer.Option(help="How often all of them are gone through.")] = 4,
+    tasks: Annotated[int, typer.Option(help="Training tasks an epoch, at most.")] = 22_000,
+    seeds: Annotated[int, typer.Option(help="Rankers, each from other weights.")] = 3,
+) -> None:
+    """What the evidence allows: a listwise ranker over all of its numbers."""
+    dataset, split = load(dataset_name)
+    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world.graph.source.conditional()
+    per_user = 24 if dataset_name == "movielens" else 2
+    started = time.monotonic()
+    with Workers(world) as workers:
+        training = []
+        for epoch in training_epochs(
+            workers, dataset, split, per_user=per_user, tasks=tasks, epochs=epochs
+        ):
+            training.append(epoch)
+            _say(f"epoch {len(training)} of {epochs}: {len(epoch.target):,} tasks, {_since(started)}")
+        validation, held = tasks_of(dataset, split, "validation", draws=1)
+        a, b = (gather(workers, half(validation, side), held) for side in ("A", "B"))
+        test, targets = tasks_of(dataset, split, "test")
+        numbers = gather(workers, test, targets)
+    per_seed, all_ranks = [], []
+    for seed in range(seeds):
+        trained = fit(training, a, seed, passes)
+        all_ranks.append(ranks(trained.ranker, numbers))
+        per_seed.append(
+            {
+                "validation_a": trained.curve,
+                "validation_b": float(avg_hr(ranks(trained.ranker, b)).mean()),
+                **interval(all_ranks[-1], test),
+            }
+        )
+        _say(f"seed {seed}: validation B {per_seed[-1]['validation_b']:.3f}, {_since(started)}")
+    hits = np.mean([avg_hr(found) for found in all_ranks], axis=0)
+    low, high = mean_ci(hits, [task.user_id for task in test], seed=0)
+    _keep(
+        f"ceiling_{dataset_name}",
+        {
+            "avg_hr": float(hits.mean()),
+            "avg_hr_ci95": [low, high],
+            "n_tasks": len(test),
+            "features": int(numbers.features.shape[2]),
+            "training_tasks": [len(epoch.target) for epoch in training],
+            "seeds": per_seed,
+        },
+    )
+
+
+@app.command()
+def cap() -> None:
+    """What capping histories costs: avg_hr of single tools on validation half B by cap."""
+    dataset, split = load("movielens")
+    validation, held = tasks_of(dataset, split, "validation")
+    chosen = half(validation, "B")
+    found = {}
+    for limit in (25, 50, 100, 200, 400, 1000):
+        world = World.of(dataset, Graph(Counts.build(split.train, dataset.n_items, history_cap=limit)))
+        world.graph.source.conditional()
+        with Workers(world) as workers:
+            by_tool = tool_ranks(signal_scores(workers, chosen), chosen, held)
+        lengths = world.graph.source.lengths.astype(np.int64)
+        found[str(limit)] = {
+            "interactions": int(lengths.sum()),
+            "pairs": int((lengths * lengths).sum()),
+            **{tool: round(float(avg_hr(found_).mean()), 4) for tool, found_ in by_tool.items()},
+        }
+        _say(f"cap {limit}: {found[str(limit)]}")
+    _keep("cap", found)
+
+
+def _keep(row: str, found: Mapping[str, Any]) -> None:
+    """Print a row's result and keep it beside the others, with what it ran on."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    result = {
+        "row": row,
+        "command": " ".join(["benchmarks/signals.py", *sys.argv[1:]]),
+        "commit": commit,
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        **found,
+    }
+    text = json.dumps(result, indent=1)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"signals_{row}.json").write_text(text + "\n")
+    print(text)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _since(started: float) -> str:
+    return f"{time.monotonic() - started:.0f} s"
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What it gave, and the seconds it took."""
+    started = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    app()

@@ -153,12 +153,12 @@ def show_signals(prepared: Prepared) -> None:
     import numpy as np
 
     from starrec.data import RankingTask, plain
-    from starrec.signals import SIGNALS, sentence
+    from starrec.signals import SIGNALS
     from starrec.tools import retrieve
 
     world = prepared.world
     console = _output()
-    for anchor in np.argsort(-world.graph.popularity, kind="stable")[:3]:
+    for anchor in np.argsort(-world.graph.source.popularity, kind="stable")[:3]:
         history = np.array([anchor], dtype=np.int32)
         task = RankingTask("live/0", -1, "", history, retrieve(world.graph, -1, history, 20))
         evidence = world.toolbox(task).evidence
@@ -166,7 +166,7 @@ def show_signals(prepared: Prepared) -> None:
             scores = evidence.scores[SIGNALS.index(signal)]
             fact = None if np.isnan(scores).all() else evidence.fact(signal, int(np.nanargmax(scores)))
             if fact is not None:
-                console.print(text(plain(sentence(fact, world.mentions))))
+                console.print(text(plain(world.sentence(fact))))
 
 
 def show_next_steps(folder: Path, history: Sequence[str]) -> None:

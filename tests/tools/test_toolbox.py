@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from starrec.data import mention
 from starrec.signals import SIGNALS, claims
-from starrec.tools import SPOKEN, TOOLS, ToolError, fast_task, think_task
+from starrec.tools import TOOLS, ToolError, fast_task, think_task
 
 CANDIDATES = [30, 2, 13, 45, 0, 26, 7, 12, 37, 18]
 LABEL = re.compile("‹[A-Z]+›")
@@ -98,7 +98,7 @@ def test_an_answer_speaks_of_the_asked_labels_only_and_in_their_order(toolbox, n
 def test_an_open_question_is_answered_for_the_strongest(toolbox, name):
     tools = toolbox()
     answer = tools.call(name, {"window": "whole"})
-    strongest = np.argsort(-answer.scores)[:SPOKEN]
+    strongest = np.argsort(-answer.scores)[: world.config.budget]
     assert LABEL.findall(answer.text) == [tools.labels[at] for at in strongest]
     np.testing.assert_array_equal(answer.scores, tools.evidence.scores[SIGNALS.index(f"{name}.whole")])
     assert tools.call(name, {}).text == tools.call(name, {"window": "recent"}).text
@@ -179,7 +179,7 @@ def test_permuting_candidates_permutes_rows_and_keeps_who_is_spoken_of(toolbox):
 
 def test_of_equal_candidates_the_same_are_spoken_of_wherever_they_stand(world, toolbox):
     equal = np.flatnonzero(world.graph.popularity == 5).tolist()
-    assert len(equal) > SPOKEN + 1
+    assert len(equal) > world.config.budget + 1
     asked = (equal, equal[::-1], equal[2:] + equal[:2])
     said = {LABEL.sub("", toolbox(-1, [], candidates).call("item_facts", {}).text) for candidates in asked}
     assert len(said) == 1 and said != {"Nothing is known."}

@@ -7,6 +7,7 @@ from pydantic import Field
 from starrec.config import Section
 from starrec.data import DataConfig
 from starrec.evaluation import EvaluationConfig
+from starrec.signals import SignalsConfig
 from starrec.student import StudentConfig
 from starrec.teacher import TeacherConfig
 
@@ -15,6 +16,7 @@ class RunConfig(Section):
     """Everything that decides what a run gives."""
 
     data: DataConfig = Field(default_factory=DataConfig, description="Interactions and tasks.")
+    signals: SignalsConfig = Field(default_factory=SignalsConfig, description="Evidence and its language.")
     teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The multi-agent teacher.")
     student: StudentConfig = Field(default_factory=StudentConfig, description="The distilled student.")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="What is measured.")

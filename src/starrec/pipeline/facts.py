@@ -44,7 +44,7 @@ def over_tie_seeds(prepared: Prepared, config: RunConfig, processes: int) -> dic
     found: dict[str, dict[str, float]] = {}
     first = config.data.tie_seed
     for seed in range(first, first + config.evaluation.tie_seeds):
-        other = count(prepared.dataset, seed)
+        other = count(prepared.dataset, seed, prepared.world.config)
         tasks, targets = evaluated(other, config, "test", draws=1)
         with Workers(other.world, processes) as workers:
             ranked = rank_by_signals(workers, tasks)

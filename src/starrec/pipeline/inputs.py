@@ -29,6 +29,7 @@ def task_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
     return {
         "dataset": dataset.sha256,
         "data": {name: getattr(data, name) for name in ("tie_seed", "seed", "draws", "negatives")},
+        "signals": config.signals,
     }
 
 

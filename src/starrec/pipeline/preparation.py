@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from starrec.data import Dataset, Sequences, Split, leave_one_out
 from starrec.errors import DataError
 from starrec.pipeline.session import Session
 from starrec.runs import write_atomic
-from starrec.signals import Graph
+from starrec.signals import Graph, SignalsConfig, count_signals
+from starrec.signals.embeddings import item_embeddings
 from starrec.tools import World
 
 
@@ -34,7 +38,7 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
         DataError: nobody has enough interactions to be tested.
     """
     tie_seed = session.config.data.tie_seed
-    prepared = count(dataset, tie_seed)
+    prepared = count(dataset, tie_seed, session.config.signals, _embeddings(session, dataset))
     graph = prepared.world.graph
     source = graph.source
     model = source.conditional()
@@ -48,8 +52,13 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
     return prepared
 
 
-def count(dataset: Dataset, tie_seed: int) -> Prepared:
+def count(
+    dataset: Dataset, tie_seed: int, config: SignalsConfig, embeddings: NDArray[np.float32] | None = None
+) -> Prepared:
     """Split, and count the graph of the training split, with equal times ordered by this seed.
+
+    Args:
+        embeddings: as in `Semantics`.
 
     Raises:
         DataError: nobody has enough interactions to be tested.
@@ -61,6 +70,16 @@ def count(dataset: Dataset, tie_seed: int) -> Prepared:
             "No user has 3 or more interactions, so nobody can be tested: the last two of a user "
             "are held out. Add interactions."
         )
-    graph = Graph.build(split.train, dataset.n_items)
+    graph = Graph(count_signals(split.train, dataset.n_items, config))
     graph.source.conditional()  # once here, not once in every worker
-    return Prepared(dataset, sequences, split, World.of(dataset, graph))
+    return Prepared(dataset, sequences, split, World.of(dataset, graph, config, embeddings))
+
+
+def _embeddings(session: Session, dataset: Dataset) -> NDArray[np.float32] | None:
+    """Of the catalogue, where they are wanted; computed once a catalogue."""
+    if not session.config.signals.embeddings:
+        return None
+    with session.bar("embedding titles", dataset.n_items, 0) as advance:
+        return item_embeddings(
+            dataset, session.run.path("evidence"), advance=advance, announce=session.announce
+        )

@@ -19,7 +19,7 @@ from rapidfuzz import fuzz, process
 from starrec.data import Dataset, RankingTask, leave_one_out, load_saved_dataset, plain
 from starrec.data.hashing import combine
 from starrec.errors import RunError, StarrecError
-from starrec.signals import SIGNALS, Graph, select, sentence
+from starrec.signals import SIGNALS, Graph, select
 from starrec.student import Star, Step
 from starrec.tools import World, retrieve
 
@@ -145,15 +145,15 @@ class Recommender:
 
     def _reasons(self, task: RankingTask) -> dict[int, str]:
         """For each candidate the sentence of its most telling personal fact; popularity where there is none."""
-        mentions = self.star.world.mentions
-        evidence = self.star.world.toolbox(task).evidence
+        world = self.star.world
+        evidence = world.toolbox(task).evidence
         reasons = {}
         for column, item in enumerate(task.candidates.tolist()):
             facts = [evidence.fact(name, column) for name in SIGNALS]
             known = [fact for fact in facts if fact is not None]
             personal = [fact for fact in known if fact.kind in _PERSONAL and fact.lift > 1]
             said = select(personal, 1) or [fact for fact in known if fact.kind == "popularity"]
-            reasons[item] = plain(sentence(said[0], mentions)) if said else "Nothing is known of it."
+            reasons[item] = plain(world.sentence(said[0])) if said else "Nothing is known of it."
         return reasons
 
     def _listed(self, items: Sequence[int]) -> str:

@@ -1,5 +1,6 @@
 """Floor 3: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
 
+from starrec.signals.config import SignalsConfig, count_signals
 from starrec.signals.counts import Conditional, Counts, Neighbours, Ragged, Source
 from starrec.signals.evidence import (
     N_LEVELS,
@@ -31,10 +32,12 @@ __all__ = [
     "Ragged",
     "Semantics",
     "Sight",
+    "SignalsConfig",
     "Source",
     "TaskEvidence",
     "View",
     "compact",
+    "count_signals",
     "distinct_latest",
     "labels",
     "levels",

@@ -1,9 +1,9 @@
 """The counts of the training split, and the one interface through which they are read.
 
-Collaborative Signal Translation (STAR, section 3.2) walks the graph: item -> its users -> their other items, and
-user -> items -> other users of those items. What is kept is linear in the data: both directions of the edges,
-the transitions, and for each item its nearest others. Pairs are counted exactly when a task asks, from the
-posting lists; a full matrix of pairs would grow with the square of the catalogue.
+Collaborative Signal Translation (STAR, section 3.2) walks the graph: item -> its users -> their other items,
+and user -> items -> other users of those items. What is kept is linear in the data: both directions of the
+edges, the transitions, and for each item its nearest others. Pairs are counted exactly when a task asks, from
+the posting lists; a full matrix of pairs would grow with the square of the catalogue.
 
 A `Source` is where counts are kept: `Counts` in memory, or a store (`signals.store`). Everything else reads a
 source and cannot tell which.
@@ -80,8 +80,8 @@ class Conditional:
     threshold: int
     """Items with at least so many users are modelled; 0 where all are."""
     spare: int
-    """Of the items with at least half as many users, how many more there are than may be modelled (0 with a
-    threshold of 0): a user who owns so many at that edge could have moved the threshold."""
+    """Of the items with at least half as many users (rounded down), how many more there are than may be
+    modelled (0 with a threshold of 0): a user who owns so many at that edge could have moved the threshold."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def item_ties(n_items: int) -> NDArray[np.uint32]:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """All counts in memory; make with `build`, and with neighbours for a store (`with_neighbours`)."""
+    """All counts in memory; make with `build`. A store adds `nearest`, which is counted on demand without."""
 
     about: About
     train: Sequences
@@ -176,10 +176,21 @@ class Counts:
     """Aligned with `earlier.values`."""
     daily: NDArray[np.int64] | None
     nearest: Neighbours | None = None
+    modelled: int = MODELLED
+    """Items of the linear model at most."""
+    ridge: float = RIDGE
+    """Its λ."""
 
     @classmethod
     def build(
-        cls, train: Sequences, n_items: int, *, history_cap: int = HISTORY_CAP, kept: int = NEIGHBOURS_KEPT
+        cls,
+        train: Sequences,
+        n_items: int,
+        *,
+        history_cap: int = HISTORY_CAP,
+        kept: int = NEIGHBOURS_KEPT,
+        modelled: int = MODELLED,
+        ridge: float = RIDGE,
     ) -> Self:
         """Count training sequences: O(interactions)."""
         train = capped(train, history_cap)
@@ -191,7 +202,17 @@ class Counts:
             first_day = int(train.days.min()) if len(train.days) else 0
             daily = np.bincount(train.days - first_day).astype(np.int64)
         about = About(train.n_users, n_items, train.days is not None, history_cap, first_day, kept)
-        return cls(about, train, users_of, days_of, Ragged(earlier_ptr, earlier), counts, daily)
+        return cls(
+            about,
+            train,
+            users_of,
+            days_of,
+            Ragged(earlier_ptr, earlier),
+            counts,
+            daily,
+            modelled=modelled,
+            ridge=ridge,
+        )
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
@@ -228,7 +249,7 @@ class Counts:
 
     @cached_property
     def _conditional(self) -> Conditional | None:
-        return fit_conditional(self)
+        return fit_conditional(self, modelled=self.modelled, ridge=self.ridge)
 
 
 def neighbour_block(counts: Counts, items: NDArray[np.int32]) -> Neighbours:
@@ -290,7 +311,7 @@ def fit_conditional(counts: Counts, *, modelled: int = MODELLED, ridge: float = 
         return None
     threshold, spare = 0, 0
     if counts.about.n_items > modelled:
-        threshold = 1
+        threshold, spare = 1, counts.about.n_items - modelled
         while (popularity >= threshold).sum() > modelled:
             spare = int((popularity >= threshold).sum()) - modelled
             threshold *= 2

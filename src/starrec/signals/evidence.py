@@ -1,9 +1,9 @@
 """Evidence: what the signals say of each candidate of a task.
 
 For one task, `Evidence.gather` answers, candidate-aware and exactly counted, what ten signals say of each
-candidate. Each signal is a score (what a policy ranks by), a level (one token for the student) and the strongest
-single fact behind it (one sentence for anybody). Beside them stand contrary facts and facts of the history
-itself.
+candidate. Each signal is a score (what a policy ranks by), a level (one token for the student) and the
+strongest single fact behind it (one sentence for anybody). Beside them stand contrary facts and facts of the
+history itself.
 
 What the graph does not hold is unknown, not zero: a signal without any basis (an empty history, a user nobody
 overlaps with, data without a clock) has level -1, "none".
@@ -126,11 +126,11 @@ class Evidence:
         """Everything the signals say about the candidates after the history.
 
         Scores, with age 0 for the latest item: Item-CF recent Σ_h 0.8^age · cosine(h, c), whole mean_h
-        cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held by
-        those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window; conditional
-        Σ_h 0.95^age · B[h, c] of the linear model; popularity n(c) / n; trend the choices of c in the 14 days
-        before, in multiples of an average item's; category the mean share of recent items per category of c;
-        semantic the 0.8^age-weighted mean similarity to the recent items.
+        cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held
+        by those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window;
+        conditional Σ_h 0.95^age · B[h, c] of the linear model; popularity n(c) / n; trend the choices of c in
+        the 14 days before, in multiples of an average item's; category the mean share of recent items per
+        category of c; semantic the 0.8^age-weighted mean similarity to the recent items.
         """
         view, candidates = sight.view, sight.candidates
         history = sight.history[-WHOLE:]
@@ -257,7 +257,7 @@ class TaskEvidence:
                 return self._semantic(column)
 
     def contrary(self, column: int) -> Fact | None:
-        """What speaks most surely against a candidate: people who took an item of the history hardly take it."""
+        """What speaks most surely against a candidate: those who took an item of the history hardly take it."""
         people = self.sight.view.n_users
         expected = self._base * float(self._popular[column]) / max(people, 1)
         against = (expected >= CONTRARY_EXPECTED) & (self._both[:, column] < CONTRARY_LIFT * expected)
@@ -352,7 +352,8 @@ class TaskEvidence:
         semantics = self.sight.evidence.semantics
         if semantics.embeddings is not None:
             hundredths = round(100 * float(self._alike[row, column]))
-            return Fact("semantic", "recent", anchor, self._subject(column), 0, 0, weight=hundredths)
+            alike = Fact("semantic", "recent", anchor, self._subject(column), 0, 0, weight=hundredths)
+            return alike if hundredths > 0 else None
         shared, union = semantics.traits(anchor, self._subject(column))
         return Fact("semantic", "recent", anchor, self._subject(column), shared, union) if shared else None
 

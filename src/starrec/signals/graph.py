@@ -205,12 +205,12 @@ class View:
         """
         model = self._source.conditional()
         weights = np.full((len(anchors), len(subjects)), np.nan)
-        if model is None:
+        if model is None or not self.n_users:
             return weights
         own = model_rows(model.modelled, self._own)
         own = own[own >= 0]
         gone = np.empty(0, dtype=np.int64)
-        if model.threshold and len(own):
+        if model.threshold:
             users = self._source.popularity
             if (users[self._own] == model.threshold // 2).sum() >= model.spare:
                 # Without her another threshold would hold: there is no such model to ask.
@@ -231,10 +231,11 @@ class View:
         pairs = without(a, b, of_a, of_b)
         diagonal = p[b, b] + of_b * of_b / left
         if len(gone):
-            inner = without(gone, gone, of_gone, of_gone)
-            to_b = np.linalg.solve(inner, without(gone, b, of_gone, of_b))
-            pairs -= without(a, gone, of_a, of_gone) @ to_b
-            diagonal -= (without(gone, b, of_gone, of_b) * to_b).sum(axis=0)
+            inner = np.linalg.inv(without(gone, gone, of_gone, of_gone))
+            gone_b = without(gone, b, of_gone, of_b)
+            to_b = kernels.product(inner, gone_b)
+            pairs -= kernels.product(without(a, gone, of_a, of_gone), to_b)
+            diagonal -= np.add.accumulate(gone_b * to_b, axis=0)[-1]
         found = -pairs / diagonal
         found[a[:, None] == b] = 0
         weights[np.ix_(known, known_too)] = found

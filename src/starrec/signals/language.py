@@ -38,12 +38,11 @@ def sentence(fact: Fact, mentions: Sequence[str], *, support: int = MIN_SUPPORT)
     b = mentions[fact.subject] if fact.subject >= 0 else ""
     a = mentions[fact.anchor] if fact.anchor >= 0 else ""
     thin = fact.kind in PEOPLE and fact.both < support
-    if thin and fact.base < support:
-        # "fewer than 3 of the 2 people" would say how few there are.
-        return f"Fewer than {support} people took {b or a}." if not (a and b) else (
-            f"Fewer than {support} people took both {a} and {b}."
-        )  # fmt: skip
-    count = f"Fewer than {support} of the {fact.base:,}" if thin else _count(fact)
+    # "Fewer than 3 of the 2 people" would say how few there are.
+    base = f" {fact.base:,}" if fact.base >= support else ""
+    if thin and not base and a:
+        return f"Fewer than {support} people took both {a} and {b}."
+    count = f"Fewer than {support} of the{base}" if thin else _count(fact)
     lift = "" if thin else f", {_tenths(fact)} times what its popularity predicts"
     match fact.kind:
         case "item_cf":
@@ -57,7 +56,8 @@ def sentence(fact: Fact, mentions: Sequence[str], *, support: int = MIN_SUPPORT)
             return f"{only} {took}, where its popularity predicts {expected:,}."
         case "user_cf":
             count = count if thin else _exact(fact)
-            return f"{count} {_people(fact)} with the most similar {fact.window} history took {b}{lift}."
+            people = "people" if thin else _people(fact)
+            return f"{count} {people} with the most similar {fact.window} history took {b}{lift}."
         case "popularity":
             if thin:
                 return f"Fewer than {support} people took {b}."

@@ -1,7 +1,7 @@
 """Which facts are worth saying: a budget, spent by expected usefulness.
 
-A fact is useful as far as it is surely no accident (its signed log-likelihood ratio, on a logarithmic scale) and
-says something new: each further fact of a kind, and each further fact about an item, counts for less. Greedy
+A fact is useful as far as it is surely no accident (its log-likelihood ratio, on a logarithmic scale) and says
+something new: each further fact of a kind, and each further fact about an item, counts for less. Greedy
 choice under such diminishing returns is within 1 - 1/e of the best (Nemhauser, Wolsey and Fisher, 1978). Equal
 facts are ordered by a hash, so the choice is the same in every run and for every order of the input.
 """

@@ -1,7 +1,7 @@
-"""What items are, as far as the catalogue tells: categories, title words, decades, and how alike two items are.
+"""What items are, as far as the catalogue tells: categories, title words, decades, and how alike they are.
 
-Nothing here knows who took what, so nothing here can leak. With the extra `embeddings` a sentence model says how
-alike two descriptions read; without it, shared categories and title words do, weighted by how rare they are
+Nothing here knows who took what, so nothing here can leak. With the extra `embeddings` a sentence model says
+how alike two descriptions read; without it, shared categories and title words do, weighted by how rare they are
 (TF-IDF; Salton and Buckley, 1988).
 """
 

@@ -2,11 +2,10 @@
 
 from starrec.tools.prompts import SHOWN, fast_task, think_task
 from starrec.tools.retrieval import retrieve
-from starrec.tools.toolbox import SPOKEN, TOOLS, Toolbox, ToolError, ToolResponse, ToolSpec, World
+from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolResponse, ToolSpec, World
 
 __all__ = [
     "SHOWN",
-    "SPOKEN",
     "TOOLS",
     "ToolError",
     "ToolResponse",

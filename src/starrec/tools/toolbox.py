@@ -12,7 +12,7 @@ looks at it last, and fast mode looks at nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -28,15 +28,13 @@ from starrec.signals import (
     Fact,
     Graph,
     Sight,
+    SignalsConfig,
     TaskEvidence,
     compact,
     labels,
     select,
     sentence,
 )
-
-SPOKEN: Final = 3
-"""Candidates for whom an open question is answered in sentences: the strongest ones by that tool."""
 
 
 class ToolError(StarrecError):
@@ -103,10 +101,22 @@ class World:
     """Of each item, in index order."""
     graph: Graph
     evidence: Evidence
+    config: SignalsConfig = field(default_factory=SignalsConfig)
 
     @classmethod
-    def of(cls, dataset: Dataset, graph: Graph) -> World:
-        return cls(dataset.mentions, graph, Evidence.of(dataset))
+    def of(
+        cls,
+        dataset: Dataset,
+        graph: Graph,
+        config: SignalsConfig | None = None,
+        embeddings: NDArray[np.float32] | None = None,
+    ) -> World:
+        """Of a catalogue and what was counted over it; embeddings as in `Semantics`."""
+        return cls(dataset.mentions, graph, Evidence.of(dataset, embeddings), config or SignalsConfig())
+
+    def sentence(self, fact: Fact) -> str:
+        """A fact as it may be said to anyone."""
+        return sentence(fact, self.mentions, support=self.config.support)
 
     def toolbox(self, task: RankingTask) -> Toolbox:
         """The tools for this task."""
@@ -181,9 +191,10 @@ class Toolbox:
         """What a signal says: of the candidates asked about, or of its strongest ones. Other signals speak
         beside it within the same budget, the most telling facts first."""
         scores = self.evidence.scores[SIGNALS.index(signal)]
+        budget = self._world.config.budget
         if columns is None:
             order = np.lexsort((self.ties, -scores))
-            columns = [at for at in order[:SPOKEN].tolist() if scores[at] > 0]
+            columns = [at for at in order[:budget].tolist() if scores[at] > 0]
         lines = []
         for at in columns:
             facts = [self.evidence.fact(name, at) for name in (signal, *also)]
@@ -196,13 +207,14 @@ class Toolbox:
         """Contrary facts, the surest first."""
         asked = range(len(self.labels)) if columns is None else columns
         found = [(at, fact) for at in asked if (fact := self.evidence.contrary(at)) is not None]
+        budget = self._world.config.budget
         if columns is None:
-            found = sorted(found, key=lambda pair: (pair[1].significance, self.ties[pair[0]]))[:SPOKEN]
+            found = sorted(found, key=lambda pair: (pair[1].significance, self.ties[pair[0]]))[:budget]
         lines = [f"{self.labels[at]} {self._spoken([fact])}" for at, fact in found]
         return ToolResponse(" ".join(lines) or "Nothing speaks against them.")
 
     def _spoken(self, facts: Sequence[Fact]) -> str:
-        return " ".join(sentence(fact, self._world.mentions) for fact in facts)
+        return " ".join(map(self._world.sentence, facts))
 
     def _arguments(self, spec: ToolSpec, arguments: Mapping[str, object]) -> tuple[str, list[int] | None]:
         given = dict(arguments)

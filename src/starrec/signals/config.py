@@ -1,0 +1,43 @@
+"""Settings of the signals."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from starrec.config import Section
+from starrec.data import Sequences
+from starrec.signals.counts import HISTORY_CAP, MODELLED, RIDGE, Counts
+from starrec.signals.language import MIN_SUPPORT
+
+
+class SignalsConfig(Section):
+    """What is counted, and what is said of it."""
+
+    history_cap: int = Field(
+        default=HISTORY_CAP,
+        ge=1,
+        description="Latest items of a user that are counted: pairs grow with the square of it.",
+    )
+    modelled: int = Field(
+        default=MODELLED, ge=1, description="Items of the linear model at most: its cost is the cube of it."
+    )
+    ridge: float = Field(default=RIDGE, gt=0, description="Regularisation of the linear model (λ of EASE).")
+    embeddings: bool = Field(
+        default=False,
+        description="Compare descriptions by the packaged MiniLM (extra `embeddings`), not by shared words.",
+    )
+    support: int = Field(
+        default=MIN_SUPPORT, ge=0, description="What fewer people did is only said as `fewer than`."
+    )
+    budget: int = Field(
+        default=3,
+        ge=1,
+        description="Evidence budget: candidates that a tool speaks of when asked about none in particular.",
+    )
+
+
+def count_signals(train: Sequences, n_items: int, config: SignalsConfig) -> Counts:
+    """Count training sequences as configured."""
+    return Counts.build(
+        train, n_items, history_cap=config.history_cap, modelled=config.modelled, ridge=config.ridge
+    )

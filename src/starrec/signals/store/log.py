@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,12 +22,14 @@ from starrec.data.hashing import Keys, combine, text_keys
 from starrec.errors import DataError
 from starrec.signals.store.records import as_json
 
-CATALOGUE: Final[dict[str, Any]] = {
-    "item_id": pl.String(),
-    "title": pl.String(),
-    "categories": pl.List(pl.String()),
-    "year": pl.Int32(),
-}
+CATALOGUE: Final = pl.Schema(
+    {
+        "item_id": pl.String(),
+        "title": pl.String(),
+        "categories": pl.List(pl.String()),
+        "year": pl.Int32(),
+    }
+)
 """Columns of the catalogue."""
 
 
@@ -93,7 +96,7 @@ class Log:
         digest = hashlib.sha256(as_json([self.order, self.tie_seed, self.user_ids]))
         digest.update(as_json(self.catalogue.rows()))
         for array, dtype in ((self.ptr, "<i8"), (self.items, "<i4"), (self.times, "<i8")):
-            digest.update(np.ascontiguousarray(array.astype(dtype, copy=False)))
+            digest.update(np.ascontiguousarray(array, dtype=dtype).data)
         return digest.hexdigest()
 
     def with_new(self, interactions: pl.DataFrame, items: pl.DataFrame | None) -> tuple[Log, Changes]:
@@ -170,7 +173,7 @@ class Log:
         np.cumsum(lengths, out=ptr[1:])
         items, times = np.empty(ptr[-1], dtype=np.int32), np.empty(ptr[-1], dtype=np.int64)
         edges = [-1, *sorted(changed), self.n_users]
-        for before, after in zip(edges, edges[1:], strict=False):
+        for before, after in pairwise(edges):
             # What lies between two changed users is copied in one piece.
             source = slice(self.ptr[before + 1], self.ptr[after])
             target = slice(ptr[before + 1], ptr[after])

@@ -1,8 +1,8 @@
 """The bytes of one record, the same in LMDB and in Redis.
 
-A record is a header of 16 bytes and a payload of little-endian arrays. The header says what the payload is (kind,
-format, length) and carries a checksum of payload and key together, so that flipped bits, a cut value and a
-value that stands under another's key are all found out: what is not whole is never served.
+A record is a header of 16 bytes and a payload of little-endian arrays. The header says what the payload is
+(kind, format, length) and carries a checksum of payload and key together, so that flipped bits, a cut value and
+a value that stands under another's key are all found out: what is not whole is never served.
 
     0  magic "SREV"      6  kind       8   CRC-32 of key + payload
     4  format, uint16    7  zero       12  length of the payload, uint32
@@ -193,12 +193,8 @@ class Meta:
 
     @property
     def about(self) -> About:
-        return About(self.n_users, self.n_items, self.order == "clock", self.history_cap, self.first_day)
-
-    @property
-    def width(self) -> int:
-        """Columns of a table of neighbours."""
-        return min(self.kept, max(self.n_items - 1, 1))
+        clock = self.order == "clock"
+        return About(self.n_users, self.n_items, clock, self.history_cap, self.first_day, self.kept)
 
     def record(self) -> bytes:
         return encode(Kind.META, 0, as_json(asdict(self)))

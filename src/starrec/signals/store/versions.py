@@ -7,8 +7,8 @@
 
 Readers open a version without any lock and keep it as long as they like: Linux keeps the pages of a file that
 was removed while it is mapped. Writers hold `.writer` and only ever add a folder. So whatever happens while one
-is made (a crash, a full disk, `kill -9`), the version before it stays whole, and the next writer removes what was
-left half done.
+is made (a crash, a full disk, `kill -9`), the version before it stays whole, and the next writer removes what
+was left half done.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,14 +116,14 @@ class Versions:
                     shutil.rmtree(version, ignore_errors=True)
 
     @contextmanager
-    def adding(self, what: str, needed: int, about: Mapping[str, Any]) -> Iterator[Path]:
-        """A folder to write the next version into; it becomes the current one when the block ends well, and goes
-        when it does not. For the writer.
+    def adding(self, what: str, needed: int, about: Callable[[], Mapping[str, Any]]) -> Iterator[Path]:
+        """A folder to write the next version into; it becomes the current one when the block ends well, and
+        goes when it does not. For the writer.
 
         Args:
             what: is being written, for errors.
             needed: bytes, about.
-            about: goes into about.json.
+            about: what goes into about.json, asked in the end.
 
         Raises:
             RunError: the disk is full; nothing was lost.
@@ -137,7 +136,7 @@ class Versions:
         folder.mkdir()
         try:
             yield folder
-            write_atomic(folder / "about.json", json.dumps(about, indent=1) + "\n")
+            write_atomic(folder / "about.json", json.dumps(about(), indent=1) + "\n")
             write_atomic(self.folder / "CURRENT", folder.name + "\n")
         except BaseException as error:
             if self._number_of_current() == before:
@@ -160,10 +159,17 @@ class Versions:
         )
 
     def _number_of_current(self) -> int:
-        try:
-            return int((self.folder / "CURRENT").read_text(encoding="utf-8").strip()[1:])
-        except (FileNotFoundError, ValueError):
+        path = self.folder / "CURRENT"
+        if not path.exists():
             return 0
+        name = path.read_text(encoding="utf-8", errors="replace").strip()
+        if not _NAME.fullmatch(name):
+            # Taking it for none would remove whole versions.
+            raise RunError(f"{path} is unreadable ({name[:20]!r}): it should name one of {self._names()}.")
+        return int(name[1:])
+
+    def _names(self) -> str:
+        return ", ".join(path.name for path in self.all()) or "the versions there (there are none)"
 
 
 def megabytes(size: float) -> str:

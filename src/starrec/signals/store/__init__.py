@@ -1,0 +1,31 @@
+"""The evidence store: counts built offline, kept in versions, read by many processes.
+
+On LMDB (`Versions`, `build`, `update`, `LmdbSource`), and on Redis where several servers share one
+(`redis_store`, with the extra `redis`). What is read is a `Source` like any other.
+"""
+
+from starrec.signals.store.build import Origin, Settings, build, built
+from starrec.signals.store.lmdb_store import LmdbSource
+from starrec.signals.store.log import Log
+from starrec.signals.store.records import FORMAT, CorruptRecord, Kind, OtherVersion
+from starrec.signals.store.source import Stored
+from starrec.signals.store.update import Updated, update
+from starrec.signals.store.versions import GRACE_SECONDS, Versions
+
+__all__ = [
+    "FORMAT",
+    "GRACE_SECONDS",
+    "CorruptRecord",
+    "Kind",
+    "LmdbSource",
+    "Log",
+    "Origin",
+    "OtherVersion",
+    "Settings",
+    "Stored",
+    "Updated",
+    "Versions",
+    "build",
+    "built",
+    "update",
+]

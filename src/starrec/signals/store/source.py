@@ -1,0 +1,301 @@
+"""A source of counts that reads records from somewhere: what LMDB and Redis have in common.
+
+Each record is checked before it is served. One that is missing, corrupt or of another format is reported and
+counted again: everything but the histories follows from the histories. A history itself can only come from
+somewhere else (`fallback`, such as the data that the store was built from); without that, the error says to
+build again. A wrong answer is never among the outcomes.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starrec.errors import RunError
+from starrec.signals.counts import (
+    About,
+    Conditional,
+    Counts,
+    Neighbours,
+    Ragged,
+    Source,
+    fit_conditional,
+)
+from starrec.signals.store import records
+from starrec.signals.store.log import History, Log, days, read_catalogue
+from starrec.signals.store.records import Damaged, Kind, Meta, Raw, encode
+
+_LOG: Final = logging.getLogger(__name__)
+_SCAN: Final = 4096
+"""Records read at once where all of a kind are wanted."""
+
+Report = Callable[[str], None]
+
+
+class Stored(ABC):
+    """Counts read from records. Implements `Source`; arrays are the caller's own, but for the linear model's
+    inverse, which is not copied."""
+
+    def __init__(
+        self, name: str, meta: Raw | None, report: Report | None = None, fallback: Source | None = None
+    ) -> None:
+        """Args:
+        name: of the store, for people.
+        meta: the record of that kind.
+        report: gets a line for each record that had to be counted again; a warning is logged unless given.
+        fallback: where a damaged history comes from.
+
+        Raises:
+            RunError: the meta record is of another format, or damaged.
+        """
+        self.name = name
+        self._report = report or _LOG.warning
+        self._fallback = fallback
+        self._mended: dict[tuple[Kind, int], bytes] = {}
+        try:
+            self.meta = Meta.read(meta)
+        except records.OtherVersion as error:
+            newer = error.found > records.FORMAT
+            fix = "Install the starrec that wrote it, or a later one" if newer else "Build it again"
+            raise RunError(
+                f"The evidence in {name} has format {error.found}; this starrec reads format "
+                f"{records.FORMAT}. {fix}{', or build it again' if newer else ''} with `starrec signals build "
+                "--fresh`."
+            ) from error
+        except records.CorruptRecord as error:
+            raise self._lost("the record that describes it", error) from error
+
+    @abstractmethod
+    def _fetch(self, kind: Kind, indices: Sequence[int]) -> Sequence[Raw | None]:
+        """The records as they are stored; None where there is none."""
+
+    @property
+    def about(self) -> About:
+        return self.meta.about
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int32]:
+        return records.int32s(self._one(Kind.LENGTHS)).copy()
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int32]:
+        return records.int32s(self._one(Kind.POPULARITY)).copy()
+
+    @cached_property
+    def daily(self) -> NDArray[np.int64] | None:
+        return records.array(self._one(Kind.DAILY), "<i8").copy() if self.about.clock else None
+
+    def postings(self, items: NDArray[np.int32]) -> Ragged:
+        return _ragged(map(records.int32s, self._read(Kind.POSTINGS, items.tolist())))
+
+    def item_days(self, items: NDArray[np.int32]) -> Ragged:
+        return _ragged(map(records.int32s, self._read(Kind.DAYS, items.tolist())))
+
+    def followed(self, items: NDArray[np.int32]) -> tuple[Ragged, NDArray[np.int32]]:
+        found = [records.pairs(raw) for raw in self._read(Kind.FOLLOWED, items.tolist())]
+        return _ragged(earlier for earlier, _ in found), _ragged(counts for _, counts in found).values
+
+    def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        try:
+            history = self.history(user)
+        except _HistoryDamaged:
+            if self._fallback is None:
+                raise
+            return self._fallback.sequence(user)
+        latest = slice(max(0, len(history.items) - self.meta.history_cap), None)
+        return history.items[latest], days(history.times[latest]) if self.about.clock else None
+
+    def neighbours(self, items: NDArray[np.int32]) -> Neighbours:
+        found = np.full((len(items), self.about.width), -1, dtype=np.int32)
+        both = np.zeros_like(found)
+        for row, raw in enumerate(self._read(Kind.NEIGHBOURS, items.tolist())):
+            others, counts = records.pairs(raw)
+            found[row, : len(others)], both[row, : len(others)] = others, counts
+        return Neighbours(found, both)
+
+    def conditional(self) -> Conditional | None:
+        return self._conditional
+
+    @cached_property
+    def _conditional(self) -> Conditional | None:
+        threshold, spare, *items = records.int32s(self._one(Kind.MODELLED)).tolist()
+        if not items:
+            return None
+        precision = self._mapped(Kind.PRECISION, "<f8").reshape(len(items), len(items))
+        return Conditional(np.array(items, dtype=np.int32), precision, threshold, spare)
+
+    @cached_property
+    def user_ids(self) -> list[str]:
+        """User ids in index order."""
+        ids: list[str] = self._text(Kind.USERS)
+        return ids
+
+    @cached_property
+    def catalogue(self) -> pl.DataFrame:
+        """`item_id, title, categories, year`; row number = item index."""
+        return read_catalogue(self._text(Kind.CATALOGUE))
+
+    def history(self, user: int) -> History:
+        """All that a user ever took, oldest first, also beyond the cap.
+
+        Raises:
+            RunError: the record is damaged.
+        """
+        (history,) = self._histories([user])
+        return History(history.items.astype(np.int32), history.times.astype(np.int64))
+
+    def log(self) -> Log:
+        """Everything that was counted.
+
+        Raises:
+            RunError: a record of it is damaged.
+        """
+        return self._log(self.user_ids, self.catalogue)
+
+    def _log(self, user_ids: list[str], catalogue: pl.DataFrame) -> Log:
+        items, times, lengths = [], [], []
+        for first in range(0, self.meta.n_users, _SCAN):
+            scanned = self._histories(range(first, min(first + _SCAN, self.meta.n_users)))
+            items.append(np.concatenate([history.items for history in scanned]).astype(np.int32))
+            times.append(np.concatenate([history.times for history in scanned]).astype(np.int64))
+            lengths += [len(history.items) for history in scanned]
+        return Log(
+            self.meta.order,
+            self.meta.tie_seed,
+            user_ids,
+            catalogue,
+            np.cumsum([0, *lengths], dtype=np.int64),
+            np.concatenate(items) if items else np.empty(0, dtype=np.int32),
+            np.concatenate(times) if times else np.empty(0, dtype=np.int64),
+        )
+
+    def _histories(self, users: Sequence[int]) -> list[History]:
+        found = []
+        for user, raw in zip(users, self._fetch(Kind.HISTORY, users), strict=True):
+            try:
+                found.append(History(*records.history(self._check(Kind.HISTORY, user, raw))))
+            except Damaged as error:
+                self._report(f"{self._named(Kind.HISTORY, user)} is not served: {error}")
+                raise _HistoryDamaged(str(self._lost(f"the history of user {user}", error))) from error
+        return found
+
+    def mended(self, kind: Kind) -> NDArray[np.int32]:
+        """The records of this kind that had to be counted again so far."""
+        return np.array([index for found, index in self._mended if found == kind], dtype=np.int32)
+
+    def _one(self, kind: Kind) -> Raw:
+        return self._read(kind, [0])[0]
+
+    def _text(self, kind: Kind) -> Any:
+        (raw,) = self._fetch(kind, [0])
+        try:
+            return records.text(self._check(kind, 0, raw))
+        except Damaged as error:
+            raise self._lost(f"its {kind.name.lower()}", error) from error
+
+    def _mapped(self, kind: Kind, dtype: str) -> NDArray[Any]:
+        """A record's payload, where possible without a copy."""
+        return records.array(self._one(kind), dtype)
+
+    def _read(self, kind: Kind, indices: Sequence[int]) -> list[Raw]:
+        """Checked records; what is damaged is counted again."""
+        found: list[Raw] = []
+        for index, raw in zip(indices, self._fetch(kind, indices), strict=True):
+            try:
+                found.append(self._check(kind, index, raw))
+            except Damaged as error:
+                found.append(self._mend(kind, index, error))
+        return found
+
+    def _check(self, kind: Kind, index: int, raw: Raw | None) -> Raw:
+        return records.check(kind, index, raw)
+
+    def _mend(self, kind: Kind, index: int, damage: Damaged) -> bytes:
+        if (kind, index) not in self._mended:
+            self._report(f"{self._named(kind, index)} is counted again, not served: {damage}")
+            self._mended[kind, index] = counted_again(self._recounted, self.meta, kind, index)
+        return self._mended[kind, index]
+
+    @cached_property
+    def _recounted(self) -> Source:
+        """The same counts from the histories; from the fallback where histories are damaged too."""
+        nameless = [""] * self.meta.n_users
+        try:
+            train = self._log(nameless, pl.DataFrame()).sequences()
+        except _HistoryDamaged:
+            if self._fallback is None:
+                raise
+            return self._fallback
+        meta = self.meta
+        return Counts.build(train, meta.n_items, history_cap=meta.history_cap, kept=meta.kept)
+
+    def _named(self, kind: Kind, index: int) -> str:
+        return f"{self.name}: record {kind.name.lower()} {index}"
+
+    def _lost(self, what: str, error: Damaged) -> RunError:
+        return RunError(
+            f"{self.name}: {what} cannot be read ({error}), and nothing else holds it. Build the evidence "
+            "again with `starrec signals build --fresh`."
+        )
+
+
+class _HistoryDamaged(RunError):
+    """A history is damaged; there may be a fallback."""
+
+
+def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
+    """The record of this kind and index as a build writes it, from a source of the same counts."""
+    one = np.array([index], dtype=np.int32)
+    match kind:
+        case Kind.LENGTHS:
+            return encode(kind, 0, counts.lengths.astype(np.int32))
+        case Kind.POPULARITY:
+            return encode(kind, 0, counts.popularity.astype(np.int32))
+        case Kind.DAILY:
+            return encode(kind, 0, *(() if counts.daily is None else (counts.daily.astype(np.int64),)))
+        case Kind.POSTINGS:
+            return encode(kind, index, counts.postings(one).values)
+        case Kind.DAYS:
+            return encode(kind, index, *((counts.item_days(one).values,) if meta.about.clock else ()))
+        case Kind.FOLLOWED:
+            earlier, soon = counts.followed(one)
+            return encode(kind, index, earlier.values, soon)
+        case Kind.NEIGHBOURS:
+            found = counts.neighbours(one)
+            known = found.items[0] >= 0
+            return encode(kind, index, found.items[0][known], found.both[0][known])
+        case Kind.MODELLED | Kind.PRECISION:
+            model = (
+                fit_conditional(counts, modelled=meta.modelled, ridge=meta.ridge)
+                if isinstance(counts, Counts)
+                else counts.conditional()
+            )
+            return conditional_records(model)[kind == Kind.PRECISION]
+        case _:
+            raise AssertionError(f"{kind.name} is not derived")
+
+
+def conditional_records(model: Conditional | None) -> tuple[bytes, bytes]:
+    """The two records of the linear model."""
+    head = np.array([model.threshold, model.spare] if model else [0, 0], dtype=np.int32)
+    parts = (model.modelled.astype(np.int32),) if model else ()
+    inverse = (model.precision.astype(np.float64, copy=False),) if model else ()
+    return encode(Kind.MODELLED, 0, head, *parts), encode(Kind.PRECISION, 0, *inverse)
+
+
+def _ragged(rows: Iterable[NDArray[np.int32]]) -> Ragged:
+    parts = list(rows)
+    ptr = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in parts], out=ptr[1:])
+    values = np.concatenate(parts) if parts else np.empty(0)
+    return Ragged(ptr, values.astype(np.int32, copy=False))
+
+
+__all__ = ["Report", "Stored", "conditional_records", "counted_again"]

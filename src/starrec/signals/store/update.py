@@ -1,0 +1,288 @@
+"""Updating: a new version with new interactions, equal to a full rebuild over all of them.
+
+The histories are read (the neighbour step walks them), but only what the new interactions touch is counted: the
+histories of their users, the postings, days and transitions of the items that these users gained or lost, the
+neighbour lists that could have changed (`neighbourhoods`), and the linear model, whose every weight depends on
+everything. The new version is a copy of the old file in which these records are replaced.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starrec.data import Sequences
+from starrec.signals import kernels
+from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped, fit_conditional
+from starrec.signals.store.build import (
+    Bar,
+    Entry,
+    Origin,
+    Settings,
+    history_record,
+    meta_of,
+    model_records,
+    no_bar,
+    vocabulary_records,
+)
+from starrec.signals.store.lmdb_store import LmdbSource, Writer
+from starrec.signals.store.log import Changes, Log
+from starrec.signals.store.neighbourhoods import refreshed
+from starrec.signals.store.records import Kind, Meta, encode, key
+from starrec.signals.store.source import Report, counted_again
+from starrec.signals.store.versions import Versions
+
+_STEPS: Final = 6
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update did."""
+
+    version: Path
+    added: int
+    """Interactions that were new."""
+    given: int
+    """Interactions that were given; the rest were known, or repeat a known pair at a later time."""
+    users: int
+    """Users whose histories changed, of whom `new_users` are new."""
+    new_users: int
+    new_items: int
+    items: int
+    """Items whose users changed."""
+    rows: int
+    """Neighbour lists that changed, of which `recounted` (or more that turned out the same) in full."""
+    recounted: int
+    records: int
+    """Records written."""
+
+
+def update(
+    versions: Versions,
+    interactions: pl.DataFrame,
+    items: pl.DataFrame | None = None,
+    *,
+    report: Report | None = None,
+    bar: Bar = no_bar,
+) -> Updated:
+    """Add interactions to the current version; where nothing is new, it stays the current one.
+
+    Args:
+        interactions: `user_id, item_id, time` in the store's order (seconds or positions); users may be new.
+        items: catalogue rows of new items: `item_id, title` and optionally `categories, year`.
+        report: as of `Stored`.
+
+    Raises:
+        DataError: an item is in no catalogue.
+        RunError: there is no version, another process writes, records needed are lost, or the disk is full.
+    """
+    started = time.monotonic()
+    with versions.writer():
+        version = versions.require()
+        source = LmdbSource(version, report=report)
+        advance = bar("update", _STEPS)
+        old = source.log()
+        log, changes = old.with_new(interactions, items)
+        new_users, new_items = log.n_users - old.n_users, log.n_items - old.n_items
+        advance(1)
+        if not changes.histories and not new_items:
+            return Updated(version, 0, interactions.height, 0, 0, 0, 0, 0, 0, 0)
+        touched = _Touched.of(changes, log, source.meta)
+        entries, moved, rows, recounted = _entries(source, log, changes, touched, advance)
+        size = source.bytes_on_disk + 2 * sum(len(value) for _, value in entries) + (1 << 16)
+        origin = Origin.of(version)
+        origin = replace(origin, updates=origin.updates + 1, added=origin.added + changes.added)
+        what = f"{changes.added:,} new interactions into the evidence"
+        with versions.adding(what, size, lambda: origin.after(started)) as folder:
+            shutil.copyfile(version / "data.mdb", folder / "data.mdb")
+            with Writer(folder, size) as writer:
+                writer.put_at_once(entries)
+        advance(1)
+        return Updated(
+            folder, changes.added, interactions.height, len(changes.histories), new_users, new_items,
+            moved, rows, recounted, len(entries),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Touched:
+    """The counted parts of the changed users' histories, before and after."""
+
+    before: Sequences
+    after: Sequences
+    n_items: int
+
+    @classmethod
+    def of(cls, changes: Changes, log: Log, meta: Meta) -> _Touched:
+        def counted(source: Log) -> Sequences:
+            users = sorted(changes.histories)
+            lengths = [source.ptr[user + 1] - source.ptr[user] for user in users]
+            part = replace(
+                source,
+                ptr=np.cumsum([0, *lengths], dtype=np.int64),
+                items=np.concatenate([source.of_user(user).items for user in users] or [source.items[:0]]),
+                times=np.concatenate([source.of_user(user).times for user in users] or [source.times[:0]]),
+            )
+            return capped(part.sequences(), meta.history_cap)
+
+        return cls(counted(changes.before), counted(log), log.n_items)
+
+    def moved(self) -> NDArray[np.int32]:
+        """Items that some user gained or lost, ascending."""
+        edges = [part.users * np.int64(self.n_items) + part.items for part in (self.before, self.after)]
+        return np.unique(np.setxor1d(edges[0], edges[1]) % self.n_items).astype(np.int32)
+
+    def day_changes(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Item, day, and by how many interactions more (or less) on it; by item, then by day."""
+        assert self.before.days is not None and self.after.days is not None
+        pairs = np.stack(
+            [
+                np.concatenate([self.before.items, self.after.items]),
+                np.concatenate([self.before.days, self.after.days]),
+            ]
+        )
+        signs = np.repeat([-1, 1], [len(self.before.items), len(self.after.items)])
+        found, place = np.unique(pairs, axis=1, return_inverse=True)
+        change = np.bincount(place.ravel(), weights=signs, minlength=found.shape[1]).astype(np.int64)
+        return found[0, change != 0], found[1, change != 0], change[change != 0]
+
+    def follow_changes(self, window: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Later item, earlier item, and by how many users more (or less); by later, then by earlier."""
+        keys, changes = [], []
+        for part, sign in ((self.before, -1), (self.after, 1)):
+            ptr, earlier, counts = kernels.count_followed(part.ptr, part.items, self.n_items, window)
+            later = np.repeat(np.arange(self.n_items), np.diff(ptr))
+            keys.append(later * self.n_items + earlier)
+            changes.append(sign * counts.astype(np.int64))
+        found, place = np.unique(np.concatenate(keys), return_inverse=True)
+        change = np.bincount(place, weights=np.concatenate(changes), minlength=len(found)).astype(np.int64)
+        found, change = found[change != 0], change[change != 0]
+        return (found // self.n_items).astype(np.int32), (found % self.n_items).astype(np.int32), change
+
+
+def _entries(
+    source: LmdbSource, log: Log, changes: Changes, touched: _Touched, advance: Callable[[int], None]
+) -> tuple[list[Entry], int, int, int]:
+    """The records that are others now; how many items moved, lists changed, and lists were counted in full."""
+    meta = source.meta
+    fresh = np.arange(meta.n_items, log.n_items, dtype=np.int32)
+    train = capped(log.sequences(), meta.history_cap)
+    daily, first_day = _daily(source, touched) if meta.about.clock else (None, 0)
+    about = replace(meta.about, n_users=log.n_users, n_items=log.n_items, first_day=first_day)
+    users_of = Ragged(*kernels.transpose(train.ptr, train.items, log.n_items))
+    nothing = np.empty(0, dtype=np.int32)
+    counts = Counts(
+        about, train, users_of, None, Ragged(np.zeros(log.n_items + 1, np.int64), nothing), nothing, daily
+    )
+    settings = Settings(meta.history_cap, meta.kept, meta.modelled, meta.ridge)
+    latest = meta_of(log, counts, settings)
+    advance(1)
+
+    moved = touched.moved()
+    lists, rows, recounted = refreshed(
+        counts, _old_lists(source, about), _padded(source.popularity, log.n_items), moved
+    )
+    advance(1)
+    model = fit_conditional(counts, modelled=meta.modelled, ridge=meta.ridge)
+    advance(1)
+
+    entries = [(key(Kind.META), latest.record())]
+    for kind in (Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY):
+        entries.append((key(kind), counted_again(counts, latest, kind, 0)))
+    if log.n_users > meta.n_users or log.n_items > meta.n_items:
+        entries += vocabulary_records(log)
+    entries += model_records(model)
+    entries += [history_record(user, log) for user in sorted(changes.histories)]
+    for item in np.union1d(moved, fresh).tolist():
+        entries.append((key(Kind.POSTINGS, item), encode(Kind.POSTINGS, item, users_of.row(item))))
+    entries += _days(source, touched, fresh)
+    entries += _followed(source, touched, fresh)
+    full = replace(counts, nearest=lists)
+    for item in np.union1d(np.union1d(rows, fresh), source.mended(Kind.NEIGHBOURS)).tolist():
+        entries.append((key(Kind.NEIGHBOURS, item), counted_again(full, latest, Kind.NEIGHBOURS, item)))
+    advance(1)
+    return entries, len(moved), len(rows), recounted
+
+
+def _old_lists(source: LmdbSource, about: About) -> Neighbours:
+    """The lists as they were, with rows for new items and today's number of columns."""
+    found = source.neighbours(np.arange(source.about.n_items, dtype=np.int32))
+    items = np.full((about.n_items, about.width), -1, dtype=np.int32)
+    both = np.zeros_like(items)
+    rows, columns = found.items.shape
+    if about.n_items > 1 and source.about.n_items > 1:
+        items[:rows, :columns], both[:rows, :columns] = found.items, found.both
+    return Neighbours(items, both)
+
+
+def _padded(popularity: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
+    return np.pad(popularity, (0, n_items - len(popularity)))
+
+
+def _daily(source: LmdbSource, touched: _Touched) -> tuple[NDArray[np.int64], int]:
+    """Interactions of each day from the first on which there are some, and that day."""
+    _, days, change = touched.day_changes()
+    old = source.daily
+    assert old is not None
+    first = source.about.first_day
+    known = np.arange(first, first + len(old))
+    everything = np.concatenate([known, days])
+    if not len(everything):
+        return old, first
+    low = int(everything.min())
+    daily = np.zeros(int(everything.max()) - low + 1, dtype=np.int64)
+    daily[known - low] = old
+    np.add.at(daily, days - low, change)
+    there = np.flatnonzero(daily)
+    if not len(there):
+        return np.empty(0, dtype=np.int64), 0
+    return daily[there[0] : there[-1] + 1], low + int(there[0])
+
+
+def _days(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
+    """Days of items on which they were taken more, or less, often than before."""
+    if not source.about.clock:
+        for item in fresh.tolist():
+            yield key(Kind.DAYS, item), encode(Kind.DAYS, item)
+        return
+    items, days, change = touched.day_changes()
+    for item in np.union1d(items, fresh).tolist():
+        part = slice(*np.searchsorted(items, [item, item + 1]))
+        known = np.empty(0, dtype=np.int32)
+        if item < source.about.n_items:
+            known = source.item_days(np.array([item], dtype=np.int32)).values
+        found, counts = _changed(known, None, days[part], change[part])
+        yield key(Kind.DAYS, item), encode(Kind.DAYS, item, np.repeat(found, counts))
+
+
+def _followed(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
+    """Transitions into items that more, or fewer, users made than before."""
+    later, earlier, change = touched.follow_changes(source.meta.follow_window)
+    for item in np.union1d(later, fresh).tolist():
+        part = slice(*np.searchsorted(later, [item, item + 1]))
+        known = counts = np.empty(0, dtype=np.int32)
+        if item < source.about.n_items:
+            (_, known), counts = source.followed(np.array([item], dtype=np.int32))
+        found, now = _changed(known, counts, earlier[part], change[part])
+        yield key(Kind.FOLLOWED, item), encode(Kind.FOLLOWED, item, found, now)
+
+
+def _changed(
+    values: NDArray[np.int32],
+    counts: NDArray[np.int32] | None,
+    changed: NDArray[np.int32],
+    change: NDArray[np.int64],
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Values, ascending, with their counts (1 each where None), after changes of some counts."""
+    found, place = np.unique(np.concatenate([values, changed]), return_inverse=True)
+    weights = np.concatenate([np.ones(len(values), np.int64) if counts is None else counts, change])
+    total = np.bincount(place, weights=weights, minlength=len(found)).astype(np.int32)
+    return found[total != 0].astype(np.int32), total[total != 0]

@@ -1,0 +1,100 @@
+"""An update gives, byte for byte, what a full rebuild over everything would."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from starrec.data import build as make_dataset
+from starrec.errors import DataError
+from starrec.signals import Counts
+from starrec.signals.store import LmdbSource, Log, Settings, Versions, build, update
+
+N_ITEMS = 10
+DAY = 86_400
+SETTINGS = Settings(history_cap=4, kept=3, modelled=6, ridge=2.0)
+"""Small enough that caps and cuts are reached all the time."""
+
+rows = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, N_ITEMS - 1), st.integers(0, 9)), min_size=1, max_size=12
+)
+
+
+def interactions(drawn, order):
+    unit = DAY // 2 if order == "clock" else 1
+    return pl.DataFrame(
+        [(f"u{user}", f"i{item}", time * unit) for user, item, time in drawn],
+        schema=["user_id", "item_id", "time"],
+        orient="row",
+    )
+
+
+def catalogue(n_items):
+    return pl.DataFrame(
+        {
+            "item_id": [f"i{item}" for item in range(n_items)],
+            "title": [f"Item {item}" for item in range(n_items)],
+        }
+    )
+
+
+def start(folder, drawn, order, n_items=N_ITEMS):
+    dataset = make_dataset("some", order, interactions(drawn, order), catalogue(n_items))
+    versions = Versions(folder)
+    build(versions, Log.of(dataset, 5), "x", SETTINGS)
+    return versions
+
+
+def renumbered(everything, order, user_ids, items):
+    """The log of a dataset of everything, but with the given numbers of users and items."""
+    dataset = make_dataset("all", order, everything, items)
+    log = Log.of(dataset, 5)
+    users = [dataset.user_ids.index(user) for user in user_ids]
+    place = {item: index for index, item in enumerate(items["item_id"].to_list())}
+    histories = [log.of_user(user) for user in users]
+    taken = np.concatenate([history.items for history in histories])
+    known = dataset.item_ids
+    return Log(
+        order,
+        5,
+        user_ids,
+        log.catalogue,
+        np.cumsum([0, *(len(history.items) for history in histories)], dtype=np.int64),
+        np.array([place[known[item]] for item in taken.tolist()], dtype=np.int32),
+        np.concatenate([history.times for history in histories]),
+    )
+
+
+def contents(version):
+    return [(key, bytes(record)) for key, record in LmdbSource(version).records()]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    order=st.sampled_from(["clock", "position"]),
+    first=rows,
+    batches=st.lists(rows, min_size=1, max_size=3),
+    late_items=st.integers(0, 2),
+)
+def test_updates_equal_a_rebuild(order, first, batches, late_items):
+    # Items that come with the first batch: nobody took them before.
+    known = N_ITEMS - late_items
+    first = [(user, item % known, time) for user, item, time in first]
+    with tempfile.TemporaryDirectory() as box:
+        versions = start(Path(box) / "evidence", first, order, known)
+        for number, batch in enumerate(batches):
+            update(versions, interactions(batch, order), catalogue(N_ITEMS) if number == 0 else None)
+        source = LmdbSource.open(versions.folder)
+        log = renumbered(
+            interactions([*first, *(row for batch in batches for row in batch)], order),
+            order,
+            source.user_ids,
+            catalogue(N_ITEMS),
+        )
+        anew = Versions(Path(box) / "anew")
+        build(anew, log, "x", SETTINGS)
+        assert contents(versions.require()) == contents(anew.require())

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from starrec.data import (
@@ -23,34 +24,43 @@ from starrec.teacher import EmbeddedPolicy, run
 from starrec.tools import World
 from starrec.trajectories import linear
 
+# The first call of a counting loop compiles it, and machines are shared: time is what benchmarks measure.
+settings.register_profile("starrec", deadline=None)
+settings.load_profile("starrec")
+
 N_ITEMS = 9
 TOPICS = ["Sci. Fi", "80s | 90s", "100% <b>drama</b>", "Vol. 2."]
 
 
-def _sequences(rows):
-    ptr = np.cumsum([0, *map(len, rows)])
-    return Sequences(ptr.astype(np.int64), np.array([item for row in rows for item in row], dtype=np.int32))
+def _sequences(rows, days=None, ratings=None):
+    def joined(parts, dtype):
+        return None if parts is None else np.array([value for part in parts for value in part], dtype=dtype)
+
+    ptr = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    return Sequences(ptr, joined(rows, np.int32), joined(days, np.int32), joined(ratings, np.float32))
 
 
-def _task(user, history, candidates, task_id="live/0"):
+def _task(user, history, candidates, task_id="live/0", days=None, ratings=None):
     return RankingTask(
         task_id=task_id,
         user=user,
         user_id=str(user),
         history=np.array(history, dtype=np.int32),
         candidates=np.array(candidates, dtype=np.int32),
+        days=None if days is None else np.array(days, dtype=np.int32),
+        ratings=None if ratings is None else np.array(ratings, dtype=np.float32),
     )
 
 
 @pytest.fixture(scope="session")
 def sequences():
-    """Sequences from one list of item indices a user."""
+    """Sequences from one list of item indices a user, and of days and ratings where there are some."""
     return _sequences
 
 
 @pytest.fixture(scope="session")
 def task():
-    """A task by user, history and candidates."""
+    """A task by user, history and candidates, and the history's days and ratings where there are some."""
     return _task
 
 

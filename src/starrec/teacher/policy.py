@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from starrec.data import MENTION
 from starrec.data.hashing import text_keys
 from starrec.teacher.agents import (
     Analyst,
@@ -224,7 +225,8 @@ def _best_cite(name: str, plan: Plan, findings: Sequence[Finding]) -> str:
 
 def _support(cite: str) -> float:
     """People on whom a cited sentence rests."""
-    found = re.search(r"([\d,]+)(%?) of the ([\d,]+)|the ([\d,]+) people", cite)
+    said = MENTION.sub("", cite)
+    found = re.search(r"([\d,]+)(%?) of (?:the )?([\d,]+) (?:people|choices)|the ([\d,]+) people", said)
     if found is None:
         return 0.0
     count, percent, base, people = found.groups()

@@ -209,7 +209,7 @@ class TestLinearModel:
         assert fit_conditional(Counts.build(sequences([[0], [1], [2]]), 3), modelled=2) is None
 
     def test_a_source_gives_the_model_of_its_settings(self, sequences):
-        counts = replace(Counts.build(sequences(ROWS), 7), modelled=5, ridge=2.0)
+        counts = Counts.build(sequences(ROWS), 7, modelled=5, ridge=2.0)
         model = counts.conditional()
         np.testing.assert_array_equal(model.precision, fit_conditional(counts, modelled=5, ridge=2.0).precision)
         assert counts.conditional() is model

@@ -1,7 +1,5 @@
 """The graph counts as by hand, and without a user it is the graph that was never told of her."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import event, given
@@ -214,7 +212,7 @@ class TestConditional:
     """What an item adds beyond all others, by a model that forgets the user exactly."""
 
     def graph(self, sequences, rows, n_items, limit, ridge):
-        return Graph(replace(Counts.build(sequences(rows), n_items), modelled=limit, ridge=ridge))
+        return Graph(Counts.build(sequences(rows), n_items, modelled=limit, ridge=ridge))
 
     def compare(self, sequences, rows, user, n_items, limit, ridge):
         """What the view says, checked against a model that was fitted without her, and how that came."""

@@ -41,18 +41,21 @@ CONTRARY_EXPECTED: Final = 5
 """... where popularity alone predicts at least so many people."""
 
 SIGNALS: Final = (
-    "item_cf.recent",
-    "item_cf.whole",
-    "user_cf.recent",
-    "user_cf.whole",
-    "transitions",
-    "conditional",
-    "popularity",
-    "trend",
     "category",
     "semantic",
+    "trend",
+    "popularity",
+    "item_cf.whole",
+    "user_cf.whole",
+    "item_cf.recent",
+    "user_cf.recent",
+    "transitions",
+    "conditional",
 )
-"""The signals, in the order of their rows in `TaskEvidence` and of their tokens in a compact row."""
+"""The signals, in the order of their rows in `TaskEvidence` and of their tokens in a compact row: what tells
+most stands last, next to the label at which a small model gathers it."""
+
+_ROW: Final = {name: row for row, name in enumerate(SIGNALS)}
 
 N_LEVELS: Final = 16
 """Levels of a signal: 0 (nothing) to 15."""
@@ -70,11 +73,11 @@ LEVELS: Final[dict[str, NDArray[np.float64]]] = {
     "user_cf.recent": _geometric(0.015, 0.7),
     "user_cf.whole": _geometric(0.015, 0.7),
     "transitions": _geometric(0.05, 3.0),
-    "conditional": _geometric(0.004, 0.6),
+    "conditional": _geometric(0.0015, 0.3),
     "popularity": _geometric(0.002, 0.4),
     "trend": _geometric(0.1, 12.0),
     "category": _geometric(0.04, 0.9),
-    "semantic": _geometric(0.02, 0.6),
+    "semantic": _geometric(0.005, 0.5),
 }
 """Cuts of each signal: the level of a score is the number of cuts at or below it."""
 
@@ -148,46 +151,47 @@ class Evidence:
         shared = len(history) > 0 and base.max() > 0
         if shared:
             # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
-            scores[0] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
-            scores[1] = cosine.mean(axis=0)
+            scores[_ROW["item_cf.recent"]] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
+            scores[_ROW["item_cf.whole"]] = cosine.mean(axis=0)
         neighbourhoods = []
-        for row, latest in ((2, RECENT), (3, WHOLE)):
+        for name, latest in (("user_cf.recent", RECENT), ("user_cf.whole", WHOLE)):
             users, similarity = marked.nearest(NEIGHBOURS, latest)
             took, mass = view.members(postings, users, similarity)
             neighbourhoods.append((took, len(users)))
             if len(users):
-                scores[row] = mass / similarity.sum()
+                scores[_ROW[name]] = mass / similarity.sum()
         follow = view.followed(recent, candidates)
         recent_base = base[len(history) - len(recent) :]
         flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
         if len(recent) and recent_base.max() > 0:
-            scores[4] = flow.sum(axis=0)
+            scores[_ROW["transitions"]] = flow.sum(axis=0)
         weights = view.conditional(history, candidates)
         adds = np.power(SLOW_DECAY, age, dtype=np.float64)[:, None] * weights
         known = ~np.isnan(weights)
         if known.any():
-            scores[5] = np.where(known.any(axis=0), np.where(known, adds, 0).sum(axis=0), np.nan)
+            total = np.where(known, adds, 0).sum(axis=0)
+            scores[_ROW["conditional"]] = np.where(known.any(axis=0), total, np.nan)
         if view.n_users:
-            scores[6] = popular / view.n_users
+            scores[_ROW["popularity"]] = popular / view.n_users
         choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0
         if sight.day is not None and view.graph.source.about.clock:
             choices, all_choices = view.recent_choices(candidates, sight.day)
         if all_choices:
-            scores[7] = choices * view.graph.n_items / all_choices
+            scores[_ROW["trend"]] = choices * view.graph.n_items / all_choices
         lately = history[-TASTE_WINDOW:]
         of_candidates = self.semantics.category[candidates]
         counts = self.semantics.category[lately].sum(axis=0)
         breadth = of_candidates.sum(axis=1)
         if len(lately) and breadth.any():
             share = (of_candidates @ counts) / (np.maximum(breadth, 1) * len(lately))
-            scores[8] = np.where(breadth > 0, share, np.nan)
+            scores[_ROW["category"]] = np.where(breadth > 0, share, np.nan)
         alike = self.semantics.similarities(recent, candidates)
         if len(recent):
             described = ~np.isnan(alike)
             weight = decay[-RECENT:, None] * described
             total = weight.sum(axis=0)
             mean = (weight * np.nan_to_num(alike)).sum(axis=0) / np.maximum(total, 1e-9)
-            scores[9] = np.where(total > 0, mean, np.nan)
+            scores[_ROW["semantic"]] = np.where(total > 0, mean, np.nan)
         return TaskEvidence(
             sight, scores, levels(scores), history, base, popular, both, cosine, decay, neighbourhoods, follow,
             flow, weights, adds, choices, all_choices, alike,
@@ -225,7 +229,7 @@ class TaskEvidence:
     def fact(self, signal: str, column: int) -> Fact | None:
         """The strongest single fact behind a signal for the candidate in this column; None when there is
         none."""
-        if np.isnan(self.scores[SIGNALS.index(signal), column]):
+        if np.isnan(self.scores[_ROW[signal], column]):
             return None
         match signal:
             case "item_cf.recent":

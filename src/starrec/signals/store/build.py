@@ -29,7 +29,6 @@ from starrec.signals.counts import (
     Neighbours,
     Ragged,
     all_neighbours,
-    fit_conditional,
     neighbour_block,
 )
 from starrec.signals.language import FOLLOW_WINDOW
@@ -136,9 +135,7 @@ def build(
                 "update` that a build would lose. Keep updating it, or build anew with --fresh."
             )
         started = time.monotonic()
-        counts = Counts.build(
-            log.sequences(), log.n_items, history_cap=settings.history_cap, kept=settings.kept
-        )
+        counts = Counts.build(log.sequences(), log.n_items, **asdict(settings))
         advance = bar("neighbours", log.n_items)
         if engine is None:
             nearest = all_neighbours(counts, advance)
@@ -148,7 +145,7 @@ def build(
                     counts, advance, lambda _, blocks: workers.map(neighbour_block, blocks)
                 )
         advance = bar("linear model", 1)
-        model = fit_conditional(counts, modelled=settings.modelled, ridge=settings.ridge)
+        model = counts.conditional()
         advance(1)
         needed = _size_of(counts, nearest, model, log)
         entries = _entries(log, replace(counts, nearest=nearest), model, settings)

@@ -204,7 +204,8 @@ def days(times: NDArray[np.int64]) -> NDArray[np.int32]:
 
 def read_catalogue(rows: list[list[Any]]) -> pl.DataFrame:
     """The catalogue from its record."""
-    return pl.DataFrame(rows, schema=CATALOGUE, orient="row")
+    columns = zip(*rows, strict=True) if rows else [()] * len(CATALOGUE)
+    return pl.DataFrame(dict(zip(CATALOGUE, map(list, columns), strict=True)), schema=CATALOGUE)
 
 
 def _as_catalogue(items: pl.DataFrame) -> pl.DataFrame:

@@ -1,10 +1,11 @@
 """Neighbour lists after some counts changed, without counting all of them anew.
 
-An item's list is ordered by keys of pairs, n_ij² / n_i seen from row j, and a key depends on its own pair's
-counts only. So when the counts of some items moved, a row of another item changes at most in the entries of the
-moved ones. Those are counted (one row of pair counts for each moved item) and put where they belong. One case
-needs the whole row: a full list that is now shorter than it was cut, because entries fell below its old last
-one; what lay just behind the cut was never kept. Every row comes out as if it had been counted anew.
+Row i is ordered by n_ij² / n_j, a key of the pair's own counts. So when the users of some items moved, a row
+changes at most in pairs of which one is a moved item: those pairs are counted (one row of pair counts for each
+moved item), and each is put where it belongs, in both rows. What was not kept and did not move stays below the
+row's old last entry, its floor. One case needs the whole row: entries of a full list fell below its floor and
+left it shorter than it was; what lay just behind the cut was never kept. Every row comes out as if it had been
+counted anew.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def refreshed(
     def challenge(block: NDArray[np.int32]) -> tuple[NDArray[np.int32], ...]:
         return _challengers(
             block, counts.users_of.ptr, counts.users_of.values, counts.train.ptr, counts.train.items,
-            is_moved, ties, full, floor_key, floor_tie,
+            is_moved, popularity, ties, full, floor_key, floor_tie,
         )  # fmt: skip
 
     parts = _on_threads(challenge, moved)
@@ -80,7 +81,7 @@ def refreshed(
     short = _merge(
         new.items, new.both, ptr, item[by_row], both[by_row], is_moved, popularity, ties, full
     )  # fmt: skip
-    recount = np.flatnonzero(is_moved | short).astype(np.int32)
+    recount = np.flatnonzero(short).astype(np.int32)
     recounted = _counted(counts, recount)
     new.items[recount], new.both[recount] = recounted.items, recounted.both
     return new, _rows_that_differ(old, new), len(recount)
@@ -111,35 +112,43 @@ def _challengers(
     user_ptr: NDArray[np.int64],
     user_items: NDArray[np.int32],
     is_moved: NDArray[np.bool_],
+    popularity: NDArray[np.int64],
     ties: NDArray[np.uint32],
     full: NDArray[np.bool_],
     floor_key: NDArray[np.float64],
     floor_tie: NDArray[np.uint32],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Where moved items stand in the rows of others: row, item and both, where not below the row's floor."""
+    """Pairs of moved items that are not below the floor of a row: row, item and both. All of a moved item's own
+    row, and of the rows of others the moved items in them."""
     counts = np.zeros(len(item_ptr) - 1, np.int32)
     rows, items, both = np.empty(64, np.int32), np.empty(64, np.int32), np.empty(64, np.int32)
     n = 0
     for item in moved:
-        popularity = item_ptr[item + 1] - item_ptr[item]
         for entry in range(item_ptr[item], item_ptr[item + 1]):
             user = item_users[entry]
             for other in range(user_ptr[user], user_ptr[user + 1]):
                 counts[user_items[other]] += 1
-        for row in range(len(counts)):
-            count = counts[row]
-            if count == 0 or is_moved[row]:
+        counts[item] = 0
+        for other in range(len(counts)):
+            count = counts[other]
+            if count == 0:
                 continue
-            if full[row]:
-                key = np.float64(count) * count / popularity
-                if key < floor_key[row] or (key == floor_key[row] and ties[item] > floor_tie[row]):
+            square = np.float64(count) * count
+            # A pair of two moved items comes up once from each, and each time stands in that one's own row.
+            for own in range(2):
+                if own == 0 and is_moved[other]:
                     continue
-            if n == len(rows):
-                grown = np.empty((3, 2 * n), np.int32)
-                grown[0, :n], grown[1, :n], grown[2, :n] = rows, items, both
-                rows, items, both = grown[0], grown[1], grown[2]
-            rows[n], items[n], both[n] = row, item, count
-            n += 1
+                row, neighbour = (item, other) if own else (other, item)
+                if full[row]:
+                    key = square / popularity[neighbour]
+                    if key < floor_key[row] or (key == floor_key[row] and ties[neighbour] > floor_tie[row]):
+                        continue
+                if n == len(rows):
+                    grown = np.empty((3, 2 * n), np.int32)
+                    grown[0, :n], grown[1, :n], grown[2, :n] = rows, items, both
+                    rows, items, both = grown[0], grown[1], grown[2]
+                rows[n], items[n], both[n] = row, neighbour, count
+                n += 1
         counts[:] = 0
     return rows[:n], items[:n], both[:n]
 
@@ -160,10 +169,8 @@ def _merge(
     n_rows, k = items.shape
     short = np.zeros(n_rows, np.bool_)
     for row in range(n_rows):
-        if is_moved[row]:
-            continue
         length = 0
-        stale = ptr[row + 1] > ptr[row]
+        stale = is_moved[row] or ptr[row + 1] > ptr[row]
         while length < k and items[row, length] >= 0:
             stale = stale or is_moved[items[row, length]]
             length += 1
@@ -173,7 +180,7 @@ def _merge(
         count = np.empty(len(found), np.int32)
         n = 0
         for place in range(length):
-            if not is_moved[items[row, place]]:
+            if not (is_moved[row] or is_moved[items[row, place]]):
                 found[n], count[n] = items[row, place], both[row, place]
                 n += 1
         for entry in range(ptr[row], ptr[row + 1]):

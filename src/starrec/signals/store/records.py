@@ -196,6 +196,11 @@ class Meta:
         clock = self.order == "clock"
         return About(self.n_users, self.n_items, clock, self.history_cap, self.first_day, self.kept)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `Counts.build` takes."""
+        return {name: getattr(self, name) for name in ("history_cap", "kept", "modelled", "ridge")}
+
     def record(self) -> bytes:
         return encode(Kind.META, 0, as_json(asdict(self)))
 

@@ -26,7 +26,6 @@ from starrec.signals.counts import (
     Neighbours,
     Ragged,
     Source,
-    fit_conditional,
 )
 from starrec.signals.store import records
 from starrec.signals.store.log import History, Log, days, read_catalogue
@@ -111,6 +110,15 @@ class Stored(ABC):
             return self._fallback.sequence(user)
         latest = slice(max(0, len(history.items) - self.meta.history_cap), None)
         return history.items[latest], days(history.times[latest]) if self.about.clock else None
+
+    def sequences(self, users: NDArray[np.int32]) -> Ragged:
+        try:
+            taken = [items for items, _ in self._histories(users.tolist())]
+        except _HistoryDamaged:
+            if self._fallback is None:
+                raise
+            return self._fallback.sequences(users)
+        return _ragged(items[max(0, len(items) - self.meta.history_cap) :] for items in taken)
 
     def neighbours(self, items: NDArray[np.int32]) -> Neighbours:
         found = np.full((len(items), self.about.width), -1, dtype=np.int32)
@@ -233,8 +241,7 @@ class Stored(ABC):
             if self._fallback is None:
                 raise
             return self._fallback
-        meta = self.meta
-        return Counts.build(train, meta.n_items, history_cap=meta.history_cap, kept=meta.kept)
+        return Counts.build(train, self.meta.n_items, **self.meta.settings)
 
     def _named(self, kind: Kind, index: int) -> str:
         return f"{self.name}: record {kind.name.lower()} {index}"
@@ -272,12 +279,7 @@ def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
             known = found.items[0] >= 0
             return encode(kind, index, found.items[0][known], found.both[0][known])
         case Kind.MODELLED | Kind.PRECISION:
-            model = (
-                fit_conditional(counts, modelled=meta.modelled, ridge=meta.ridge)
-                if isinstance(counts, Counts)
-                else counts.conditional()
-            )
-            return conditional_records(model)[kind == Kind.PRECISION]
+            return conditional_records(counts.conditional())[kind == Kind.PRECISION]
         case _:
             raise AssertionError(f"{kind.name} is not derived")
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from starrec.data import Sequences
 from starrec.signals import kernels
-from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped, fit_conditional
+from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped
 from starrec.signals.store.build import (
     Bar,
     Entry,
@@ -180,10 +180,17 @@ def _entries(
     users_of = Ragged(*kernels.transpose(train.ptr, train.items, log.n_items))
     nothing = np.empty(0, dtype=np.int32)
     counts = Counts(
-        about, train, users_of, None, Ragged(np.zeros(log.n_items + 1, np.int64), nothing), nothing, daily
+        about,
+        train,
+        users_of,
+        days_of=None,
+        earlier=Ragged(np.zeros(log.n_items + 1, np.int64), nothing),
+        earlier_counts=nothing,
+        daily=daily,
+        modelled=meta.modelled,
+        ridge=meta.ridge,
     )
-    settings = Settings(meta.history_cap, meta.kept, meta.modelled, meta.ridge)
-    latest = meta_of(log, counts, settings)
+    latest = meta_of(log, counts, Settings(**meta.settings))
     advance(1)
 
     moved = touched.moved()
@@ -191,7 +198,7 @@ def _entries(
         counts, _old_lists(source, about), _padded(source.popularity, log.n_items), moved
     )
     advance(1)
-    model = fit_conditional(counts, modelled=meta.modelled, ridge=meta.ridge)
+    model = counts.conditional()
     advance(1)
 
     entries = [(key(Kind.META), latest.record())]

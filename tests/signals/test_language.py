@@ -93,8 +93,8 @@ def of_history(kind, both, base, topic=""):
         ),
         (
             people("conditional", 1234, 2000, weight=-5),
-            f"Beyond the rest of the history, {A} takes 0.005 from what a linear model expects of {B}, from the "
-            "1,234 people who took both.",
+            f"Beyond the rest of the history, {A} takes 0.005 from what a linear model expects of {B}, from "
+            "the 1,234 people who took both.",
         ),
         (
             people("conditional", 2, 214, weight=1002),

@@ -8,10 +8,16 @@ from starrec.data import build
 
 
 def frames(n_users=40, n_items=60, seed=0):
-    """Interactions and items with string ids; users take 1 to 25 items, at few distinct times."""
+    """Interactions and items with string ids; users take 1 to 25 items, at few distinct times around the start
+    of 1970. A third is not rated."""
     generator = np.random.default_rng(seed)
     rows = [
-        (f"u{user}", f"i{item}", int(generator.integers(5)), float(generator.integers(1, 6)))
+        (
+            f"u{user}",
+            f"i{item}",
+            int(generator.integers(5)) * 50_000 - 100_000,
+            float(generator.integers(1, 6)) if generator.random() < 2 / 3 else None,
+        )
         for user in range(n_users)
         for item in generator.permutation(n_items)[: 1 + user % 25]
     ]

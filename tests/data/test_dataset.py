@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starrec.data import build
+from starrec.data import Sequences, build
 from starrec.errors import DataError
 
 
@@ -76,6 +76,85 @@ def test_ties_favour_no_index():
     rows = [(f"u{user}", item, 0) for user in range(2000) for item in ("a", "b")]
     first = build("d", "clock", edges(*rows), catalogue("a", "b")).sequences(0).items[::2]
     assert abs(int(first.sum()) - 1000) < 90
+
+
+def test_days_are_whole_days_since_1970_and_go_back_beyond():
+    # The first second of 1970, the last one before it, a day before that, and the last second of the first day.
+    times = (0, -1, -86_401, 86_399)
+    rows = [("u", item, time) for item, time in zip("abcd", times, strict=True)]
+    sequences = build("d", "clock", edges(*rows), catalogue("a", "b", "c", "d")).sequences(0)
+    assert sequences.items.tolist()[:2] == [2, 1] and sequences.days.tolist() == [-2, -1, 0, 0]
+    assert sequences.days.dtype == np.int32
+    assert build("d", "position", edges(*rows), catalogue("a", "b", "c", "d")).sequences(0).days is None
+
+
+def test_days_and_ratings_stand_beside_their_items(dataset):
+    told = {(u, i): (t // 86_400, r) for u, i, t, r in dataset.interactions.iter_rows()}
+    sequences = dataset.sequences(0)
+    assert min(sequences.days) < 0 < max(sequences.days)
+    rows = zip(
+        sequences.users.tolist(),
+        sequences.items.tolist(),
+        sequences.days.tolist(),
+        sequences.ratings.tolist(),
+        strict=True,
+    )
+    for user, item, day, rating in rows:
+        assert day == told[user, item][0]
+        assert rating == told[user, item][1] or (np.isnan(rating) and told[user, item][1] is None)
+    assert sequences.ratings.dtype == np.float32 and np.isnan(sequences.ratings).any()
+
+
+def test_where_nothing_is_rated_there_are_no_ratings(tables):
+    interactions, items = tables
+    assert build("d", "clock", interactions.drop("rating"), items).sequences(0).ratings is None
+
+
+class TestSequences:
+    @pytest.fixture
+    def three(self):
+        """Users of three, no and two items."""
+        return Sequences(
+            np.array([0, 3, 3, 5]),
+            np.array([7, 8, 9, 5, 6], dtype=np.int32),
+            np.array([1, 2, 3, 4, 5], dtype=np.int32),
+            np.array([1.0, 2.0, np.nan, 4.0, 5.0], dtype=np.float32),
+        )
+
+    @pytest.mark.parametrize(
+        ("user", "position", "items", "days", "ratings"),
+        [
+            (0, 2, [7, 8], [1, 2], [1, 2]),
+            (0, 0, [], [], []),
+            (0, 3, [7, 8, 9], [1, 2, 3], [1, 2, np.nan]),
+            (0, -1, [7, 8], [1, 2], [1, 2]),
+            (2, -1, [5], [4], [4]),
+            (2, 1, [5], [4], [4]),
+            # More than there is from the end leaves nothing, and nothing of the user before.
+            (2, -2, [], [], []),
+            (2, -5, [], [], []),
+            (1, 0, [], [], []),
+            (1, -1, [], [], []),
+        ],
+    )
+    def test_before_is_what_came_first(self, three, user, position, items, days, ratings):
+        before = three.before(user, position)
+        assert before.items.tolist() == items and before.days.tolist() == days
+        np.testing.assert_array_equal(before.ratings, ratings)
+
+    def test_kept_keeps_every_user_and_what_belongs_together(self, three):
+        kept = three.kept(np.array([True, False, True, False, False]))
+        assert [kept.of(user).tolist() for user in range(3)] == [[7, 9], [], []]
+        assert kept.days.tolist() == [1, 3]
+        np.testing.assert_array_equal(kept.ratings, np.array([1, np.nan], dtype=np.float32))
+        assert three.lengths.tolist() == [3, 0, 2]
+        assert three.kept(np.zeros(5, dtype=bool)).lengths.tolist() == [0, 0, 0]
+
+    def test_without_days_and_ratings_there_stay_none(self, three):
+        bare = Sequences(three.ptr, three.items)
+        kept = bare.kept(np.ones(5, dtype=bool))
+        assert (kept.days, kept.ratings) == (None, None)
+        assert (bare.before(0, 2).days, bare.before(0, 2).ratings) == (None, None)
 
 
 def test_titles_and_mentions():

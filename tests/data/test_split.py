@@ -8,8 +8,10 @@ from starrec.data import Sequences, leave_one_out
 
 
 def sequences_of(*users):
+    """The day of an item is ten times it, its rating half of it."""
+    items = np.array([item for user in users for item in user], dtype=np.int32)
     ptr = np.cumsum([0, *map(len, users)])
-    return Sequences(ptr, np.array([item for user in users for item in user], dtype=np.int32))
+    return Sequences(ptr, items, items * np.int32(10), (items / 2).astype(np.float32))
 
 
 def test_by_hand():
@@ -21,6 +23,10 @@ def test_by_hand():
     assert split.history(0, "test").items.tolist() == [5, 6, 7]
     assert split.history(1, "test").items.tolist() == [1, 2]
     assert split.history(0, "test").items.dtype == np.int32
+    # A user whom nobody asks about keeps all, whatever the split.
+    assert split.history(1, "validation").items.tolist() == [1, 2]
+    assert split.history(2, "test").items.tolist() == []
+    assert split.history(3, "validation").items.tolist() == [9]
 
 
 @given(st.lists(st.lists(st.integers(0, 99), unique=True, max_size=8), min_size=1, max_size=12))
@@ -30,3 +36,11 @@ def test_the_parts_make_the_whole(users):
         held = [item for item in (split.validation[user], split.test[user]) if item >= 0]
         assert split.train.of(user).tolist() + held == items
         assert len(held) == (2 if len(items) >= 3 else 0)
+        for which, history in (("validation", items[: len(items) - len(held)]), ("test", items[:-1])):
+            asked = split.history(user, which)
+            assert asked.items.tolist() == (history if held else items)
+            # What was known with an item stays with it, and nothing of the held-out ones is there.
+            assert asked.days.tolist() == [10 * item for item in asked.items.tolist()]
+            assert asked.ratings.tolist() == [item / 2 for item in asked.items.tolist()]
+    assert split.train.days.tolist() == [10 * item for item in split.train.items.tolist()]
+    assert split.train.ratings.tolist() == [item / 2 for item in split.train.items.tolist()]

@@ -35,7 +35,15 @@ def split(sequences):
 def as_bytes(tasks, targets):
     """Everything a task says, as bytes."""
     return [
-        (task.task_id, task.user_id, task.history.tobytes(), task.candidates.tobytes(), targets[task.task_id])
+        (
+            task.task_id,
+            task.user_id,
+            task.history.tobytes(),
+            task.candidates.tobytes(),
+            targets[task.task_id],
+            task.days.tobytes(),
+            task.ratings.tobytes(),
+        )
         for task in tasks
     ]
 
@@ -53,7 +61,10 @@ def test_evaluation_tasks(dataset, sequences, split, which):
         assert len(set(task.candidates.tolist())) == 20 and task.candidates.dtype == np.int32
         # The target is there once, and nothing else that the user ever took.
         assert set(task.candidates.tolist()) & set(sequences.of(task.user).tolist()) == {target}
-        assert np.array_equal(task.history, split.history(task.user, which))
+        history = split.history(task.user, which)
+        assert np.array_equal(task.history, history.items) and target not in task.history
+        assert np.array_equal(task.days, history.days) and len(task.days) == len(task.history)
+        assert np.array_equal(task.ratings, history.ratings, equal_nan=True)
         assert task.split == which and task.scenario == "classic"
     assert set(targets) == {task.task_id for task in tasks}
 
@@ -61,7 +72,11 @@ def test_evaluation_tasks(dataset, sequences, split, which):
 def test_the_task_does_not_hold_its_target(dataset, sequences, split):
     tasks, _ = evaluation_tasks(dataset, sequences, split, "test", seed=1, draws=1)
     fields = set(type(tasks[0]).__dataclass_fields__)
-    assert fields == {"task_id", "user", "user_id", "history", "candidates", "scenario", "split", "draw"}
+    assert fields == {
+        "task_id", "user", "user_id", "history", "candidates", "scenario", "split", "draw", "days", "ratings"
+    }  # fmt: skip
+    for task in tasks:
+        assert len(task.history) == len(task.days) == len(task.ratings) == len(sequences.of(task.user)) - 1
 
 
 def test_draws_and_seeds_differ_and_repeat(dataset, sequences, split):
@@ -98,6 +113,9 @@ def test_training_tasks(dataset, split):
         train = split.train.of(task.user)
         assert task.task_id == f"train/{task.user_id}/{position}/2"
         assert np.array_equal(task.history, train[:position]) and position >= 3
+        start = split.train.ptr[task.user]
+        assert np.array_equal(task.days, split.train.days[start : start + position])
+        assert np.array_equal(task.ratings, split.train.ratings[start : start + position], equal_nan=True)
         assert targets[task.task_id] == train[position]
         assert len(set(task.candidates.tolist())) == 20
         assert set(task.candidates.tolist()) & set(train.tolist()) == {train[position]}
@@ -132,13 +150,17 @@ def test_training_is_byte_equal_without_the_held_out_interactions(tables, datase
     assert interactions.height - kept.height == len(held) > 0
     deleted = build("small", "clock", kept, items)
     nobody = np.full(deleted.n_users, -1, dtype=np.int32)
-    split_of_deleted = Split(deleted.sequences(0), nobody, nobody)
+    sequences_of_deleted = deleted.sequences(0)
+    split_of_deleted = Split(sequences_of_deleted, sequences_of_deleted, nobody, nobody)
 
     def training(dataset, split):
         positions = training_positions(dataset, split, per_user=6, seed=3)
         return as_bytes(*training_tasks(dataset, split, positions, seed=3, epoch=1))
 
     assert training(deleted, split_of_deleted) == training(dataset, split)
+    for name in ("ptr", "items", "days", "ratings"):
+        here, there = getattr(split_of_deleted.train, name), getattr(split.train, name)
+        assert here.tobytes() == there.tobytes()
 
 
 def test_held_out_items_do_occur_as_training_negatives(dataset, split):
@@ -209,3 +231,15 @@ def test_22000_tasks_in_a_second():
     started = time.perf_counter()
     assert len(training_arrays(dataset, split, positions, seed=0, epoch=0)) > 22_000
     assert time.perf_counter() - started < 1.0
+
+
+def test_tasks_over_positions_have_no_days_and_over_unrated_items_no_ratings(tables):
+    interactions, items = tables
+    dataset = build("small", "position", interactions.drop("rating"), items)
+    sequences = dataset.sequences(0)
+    split = leave_one_out(sequences)
+    tasks, _ = evaluation_tasks(dataset, sequences, split, "test", seed=1, draws=1)
+    tasks += training_tasks(
+        dataset, split, training_positions(dataset, split, per_user=2, seed=1), seed=1, epoch=0
+    )[0]
+    assert all(task.days is None and task.ratings is None for task in tasks)

@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,6 +22,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+import scale
 from listwise import fit, gather, half, ranks, training_epochs
 from starrec.data import (
     Dataset,
@@ -42,6 +43,7 @@ from starrec.signals import SIGNALS, Counts, Graph
 from starrec.tools import World
 
 RESULTS: Final = Path(__file__).parent / "results"
+WORK: Final = Path("runs/benchmarks")
 GAMES_USERS: Final = 5000
 TIE_SEED: Final = 5
 
@@ -144,9 +146,7 @@ def ceiling(
     started = time.monotonic()
     with Workers(world) as workers:
         training = []
-        for epoch in training_epochs(
-            workers, dataset, split, per_user=per_user, tasks=tasks, epochs=epochs
-        ):
+        for epoch in training_epochs(workers, dataset, split, per_user=per_user, tasks=tasks, epochs=epochs):
             training.append(epoch)
             _say(f"epoch {len(training)} of {epochs}: {len(epoch.target):,} tasks, {_since(started)}")
         validation, held = tasks_of(dataset, split, "validation", draws=1)
@@ -202,6 +202,44 @@ def cap() -> None:
     _keep("cap", found)
 
 
+_Work = Annotated[Path, typer.Option(help="Where generated data and builds are kept.")]
+_Millions = Annotated[int, typer.Option(help="Interactions, in millions.")]
+
+
+@app.command()
+def build(millions: _Millions = 10, work: _Work = WORK) -> None:
+    """A full build from files to a finished store (bar at 10M: 6 min, 6 GiB; at 25M: 12 GiB)."""
+    _keep(f"build_{millions}M", scale.build(work, millions * 1_000_000))
+
+
+@app.command()
+def growth() -> None:
+    """The exponent of build time over the sizes that were built (bar: 1.25)."""
+    measured = [
+        json.loads((RESULTS / f"signals_build_{millions}M.json").read_text()) for millions in (1, 10, 25)
+    ]
+    rows = [{name: row[name] for name in ("interactions", "seconds", "peak_mib")} for row in measured]
+    _keep("growth", {"exponent": scale.growth(measured), "builds": rows})
+
+
+@app.command()
+def task(millions: _Millions = 10, work: _Work = WORK, tasks: int = 1000) -> None:
+    """All evidence for one task from a build (bar: p50 3 ms, p99 15 ms)."""
+    _keep("task", scale.task_evidence(work, millions * 1_000_000, tasks))
+
+
+@app.command()
+def update(millions: _Millions = 10, work: _Work = WORK, added: int = 1000) -> None:
+    """1,000 new interactions into a build (bar: 10 s)."""
+    _keep("update", scale.update(work, millions * 1_000_000, added))
+
+
+@app.command()
+def implicit(millions: _Millions = 10, work: _Work = WORK, rounds: int = 3) -> None:
+    """The neighbour step beside implicit's CosineRecommender.fit (bar: 1.5 times; `pip install implicit`)."""
+    _keep("implicit", scale.beside_implicit(work, millions * 1_000_000, rounds))
+
+
 def _keep(row: str, found: Mapping[str, Any]) -> None:
     """Print a row's result and keep it beside the others, with what it ran on."""
     commit = subprocess.run(
@@ -226,13 +264,6 @@ def _say(line: str) -> None:
 
 def _since(started: float) -> str:
     return f"{time.monotonic() - started:.0f} s"
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What it gave, and the seconds it took."""
-    started = time.perf_counter()
-    found = work()
-    return found, time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from starrec.signals.counts import (
 )
 from starrec.signals.store import records
 from starrec.signals.store.log import History, Log, days, read_catalogue
-from starrec.signals.store.records import Damaged, Kind, Meta, Raw, encode
+from starrec.signals.store.records import HEADER_BYTES, Damaged, Kind, Meta, Raw, encode
 
 _LOG: Final = logging.getLogger(__name__)
 _SCAN: Final = 4096
@@ -170,25 +170,31 @@ class Stored(ABC):
     def _log(self, user_ids: list[str], catalogue: pl.DataFrame) -> Log:
         items, times, lengths = [], [], []
         for first in range(0, self.meta.n_users, _SCAN):
-            scanned = self._histories(range(first, min(first + _SCAN, self.meta.n_users)))
-            items.append(np.concatenate([history.items for history in scanned]).astype(np.int32))
-            times.append(np.concatenate([history.times for history in scanned]).astype(np.int64))
-            lengths += [len(history.items) for history in scanned]
+            for raw in self._checked_histories(range(first, min(first + _SCAN, self.meta.n_users))):
+                # Joined as bytes: an array for each of many small histories would take most of the time.
+                length = (len(raw) - HEADER_BYTES) // 12
+                payload = memoryview(raw)[HEADER_BYTES:]
+                times.append(payload[: 8 * length])
+                items.append(payload[8 * length :])
+                lengths.append(length)
         return Log(
             self.meta.order,
             self.meta.tie_seed,
             user_ids,
             catalogue,
             np.cumsum([0, *lengths], dtype=np.int64),
-            np.concatenate(items) if items else np.empty(0, dtype=np.int32),
-            np.concatenate(times) if times else np.empty(0, dtype=np.int64),
+            np.frombuffer(b"".join(items), dtype="<i4").astype(np.int32, copy=False),
+            np.frombuffer(b"".join(times), dtype="<i8").astype(np.int64, copy=False),
         )
 
     def _histories(self, users: Sequence[int]) -> list[History]:
+        return [History(*records.history(raw)) for raw in self._checked_histories(users)]
+
+    def _checked_histories(self, users: Sequence[int]) -> list[Raw]:
         found = []
         for user, raw in zip(users, self._fetch(Kind.HISTORY, users), strict=True):
             try:
-                found.append(History(*records.history(self._check(Kind.HISTORY, user, raw))))
+                found.append(self._check(Kind.HISTORY, user, raw))
             except Damaged as error:
                 self._report(f"{self._named(Kind.HISTORY, user)} is not served: {error}")
                 raise _HistoryDamaged(str(self._lost(f"the history of user {user}", error))) from error

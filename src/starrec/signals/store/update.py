@@ -8,9 +8,11 @@ everything. The new version is a copy of the old file in which these records are
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -41,6 +43,7 @@ from starrec.signals.store.source import Report, counted_again
 from starrec.signals.store.versions import Versions
 
 _STEPS: Final = 6
+_DAY_ZERO: Final = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,16 @@ def update(
         advance(1)
         if not changes.histories and not new_items:
             return Updated(version, 0, interactions.height, 0, 0, 0, 0, 0, 0, 0)
-        touched = _Touched.of(changes, log, source.meta)
-        entries, moved, rows, recounted = _entries(source, log, changes, touched, advance)
-        size = source.bytes_on_disk + 2 * sum(len(value) for _, value in entries) + (1 << 16)
         origin = Origin.of(version)
         origin = replace(origin, updates=origin.updates + 1, added=origin.added + changes.added)
         what = f"{changes.added:,} new interactions into the evidence"
-        with versions.adding(what, size, lambda: origin.after(started)) as folder:
-            shutil.copyfile(version / "data.mdb", folder / "data.mdb")
+        # Every list and weight at most.
+        size = int(1.3 * source.bytes_on_disk) + (64 << 20)
+        new = versions.adding(what, size, lambda: origin.after(started))
+        with new as folder, ThreadPoolExecutor(2) as aside:
+            copied = aside.submit(_copy, version / "data.mdb", folder / "data.mdb")
+            entries, moved, rows, recounted = _entries(source, log, changes, aside, advance)
+            copied.result()
             with Writer(folder, size) as writer:
                 writer.put_at_once(entries)
         advance(1)
@@ -110,6 +115,13 @@ def update(
             folder, changes.added, interactions.height, len(changes.histories), new_users, new_items,
             moved, rows, recounted, len(entries),
         )  # fmt: skip
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy that is on the disk: flushed here, while others count."""
+    shutil.copyfile(source, target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,16 +155,17 @@ class _Touched:
     def day_changes(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Item, day, and by how many interactions more (or less) on it; by item, then by day."""
         assert self.before.days is not None and self.after.days is not None
-        pairs = np.stack(
-            [
-                np.concatenate([self.before.items, self.after.items]),
-                np.concatenate([self.before.days, self.after.days]),
-            ]
-        )
+        # The day in the lower half, moved to where it is not negative.
+        keys = [
+            (part.items.astype(np.int64) << 32) + (days.astype(np.int64) + _DAY_ZERO)
+            for part, days in ((self.before, self.before.days), (self.after, self.after.days))
+        ]
         signs = np.repeat([-1, 1], [len(self.before.items), len(self.after.items)])
-        found, place = np.unique(pairs, axis=1, return_inverse=True)
-        change = np.bincount(place.ravel(), weights=signs, minlength=found.shape[1]).astype(np.int64)
-        return found[0, change != 0], found[1, change != 0], change[change != 0]
+        found, place = np.unique(np.concatenate(keys), return_inverse=True)
+        change = np.bincount(place, weights=signs, minlength=len(found)).astype(np.int64)
+        found, change = found[change != 0], change[change != 0]
+        days = (found & 0xFFFFFFFF) - _DAY_ZERO
+        return (found >> 32).astype(np.int32), days.astype(np.int32), change
 
     def follow_changes(self, window: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Later item, earlier item, and by how many users more (or less); by later, then by earlier."""
@@ -169,10 +182,11 @@ class _Touched:
 
 
 def _entries(
-    source: LmdbSource, log: Log, changes: Changes, touched: _Touched, advance: Callable[[int], None]
+    source: LmdbSource, log: Log, changes: Changes, aside: ThreadPoolExecutor, advance: Callable[[int], None]
 ) -> tuple[list[Entry], int, int, int]:
     """The records that are others now; how many items moved, lists changed, and lists were counted in full."""
     meta = source.meta
+    touched = _Touched.of(changes, log, meta)
     fresh = np.arange(meta.n_items, log.n_items, dtype=np.int32)
     train = capped(log.sequences(), meta.history_cap)
     daily, first_day = _daily(source, touched) if meta.about.clock else (None, 0)
@@ -190,6 +204,8 @@ def _entries(
         modelled=meta.modelled,
         ridge=meta.ridge,
     )
+    # Has little in common with the rest, and half of it is one long solve.
+    model = aside.submit(counts.conditional)
     latest = meta_of(log, counts, Settings(**meta.settings))
     advance(1)
 
@@ -198,15 +214,11 @@ def _entries(
         counts, _old_lists(source, about), _padded(source.popularity, log.n_items), moved
     )
     advance(1)
-    model = counts.conditional()
-    advance(1)
-
     entries = [(key(Kind.META), latest.record())]
     for kind in (Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY):
         entries.append((key(kind), counted_again(counts, latest, kind, 0)))
     if log.n_users > meta.n_users or log.n_items > meta.n_items:
         entries += vocabulary_records(log)
-    entries += model_records(model)
     entries += [history_record(user, log) for user in sorted(changes.histories)]
     for item in np.union1d(moved, fresh).tolist():
         entries.append((key(Kind.POSTINGS, item), encode(Kind.POSTINGS, item, users_of.row(item))))
@@ -215,6 +227,8 @@ def _entries(
     full = replace(counts, nearest=lists)
     for item in np.union1d(np.union1d(rows, fresh), source.mended(Kind.NEIGHBOURS)).tolist():
         entries.append((key(Kind.NEIGHBOURS, item), counted_again(full, latest, Kind.NEIGHBOURS, item)))
+    advance(1)
+    entries += model_records(model.result())
     advance(1)
     return entries, len(moved), len(rows), recounted
 

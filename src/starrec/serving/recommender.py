@@ -152,7 +152,8 @@ class Recommender:
             facts = [evidence.fact(name, column) for name in SIGNALS]
             known = [fact for fact in facts if fact is not None]
             personal = [fact for fact in known if fact.kind in _PERSONAL and fact.lift > 1]
-            said = select(personal, 1) or [fact for fact in known if fact.kind == "popularity"]
+            popular = [fact for fact in known if fact.kind == "popularity"]
+            said = select(personal, 1, support=world.config.support) or popular
             reasons[item] = plain(world.sentence(said[0])) if said else "Nothing is known of it."
         return reasons
 

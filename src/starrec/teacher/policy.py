@@ -166,7 +166,8 @@ class EmbeddedPolicy:
         order = [brief.labels[at] for at in np.lexsort((brief.ties, -total)).tolist() if total[at] > 0]
         cites: dict[str, str] = {}
         for answer in answers:
-            for name, text in _by_label(answer.response.text):
+            # What speaks against a candidate is no sentence to lead it with.
+            for name, text in _by_label(answer.response.text) if answer.tool != "contrary" else ():
                 cites.setdefault(name, text)
         if asked is not None:
             order = [name for name in order if name in asked]

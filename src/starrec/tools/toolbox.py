@@ -199,7 +199,8 @@ class Toolbox:
         for at in columns:
             facts = [self.evidence.fact(name, at) for name in (signal, *also)]
             known = [fact for fact in facts if fact is not None]
-            said = self._spoken(known[:1] + select(known[1:], 1) if known else known) or "Nothing is known."
+            beside = select(known[1:], 1, support=self._world.config.support)
+            said = self._spoken(known[:1] + beside) or "Nothing is known."
             lines.append(f"{self.labels[at]} {said}")
         return ToolResponse(" ".join(lines) or "Nothing is known.", scores)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from starrec.data import MENTION, evaluation_tasks, training_positions, training_tasks
 from starrec.data.text import STRUCTURAL
-from starrec.signals import Graph, claims
+from starrec.signals import Graph
 from starrec.teacher import TOOLS_OF, Decision, EmbeddedPolicy, Finding, Plan, Request, Verdict, run
 from starrec.teacher.workflow import safe
 from starrec.tools import ToolError, World
@@ -28,6 +28,11 @@ def go(toolbox, agents=None, **how):
 
 def reflections(outcome):
     return [message for message in outcome.trajectory.messages if message.agent == "reflector"]
+
+
+def told(text):
+    """What a text says of each label."""
+    return [(label, said.strip()) for label, said in re.findall("(‹[A-Z]+›) ([^‹]+)", text)]
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +122,18 @@ class TestEmbedded:
         said = 0
         for task in tasks[:30]:
             outcome = go(world.toolbox(task))
-            answers = [c for m in outcome.trajectory.messages if m.role == "tool" for c in claims(m.content)]
-            made = [claim for message in reflections(outcome) for claim in claims(message.content)]
-            assert None not in made and set(made) <= set(answers)
-            said += len(made)
+            answers = [
+                part for m in outcome.trajectory.messages if m.role == "tool" for part in told(m.content)
+            ]
+            for message in reflections(outcome):
+                made = [(label, text.removesuffix(" Lead")) for label, text in told(message.content)]
+                # What is said of a label is, word for word, what a tool said of that label.
+                assert set(made) <= set(answers)
+                said += len(made)
+                unsaid = message.content
+                for label, text in made:
+                    unsaid = unsaid.replace(f"{label} {text}", "")
+                assert not re.search(r"\d", MENTION.sub("", unsaid))
         assert said >= 60
 
     def test_it_finds_what_comes_next_more_often_than_chance(self, world, small, split):
@@ -163,7 +176,7 @@ class TestNoLeak:
             )
             world = World.of(small, Graph.build(held.train, small.n_items))
             histories = [held.history(task.user, "validation") for task in tasks[:20]]
-            asked = [replace(task, history=h) for task, h in zip(tasks[:20], histories, strict=True)]
+            asked = [replace(task, history=h.items) for task, h in zip(tasks[:20], histories, strict=True)]
             told.append([linear(go(world.toolbox(task)).trajectory) for task in asked])
         assert told[0] == told[1]
 
@@ -300,7 +313,7 @@ class TestHostileAgents:
 
         messages = go(world.toolbox(task(4, [0, 2], [30, 2, 17])), Curious()).trajectory.messages
         refused = [m.content for m in messages if m.role == "tool"]
-        assert "error: interest_divergence has no tool 'user_cf'; it has transitions." in refused
+        assert "error: interest_divergence has no tool 'user_cf'; it has transitions, contrary." in refused
         assert all(content.startswith("error: ") for content in refused)
         # A call that no linear form can hold is refused and leaves no trace.
         assert not any("no such tool" in content for content in refused)

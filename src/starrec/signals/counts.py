@@ -323,12 +323,17 @@ def fit_conditional(counts: Counts, *, modelled: int = MODELLED, ridge: float = 
     within = counts.train.kept(place[counts.train.items] >= 0)
     placed = place[within.items]
     users = Ragged(*kernels.transpose(within.ptr, placed, len(items)))
-    rows = np.array_split(np.arange(len(items), dtype=np.int32), max(1, len(items) // BLOCK))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    ascending = Ragged(*kernels.transpose(users.ptr, users.values, within.n_users))
+    # A part of the users for each core: a part costs a matrix.
+    edges = np.linspace(0, within.n_users, (os.cpu_count() or 1) + 1).astype(np.int64)
+    with ThreadPoolExecutor(len(edges) - 1) as pool:
         parts = pool.map(
-            lambda part: kernels.gram_rows(part, users.ptr, users.values, within.ptr, placed), rows
+            lambda first, last: kernels.gram(ascending.ptr[first : last + 1], ascending.values, len(items)),
+            edges[:-1],
+            edges[1:],
         )
-        gram = np.concatenate(list(parts))
+        upper = sum(parts, start=np.zeros((len(items), len(items)), dtype=np.int32))
+    gram = (upper + np.triu(upper, 1).T).astype(np.float64)
     gram[np.diag_indices(len(items))] += ridge
     return Conditional(items, _inverse(gram), threshold, spare)
 

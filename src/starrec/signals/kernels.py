@@ -418,15 +418,17 @@ def neighbour_rows(
 
 
 @_compiled
-def gram_rows(rows: Ints, item_ptr: Ptr, item_users: Ints, user_ptr: Ptr, user_items: Ints) -> Floats:
-    """Users who took both, of these items with all, `(len(rows), n_items)`; an item with itself: its users."""
-    counts = np.zeros((len(rows), len(item_ptr) - 1), np.float64)
-    for at in range(len(rows)):
-        row = counts[at]
-        for entry in range(item_ptr[rows[at]], item_ptr[rows[at] + 1]):
-            user = item_users[entry]
-            for other in range(user_ptr[user], user_ptr[user + 1]):
-                row[user_items[other]] += 1
+def gram(ptr: Ptr, items: Ints, n_items: int) -> NDArray[np.int32]:
+    """Users who took both, of each pair of items, `(n_items, n_items)`: the upper triangle, diagonal included.
+
+    Items of a user ascend. By user, not by item: her items' rows stay in the cache, which halves the time.
+    """
+    counts = np.zeros((n_items, n_items), np.int32)
+    for user in range(len(ptr) - 1):
+        for first in range(ptr[user], ptr[user + 1]):
+            row = counts[items[first]]
+            for second in range(first, ptr[user + 1]):
+                row[items[second]] += 1
     return counts
 
 

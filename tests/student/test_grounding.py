@@ -2,7 +2,6 @@
 
 import re
 
-from starrec.signals import claims
 from starrec.student.grounding import Grounding, digit_tokens
 
 SAID = "‹B› 61% of the 214 people who took ⟦1|X⟧ also took ⟦2|Y⟧, 2.3 times what its popularity predicts. "
@@ -42,5 +41,5 @@ def test_two_sentences_of_one_label_stay_two(tokenizer):
     grounding.hear(f"‹B› {popular}")
     firsts = grounding.next_tokens(tokenizer("‹B› ")["input_ids"])
     assert {tokenizer.decode([index]) for index in firsts} == {"61", "12"}
-    done = follow(grounding, tokenizer, "‹B› 12")
-    assert done.startswith(f"‹B› {popular}") and claims(done)[0] == claims(popular)[0]
+    for first, sentence in (("12", popular), ("61", SAID[4:].strip())):
+        assert follow(grounding, tokenizer, f"‹B› {first}").startswith(f"‹B› {sentence}")

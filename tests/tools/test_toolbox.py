@@ -194,8 +194,8 @@ def test_a_cold_user_gets_answers_everywhere(toolbox, user, history):
     for name in TOOLS:
         assert tools.call(name, {}).text
     if not history:
-        assert tools.call("profile", {}).text == "No categories are known."
-        assert tools.call("item_cf", {}).text == "Nothing is known."
+        assert tools.call("profile", {}).text.startswith("There is no history yet")
+        assert tools.call("item_cf", {}).text.startswith("There is no history yet")
         assert tools.call("item_cf", {"candidates": ["B"]}).text == "‹B› Nothing is known."
         assert "‹item_cf.recent=none›" in fast_task(tools) and "‹popularity=none›" not in fast_task(tools)
     assert think_task(tools).startswith("History: ⟦" if history else "History:  Candidates: ‹A›")

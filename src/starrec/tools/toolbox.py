@@ -158,7 +158,7 @@ class Toolbox:
         window, columns = self._arguments(spec, arguments)
         match name:
             case "profile":
-                return ToolResponse(self._spoken(self.evidence.profile) or "No categories are known.")
+                return ToolResponse(self._spoken(self.evidence.profile) or self._silence)
             case "compare":
                 return ToolResponse("".join(self.rows()))
             case "contrary":
@@ -202,7 +202,17 @@ class Toolbox:
             beside = select(known[1:], 1, support=self._world.config.support)
             said = self._spoken(known[:1] + beside) or "Nothing is known."
             lines.append(f"{self.labels[at]} {said}")
-        return ToolResponse(" ".join(lines) or "Nothing is known.", scores)
+        return ToolResponse(" ".join(lines) or self._silence, scores)
+
+    @cached_property
+    def _silence(self) -> str:
+        """What is said where there is nothing to say, and why: not every person has a history that others
+        share."""
+        if not len(self.task.history):
+            return "There is no history yet: only popularity and descriptions can speak."
+        if np.isnan(self.evidence.scores[SIGNALS.index("item_cf.whole")]).all():
+            return "This history stands alone so far: only popularity and descriptions can speak."
+        return "Nothing is known."
 
     def _against(self, columns: list[int] | None) -> ToolResponse:
         """Contrary facts, the surest first."""

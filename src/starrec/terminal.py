@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from starrec.pipeline import Prepared
     from starrec.serving import Recommendation
+    from starrec.signals.portrait import Portrait
 
 _TICK_SECONDS: Final = 20.0
 _EXTRAS: Final = {
@@ -39,6 +40,8 @@ _EXTRAS: Final = {
     "safetensors": "train",
     "plotly": "report",
     "pydantic_ai": "llm",
+    "ray": "ray",
+    "redis": "redis",
 }
 """Which extra brings a package that the base installation leaves out."""
 _FULL_OR_FORBIDDEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -140,7 +143,7 @@ def _tick(bars: Progress, ended: threading.Event) -> None:
 def show_results(results: Mapping[str, Any], *, example: bool = False) -> None:
     from starrec.evaluation import print_results, worked_example
 
-    console = _output()
+    console = output()
     console.print()
     print_results(console, results)
     if example and results.get("worked_examples"):
@@ -157,7 +160,7 @@ def show_signals(prepared: Prepared) -> None:
     from starrec.tools import retrieve
 
     world = prepared.world
-    console = _output()
+    console = output()
     for anchor in np.argsort(-world.graph.source.popularity, kind="stable")[:3]:
         history = np.array([anchor], dtype=np.int32)
         task = RankingTask("live/0", -1, "", history, retrieve(world.graph, -1, history, 20))
@@ -174,7 +177,7 @@ def show_next_steps(folder: Path, history: Sequence[str]) -> None:
     starrec = str(command) if command.name == "starrec" and command.parent != Path() else "starrec"
     taken = " ".join(f"--history {_quoted(title)}" for title in history)
     recommend = f"{starrec} recommend --run {_quoted(str(folder))} {taken}"
-    console = _output()
+    console = output()
     console.print()
     console.print("What to do next", style="bold")
     for what, how in (
@@ -203,7 +206,7 @@ def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_js
         return
     from rich.table import Table
 
-    console = _output()
+    console = output()
     console.print(text("After ").append(text(", ".join(history), "bold")))
     for step in answer.trace:
         console.print()
@@ -221,13 +224,94 @@ def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_js
         console.print(text(f"repaired: {repair}", "dim"))
 
 
+def show_portrait(
+    found: Portrait, titles: Sequence[str], item_ids: Sequence[str], support: int, *, as_json: bool
+) -> None:
+    """What the evidence says of one item."""
+    from rich.table import Table
+
+    from starrec.data import mention, plain
+    from starrec.signals import Fact, sentence
+
+    mentions = [mention(item_id, title) for item_id, title in zip(item_ids, titles, strict=True)]
+
+    def said(fact: Fact) -> str:
+        return plain(sentence(fact, mentions, support=support))
+
+    sections = {
+        "taken by the same people": found.together,
+        "taken soon after": found.then,
+        "rarely taken by the same people": found.against,
+    }
+    everybody = [fact for fact in (found.popularity, found.trend) if fact is not None]
+    if as_json:
+        content: dict[str, Any] = {"item_id": item_ids[found.item], "title": titles[found.item]}
+        content["facts"] = [said(fact) for fact in everybody]
+        for name, facts in sections.items():
+            content[name] = [
+                {
+                    "item_id": item_ids[fact.subject],
+                    "title": titles[fact.subject],
+                    "support": fact.both,
+                    "lift": round(fact.lift, 3),
+                    "significance": round(fact.significance, 1),
+                    "sentence": said(fact),
+                }
+                for fact in facts
+            ]
+        print(json.dumps(content, ensure_ascii=False, indent=1))
+        return
+    console = output()
+    console.print(text(titles[found.item], "bold").append(text(f"  (id {item_ids[found.item]})", "dim")))
+    for fact in everybody:
+        console.print(text(said(fact)))
+    for name, facts in sections.items():
+        console.print()
+        if not facts:
+            hint = f" that rests on at least {support} people; --all shows the rest" if support else ""
+            console.print(text(f"{name}: nothing{hint}", "dim"))
+            continue
+        table = Table(box=None, pad_edge=False)
+        table.add_column(name)
+        for figure in ("support", "lift", "significance"):
+            table.add_column(figure, justify="right")
+        for fact in facts:
+            figures = (f"{fact.both:,}", f"{fact.lift:,.2f}", f"{fact.significance:,.0f}")
+            table.add_row(text(said(fact)), *figures)
+        console.print(table)
+
+
+def show_inventory(content: Mapping[str, Any], *, as_json: bool) -> None:
+    """What a folder of evidence holds."""
+    from rich.table import Table
+
+    if as_json:
+        print(json.dumps(content, ensure_ascii=False, indent=1))
+        return
+
+    def shown(value: object) -> Text:
+        return text(f"{value:,}" if isinstance(value, int) else str(value))
+
+    console = output()
+    for name, value in content["holds"].items():
+        console.print(text(f"{name}: ", "dim").append(shown(value)))
+    for rows in (content["records"], content["quantiles"], content["versions"]):
+        table = Table(box=None, pad_edge=False)
+        for place, column in enumerate(rows[0]):
+            table.add_column(column, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*map(shown, row.values()))
+        console.print()
+        console.print(table)
+
+
 def _quoted(argument: str) -> str:
     """An argument for a shell, in double quotes where they do: a title often has an apostrophe."""
     simple = shlex.quote(argument)
     return simple if simple == argument or re.search(r'["$`\\!]', argument) else f'"{argument}"'
 
 
-def _output() -> Console:
+def output() -> Console:
     """Standard output; where it is no terminal, wide enough for a table to keep its rows."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=max(console.width, 120))

@@ -2,11 +2,12 @@
 them."""
 
 from starrec.data.config import ColumnMap, DataConfig
-from starrec.data.dataset import Dataset, Order, Sequences, build
+from starrec.data.dataset import Dataset, Order, Sequences, build, display_titles
+from starrec.data.matching import Titles
 from starrec.data.sources import load_movielens_100k
 from starrec.data.split import Held, Split, leave_one_out
 from starrec.data.storage import load_saved_dataset, save_dataset
-from starrec.data.tables import BadRow, SkipReport, load_tables
+from starrec.data.tables import Additions, BadRow, SkipReport, load_additions, load_tables
 from starrec.data.tasks import (
     CandidateArrays,
     RankingTask,
@@ -24,6 +25,7 @@ from starrec.data.text import MENTION, STRUCTURAL, escape, mention, plain, print
 __all__ = [
     "MENTION",
     "STRUCTURAL",
+    "Additions",
     "BadRow",
     "CandidateArrays",
     "ColumnMap",
@@ -36,11 +38,14 @@ __all__ = [
     "SkipReport",
     "Split",
     "Targets",
+    "Titles",
     "TrainingPositions",
     "build",
+    "display_titles",
     "escape",
     "evaluation_tasks",
     "leave_one_out",
+    "load_additions",
     "load_movielens_100k",
     "load_saved_dataset",
     "load_tables",

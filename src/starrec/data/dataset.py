@@ -124,11 +124,8 @@ class Dataset:
 
     @cached_property
     def titles(self) -> list[str]:
-        """Display titles by item index: `Fargo (1996)`, the year added where known and not there yet."""
-        return [
-            printable(title if year is None or re.search(rf"\({year}\)", title) else f"{title} ({year})")
-            for title, year in self.items.select("title", "year").iter_rows()
-        ]
+        """Display titles by item index (`display_titles`)."""
+        return display_titles(self.items)
 
     @cached_property
     def mentions(self) -> list[str]:
@@ -173,6 +170,14 @@ class Dataset:
             (time[order] // SECONDS_A_DAY).astype(np.int32) if self.order == "clock" else None,
             None if np.isnan(rating).all() else rating[order].astype(np.float32),
         )
+
+
+def display_titles(items: pl.DataFrame) -> list[str]:
+    """`Fargo (1996)` for each row of `title, year`, the year added where known and not there yet."""
+    return [
+        printable(title if year is None or re.search(rf"\({year}\)", title) else f"{title} ({year})")
+        for title, year in items.select("title", "year").iter_rows()
+    ]
 
 
 def build(

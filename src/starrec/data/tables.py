@@ -14,7 +14,7 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -110,6 +110,48 @@ def load_tables(
     if edges.height == 0:
         raise DataError(f"{interactions} has no usable rows.")
     return build(interactions.name.split(".")[0], order, edges, catalogue, people), report
+
+
+class Additions(NamedTuple):
+    """New interactions, and items that come with them."""
+
+    interactions: pl.DataFrame
+    """`user_id, item_id, time[, rating]`"""
+    order: Order
+    items: pl.DataFrame | None
+    """As in `build`; None where no file was given."""
+    skipped: SkipReport
+
+
+def load_additions(
+    interactions: Path,
+    items: Path | None,
+    known: Sequence[str],
+    *,
+    columns: ColumnMap | None = None,
+    delimiter: str | None = None,
+    skip_bad_rows: bool = False,
+) -> Additions:
+    """Interactions to add to data that is there already; the formats are those of `load_tables`.
+
+    Args:
+        items: new items, if there are any.
+        known: ids of the items that are there.
+
+    Raises:
+        DataError: as `load_tables`; an interaction's item must be known or among the new ones.
+    """
+    names = columns or ColumnMap()
+    report = SkipReport()
+    item_ids, fresh = pl.Series(known, dtype=pl.String), None
+    if items is not None:
+        fresh, report.rows = _items(_read(items, delimiter), names)
+        item_ids = pl.concat([item_ids, fresh["item_id"].cast(pl.String)])
+    edges, order, bad_edges = _interactions(_read(interactions, delimiter), names, item_ids)
+    report.rows += bad_edges
+    if report.rows and not skip_bad_rows:
+        raise DataError(f"{report}. Mend them, or leave them out with --skip-bad-rows.")
+    return Additions(edges, order, fresh, report)
 
 
 def _items(table: _Table, names: ColumnMap) -> tuple[pl.DataFrame, list[BadRow]]:

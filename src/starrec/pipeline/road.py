@@ -23,6 +23,7 @@ from starrec.evaluation import Results
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.distillation import distill
 from starrec.pipeline.evaluation import evaluate
+from starrec.pipeline.evidence import Where, store_evidence
 from starrec.pipeline.preparation import Prepared, prepare
 from starrec.pipeline.reading import keep_dataset, read_source
 from starrec.pipeline.session import Session
@@ -85,6 +86,12 @@ class Pipeline:
     def signals(self) -> Prepared:
         """Split, and count the graph of the training split."""
         return self._prepared
+
+    def store_evidence(
+        self, where: Where = "threads", address: str | None = None, *, fresh: bool, grace: float
+    ) -> Path:
+        """Build the evidence store of the run's data, for answering; its folder (`store_evidence`)."""
+        return store_evidence(self._session, self._dataset, where, address, fresh=fresh, grace=grace)
 
     def teach(self) -> dict[str, object]:
         """Let the teacher reason over training tasks; facts about its runs."""

@@ -7,16 +7,14 @@ windows of 20, and every item comes with a sentence whose figures are the graph'
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
-from rapidfuzz import fuzz, process
 
-from starrec.data import Dataset, RankingTask, leave_one_out, load_saved_dataset, plain
+from starrec.data import Dataset, RankingTask, Titles, leave_one_out, load_saved_dataset, plain
 from starrec.data.hashing import combine
 from starrec.errors import RunError, StarrecError
 from starrec.signals import SIGNALS, Graph, select
@@ -24,10 +22,6 @@ from starrec.student import Star, Step
 from starrec.tools import World, retrieve
 
 WINDOW: Final = 20
-_SURE: Final = 80.0
-"""Similarity (0 to 100) from which a title counts as meant, if no other comes close."""
-_CLEAR: Final = 5.0
-_SUGGESTED: Final = 5
 _PERSONAL: Final = ("item_cf", "user_cf", "transition", "conditional")
 """Kinds of facts that start from the person's own history."""
 
@@ -57,9 +51,7 @@ class Recommender:
     def __init__(self, dataset: Dataset, star: Star) -> None:
         self.dataset = dataset
         self.star = star
-        self._names = [_normal(title) for title in dataset.titles]
-        self._bare = [_without_year(name) for name in self._names]
-        self._by_id = {item_id: index for index, item_id in enumerate(dataset.item_ids)}
+        self._titles = Titles(dataset.titles, dataset.item_ids)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -82,31 +74,12 @@ class Recommender:
         return cls(dataset, Star.load(folder / "student" / "star", World.of(dataset, graph)))
 
     def match(self, title: str) -> int:
-        """The item that a person means by this title.
-
-        Case, punctuation, a moved article ("Usual Suspects, The") and a missing year do not matter, and small
-        slips are forgiven. What is no title may be an item's id, the only name that two items cannot share.
+        """The item that a person means by this title (`Titles.match`).
 
         Raises:
             StarrecError: no item, or more than one, is meant; with suggestions.
         """
-        name = _normal(title)
-        for names, wanted in ((self._names, name), (self._bare, name)):
-            same = [index for index, other in enumerate(names) if other == wanted]
-            if len(same) == 1:
-                return same[0]
-            if same:
-                raise StarrecError(
-                    f"{title!r} is ambiguous: {self._listed(same)}. Add the year, or give the item's id."
-                )
-        close = process.extract(name, self._bare, scorer=fuzz.WRatio, limit=_SUGGESTED)
-        near = [index for _, _, index in close]
-        alike = [fuzz.ratio(name, other) for other, _, _ in close] + [0.0, 0.0]
-        if alike[0] >= _SURE and alike[0] - max(alike[1:]) >= _CLEAR:
-            return int(near[0])
-        if title in self._by_id:
-            return self._by_id[title]
-        raise StarrecError(f"No title {title!r} in the catalogue. Did you mean {self._listed(near)}?")
+        return self._titles.match(title)
 
     def recommend(self, history: Sequence[int], top: int = 10, *, think: bool = False) -> Recommendation:
         """The top items for a history (item indices, oldest first).
@@ -156,17 +129,3 @@ class Recommender:
             said = select(personal, 1, support=world.config.support) or popular
             reasons[item] = plain(world.sentence(said[0])) if said else "Nothing is known of it."
         return reasons
-
-    def _listed(self, items: Sequence[int]) -> str:
-        shown = items[:_SUGGESTED]
-        return ", ".join(f"{self.dataset.titles[item]!r} (id {self.dataset.item_ids[item]})" for item in shown)
-
-
-def _normal(title: str) -> str:
-    """Lower case, words only, a moved article put back in front."""
-    moved = re.sub(r"^(.*), (the|an?|le|la|les|il|der|die|das)\b(.*)$", r"\2 \1\3", title.strip().lower())
-    return " ".join(re.findall(r"\w+", moved))
-
-
-def _without_year(name: str) -> str:
-    return re.sub(r" (?:19|20)\d\d$", "", name)

@@ -59,20 +59,17 @@ class Log:
     @classmethod
     def of(cls, dataset: Dataset, tie_seed: int) -> Log:
         """All interactions of a dataset, each user's in the order of `dataset.sequences`."""
-        frame = dataset.interactions
-        user, item, time = (frame[name].to_numpy() for name in ("user", "item", "time"))
-        ties = _ties(text_keys(dataset.user_ids, tie_seed, "ties/user")[user], dataset.item_ids, tie_seed, item)
-        placed = np.lexsort((ties, time, user))
-        ptr = np.zeros(dataset.n_users + 1, dtype=np.int64)
-        np.cumsum(np.bincount(user, minlength=dataset.n_users), out=ptr[1:])
+        sequences = dataset.sequences(tie_seed)
+        # Its rows stand by user and time already: only items of one moment change places.
+        times = dataset.interactions["time"].to_numpy().astype(np.int64)
         return cls(
             dataset.order,
             tie_seed,
             dataset.user_ids,
             dataset.items.select(*CATALOGUE).cast(CATALOGUE),
-            ptr,
-            item[placed].astype(np.int32),
-            time[placed].astype(np.int64),
+            sequences.ptr,
+            sequences.items,
+            times,
         )
 
     @property

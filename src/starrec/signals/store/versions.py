@@ -154,8 +154,8 @@ class Versions:
         kept = f"The evidence before it (v{before:05}) is untouched" if before else "Nothing was left behind"
         reason = f" ({error})" if error else ""
         return RunError(
-            f"No space in {self.folder} to write {what}{reason}: it needs about {megabytes(needed)}, and "
-            f"{megabytes(free)} are free. {kept}. Make room and run the same command again."
+            f"No space in {self.folder} to write {what}{reason}: it needs about {readable_size(needed)}, and "
+            f"{readable_size(free)} are free. {kept}. Make room and run the same command again."
         )
 
     def _number_of_current(self) -> int:
@@ -172,8 +172,10 @@ class Versions:
         return ", ".join(path.name for path in self.all()) or "the versions there (there are none)"
 
 
-def megabytes(size: float) -> str:
+def readable_size(size: float) -> str:
     """A size for people."""
+    if size < 1e6:
+        return f"{size / 1e3:,.1f} kB"
     return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.2f} GB"
 
 

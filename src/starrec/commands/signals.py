@@ -1,0 +1,333 @@
+"""`starrec signals`: count the graph of a run, and keep, update, look into and share its evidence.
+
+What a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from starrec.commands.options import (
+    DEMO,
+    ColumnOption,
+    ConfigOption,
+    DelimiterOption,
+    FreshOption,
+    InteractionsOption,
+    ItemsOption,
+    LocalOption,
+    RunOption,
+    SkipOption,
+    UsersOption,
+    column_map,
+    data_overrides,
+    open_pipeline,
+    run_folder,
+)
+from starrec.errors import ConfigError, DataError, StarrecError
+from starrec.terminal import announce, progress, show_inventory, show_portrait, show_signals
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from starrec.data import DataConfig
+    from starrec.signals.store import Stored
+    from starrec.signals.store.build import Bar
+
+app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class EngineChoice(StrEnum):
+    """Where blocks of neighbours are counted."""
+
+    threads = "threads"
+    processes = "processes"
+    ray = "ray"
+
+
+FinishedRunOption = Annotated[
+    Path, typer.Option("--run", metavar="FOLDER", help="Run folder whose evidence is meant.")
+]
+GraceOption = Annotated[
+    float,
+    typer.Option(
+        "--grace", min=0, metavar="SECONDS", help="How long the version before stays for its readers."
+    ),
+]
+RedisOption = Annotated[
+    str, typer.Option("--redis", metavar="URL", help="Redis, such as redis://localhost:6379/0.")
+]
+PrefixOption = Annotated[str, typer.Option("--prefix", metavar="NAME", help="Prefix of all keys in Redis.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)]
+_GRACE = 600.0
+
+
+@app.callback()
+def signals(
+    context: typer.Context,
+    config: ConfigOption = None,
+    run: RunOption = None,
+    fresh: FreshOption = False,
+) -> None:
+    """Build the interaction graph and say some of what it holds. Its commands keep evidence for answering.
+
+    \b
+    Examples:
+      starrec signals --config configs/demo.toml
+      starrec signals --run runs/mine
+      starrec signals build --run runs/mine
+      starrec signals show "Fargo (1996)" --run runs/mine
+    """
+    if context.invoked_subcommand is not None:
+        if config or run or fresh:
+            raise StarrecError(
+                f"Options go after the command: starrec signals {context.invoked_subcommand} --run FOLDER."
+            )
+        return
+    with open_pipeline(run_folder(config, run), config, fresh) as pipeline:
+        prepared = pipeline.signals()
+    show_signals(prepared)
+
+
+@app.command()
+def build(
+    config: ConfigOption = None,
+    run: RunOption = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Count anew also where that was done, and without what updates added.",
+            show_default=False,
+        ),
+    ] = False,
+    interactions: InteractionsOption = None,
+    items: ItemsOption = None,
+    users: UsersOption = None,
+    column: ColumnOption = None,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
+    local: LocalOption = None,
+    engine: Annotated[
+        EngineChoice, typer.Option("--engine", help="Where neighbours are counted.")
+    ] = EngineChoice.threads,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT", help="Of a Ray cluster.", show_default=False),
+    ] = None,
+    grace: GraceOption = _GRACE,
+) -> None:
+    """Count all interactions of a run and keep them as evidence, for answering.
+
+    Readers go on with the version before; nothing is lost if this is stopped.
+
+    \b
+    Examples:
+      starrec signals build --run runs/demo
+      starrec signals build --interactions my.csv --items my_items.csv
+      starrec signals build --run runs/mine --engine ray --address auto
+    """
+    overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
+    with open_pipeline(run_folder(config, run, interactions), config, False, overrides) as pipeline:
+        pipeline.store_evidence(engine.value, address, fresh=fresh, grace=grace)
+
+
+@app.command()
+def update(
+    interactions: Annotated[
+        Path, typer.Option("--interactions", metavar="FILE", help="New interactions, in any known format.")
+    ],
+    run: FinishedRunOption = DEMO,
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            "--items", metavar="FILE", help="Items that the evidence does not know yet.", show_default=False
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
+    grace: GraceOption = _GRACE,
+) -> None:
+    """Add new interactions to the evidence: what they touch is counted anew, as a full build would.
+
+    Interactions that are known already change nothing. The run itself, and what was measured on it, stay as
+    they are.
+
+    \b
+    Examples:
+      starrec signals update --run runs/mine --interactions new.csv
+      starrec signals update --run runs/mine --interactions new.csv --items new_items.csv
+    """
+    from starrec.data import load_additions
+    from starrec.signals.store import LmdbSource, Versions
+    from starrec.signals.store import update as add
+
+    versions = Versions(run / "evidence", grace)
+    source = LmdbSource(versions.require())
+    # The run's own settings of files, and the flags over them.
+    settings = _data_settings(run)
+    columns = settings.columns.model_copy(update=column_map(column) if column else {})
+    given = load_additions(
+        interactions,
+        items,
+        source.catalogue["item_id"].to_list(),
+        columns=columns,
+        delimiter=delimiter or settings.delimiter,
+        skip_bad_rows=settings.skip_bad_rows if skip_bad_rows is None else skip_bad_rows,
+    )
+    if given.order != source.meta.order:
+        has = {"clock": "times (a column timestamp)", "position": "positions (a column position)"}
+        raise DataError(
+            f"{interactions} has {has[given.order]}, and the evidence in {run} has {has[source.meta.order]}. "
+            "Give the same."
+        )
+    del source
+    started = time.monotonic()
+    with progress() as shown:
+        if given.skipped.rows:
+            announce(shown.console, f"data: {given.skipped}")
+        with _bars(shown) as bar:
+            done = add(versions, given.interactions, given.items, bar=bar)
+        known = done.given - done.added
+        repeats = f" ({known:,} were known)" if known else ""
+        announce(
+            shown.console,
+            f"evidence: {done.added:,} new interactions{repeats} of {done.users:,} users ({done.new_users:,} "
+            f"new), {done.new_items:,} new items; {done.rows:,} neighbour lists changed; {done.version}, in "
+            f"{time.monotonic() - started:.1f} s",
+        )
+
+
+@app.command()
+def show(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="A title, or an item's id.")],
+    run: FinishedRunOption = DEMO,
+    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Facts of a kind.")] = 5,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Also facts about fewer than 3 people: for you as operator.", show_default=False
+        ),
+    ] = False,
+    redis: Annotated[
+        str | None,
+        typer.Option("--redis", metavar="URL", help="Read a Redis instead.", show_default=False),
+    ] = None,
+    prefix: PrefixOption = "starrec",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what the evidence knows of an item: who takes it, with what, before what, and against what.
+
+    \b
+    Examples:
+      starrec signals show "Fargo (1996)"
+      starrec signals show fargo --run runs/mine --top 10 --all
+      starrec signals show "Fargo (1996)" --redis redis://localhost:6379/0
+    """
+    from starrec.data import Titles, display_titles
+    from starrec.signals import MIN_SUPPORT, Graph
+    from starrec.signals.portrait import portrait
+
+    source = _source(run, redis, prefix)
+    titles = display_titles(source.catalogue)
+    item_ids = source.catalogue["item_id"].to_list()
+    support = 0 if everything else MIN_SUPPORT
+    found = portrait(Graph(source), Titles(titles, item_ids).match(item), top=top, support=support)
+    show_portrait(found, titles, item_ids, support, as_json=as_json)
+
+
+@app.command()
+def stats(run: FinishedRunOption = DEMO, as_json: JsonOption = False) -> None:
+    """Count what the evidence holds: sizes, quantiles and versions.
+
+    \b
+    Examples:
+      starrec signals stats --run runs/mine
+      starrec signals stats --json
+    """
+    from starrec.signals.store.inventory import inventory
+
+    show_inventory(inventory(run / "evidence"), as_json=as_json)
+
+
+@app.command()
+def push(
+    redis: RedisOption,
+    run: FinishedRunOption = DEMO,
+    prefix: PrefixOption = "starrec",
+    grace: GraceOption = _GRACE,
+) -> None:
+    """Put the evidence into a Redis, for several servers. What was stopped goes on where it was.
+
+    \b
+    Examples:
+      starrec signals push --redis redis://localhost:6379/0
+      starrec signals push --run runs/mine --redis rediss://user:password@cache:6380/0 --prefix shop
+    """
+    from starrec.signals.store import LmdbSource
+    from starrec.signals.store.redis_store import push as upload
+
+    source = LmdbSource.open(run / "evidence")
+    started = time.monotonic()
+    with progress() as shown:
+        with _bars(shown) as bar:
+            name = upload(source, redis, prefix=prefix, grace=grace, bar=bar)
+        announce(
+            shown.console,
+            f"evidence: {source.version} is {prefix}:{name} there, {source.count:,} records, in "
+            f"{time.monotonic() - started:.1f} s",
+        )
+
+
+def _source(run: Path, redis: str | None, prefix: str) -> Stored:
+    if redis is not None:
+        from starrec.signals.store.redis_store import RedisSource
+
+        return RedisSource(redis, prefix=prefix)
+    from starrec.signals.store import LmdbSource
+
+    return LmdbSource.open(run / "evidence")
+
+
+def _data_settings(run: Path) -> DataConfig:
+    """The `[data]` section of a run; the rest of its configuration is no matter of evidence."""
+    import tomllib
+
+    from pydantic import ValidationError
+
+    from starrec.data import DataConfig
+
+    path = run / "config.toml"
+    if not path.exists():
+        return DataConfig()
+    try:
+        return DataConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")).get("data", {}))
+    except (OSError, ValueError, ValidationError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}).") from error
+
+
+@contextmanager
+def _bars(shown: Progress) -> Iterator[Bar]:
+    """Bars one after the other: the next one ends the one before."""
+    tasks: list[TaskID] = []
+
+    def begin(name: str, total: int) -> Callable[[int], None]:
+        while tasks:
+            shown.remove_task(tasks.pop())
+        task = shown.add_task(name, total=total)
+        tasks.append(task)
+        return lambda count: shown.advance(task, count)
+
+    yield begin

@@ -133,6 +133,7 @@ class TestSequences:
             # More than there is from the end leaves nothing, and nothing of the user before.
             (2, -2, [], [], []),
             (2, -5, [], [], []),
+            (0, -5, [], [], []),
             (1, 0, [], [], []),
             (1, -1, [], [], []),
         ],

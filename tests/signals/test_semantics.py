@@ -44,7 +44,7 @@ def test_shared_traits_count_categories_and_title_words():
 
 def test_similarity_weighs_traits_by_how_rare_they_are():
     # 4 items, n of them with a trait: ln(1 + 4/n). a: 3 items, 2.33; b: 1 item, 5; the seventies: 2 items, 3.
-    semantics = Semantics([["a"], ["a", "b"], ["a"], []], [], [1971, 1979, 1980, None])
+    semantics = Semantics([["a"], ["a", "b"], ["a"], []], [], [1970, 1979, 1980, None])
     a, b, seventies, eighties = log(1 + 4 / 3), log(5), log(3), log(5)
     first, second = sqrt(a * a + seventies * seventies), sqrt(a * a + b * b + seventies * seventies)
     third = sqrt(a * a + eighties * eighties)

@@ -201,6 +201,15 @@ def test_a_cold_user_gets_answers_everywhere(toolbox, user, history):
     assert think_task(tools).startswith("History: ⟦" if history else "History:  Candidates: ‹A›")
 
 
+def test_silence_says_why(small, sequences, task):
+    # Two people took items 0 and 1, nobody anything after them, and nobody item 2.
+    world = World.of(small, Graph.build(sequences([[0, 1], [0, 1]]), small.n_items))
+    alone, shared = (world.toolbox(task(-1, history, [3, 4])) for history in ([2], [1]))
+    assert alone.call("item_cf", {}).text.startswith("This history stands alone so far")
+    assert alone.call("transitions", {}).text.startswith("This history stands alone so far")
+    assert shared.call("transitions", {}).text == "Nothing is known."
+
+
 def test_prompts_show_the_latest_items_and_all_candidates(toolbox, small):
     history = list(range(20, 40))
     tools = toolbox(-1, history, [1, 3])
@@ -291,6 +300,16 @@ class TestConfiguredWorld:
         assert "‹trend=15›" in fast_task(tools)
         undated = World.of(small, Graph.build(sequences(rows), small.n_items)).toolbox(task(-1, [2], [0, 1]))
         assert "choices" not in undated.call("item_facts", {}).text and "‹trend=none›" in fast_task(undated)
+
+    @pytest.mark.parametrize(
+        ("support", "beside"), [(2, "2 of the 2 choices"), (3, "1 of the last 1 item shares")]
+    )
+    def test_what_is_said_beside_popularity_has_support_too(self, small, sequences, task, support, beside):
+        # Two people took item 1 lately; like item 2, it is of the first topic.
+        graph = Graph.build(sequences([[0]] * 60 + [[1]] * 2, [[0]] * 60 + [[95]] * 2), small.n_items)
+        world = World.of(small, graph, SignalsConfig(support=support))
+        said = world.toolbox(task(-1, [2], [0, 1], days=[100])).call("item_facts", {"candidates": ["B"]}).text
+        assert beside in said
 
     def test_the_profile_says_how_the_history_was_spread_and_rated(self, world, task):
         asked = task(-1, [1, 13], CANDIDATES, days=[-3, 6], ratings=[2.0, 5.0])

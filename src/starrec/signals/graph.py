@@ -231,7 +231,7 @@ class View:
         pairs = without(a, b, of_a, of_b)
         diagonal = p[b, b] + of_b * of_b / left
         if len(gone):
-            inner = np.linalg.inv(without(gone, gone, of_gone, of_gone))
+            inner = np.linalg.inv(without(gone, gone, of_gone, of_gone)).astype(np.float64)
             gone_b = without(gone, b, of_gone, of_b)
             to_b = kernels.product(inner, gone_b)
             pairs -= kernels.product(without(a, gone, of_a, of_gone), to_b)

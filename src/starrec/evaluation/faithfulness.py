@@ -1,17 +1,19 @@
-"""Are the figures that think mode writes those that its tools answered?
+"""Is what think mode writes true of the graph that its task may see?
 
-Each sentence with a figure in what the model wrote (plan and reflections) is a claim. It is verified if a tool
-response of the same trace makes the same claim, contradicted if one makes it with other figures, and
-unverifiable otherwise; both of the latter count against the model.
+Each claim about the graph in what the model wrote (plan and reflections) is checked against the counts of that
+graph, without the task's own user, whatever its wording. Claims that are false, and claims that nobody can
+check, both count against the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
-from starrec.signals import Claim, claims
+from starrec.signals import Sight
+from starrec.signals.checker import Checker
 from starrec.student import Thought
 from starrec.trajectories import LinearFormError, parse
 
@@ -31,25 +33,20 @@ class TraceClaims:
         return self.verified + self.contradicted + self.unverifiable
 
 
-def check_trace(thought: Thought) -> TraceClaims:
-    """The claims of one trace against its own tool responses."""
-    known = {claim for text in _texts(thought, written=False) for claim in claims(text) if claim}
-    about = {_subject(claim) for claim in known}
-    verified = contradicted = unverifiable = 0
-    for text in _texts(thought, written=True):
-        for claim in claims(text):
-            if claim in known:
-                verified += 1
-            elif claim is not None and _subject(claim) in about:
-                contradicted += 1
-            else:
-                unverifiable += 1
+def check_trace(thought: Thought, sight: Sight, checker: Checker) -> TraceClaims:
+    """The claims that the model made in one trace, against what its task may see."""
+    verdicts = Counter(
+        checked.verdict
+        for step in thought.steps
+        if step.tag in ("plan", "reflection")
+        for checked in checker.check(step.text, sight)
+    )
     try:
         parse(thought.text, thought.labels)
         parses = True
     except LinearFormError:
         parses = False
-    return TraceClaims(verified, contradicted, unverifiable, parses)
+    return TraceClaims(verdicts["verified"], verdicts["contradicted"], verdicts["unverifiable"], parses)
 
 
 def faithfulness(traces: Sequence[TraceClaims]) -> dict[str, float]:
@@ -64,12 +61,3 @@ def faithfulness(traces: Sequence[TraceClaims]) -> dict[str, float]:
         "traces_without_claims": sum(trace.total == 0 for trace in traces),
         "median_claims": median(trace.total for trace in traces) if traces else 0,
     }
-
-
-def _texts(thought: Thought, *, written: bool) -> Iterable[str]:
-    tags = ("plan", "reflection") if written else ("tool_response",)
-    return (step.text for step in thought.steps if step.tag in tags)
-
-
-def _subject(claim: Claim) -> Claim:
-    return replace(claim, figures=())

@@ -1,0 +1,346 @@
+"""How a count compares with chance, as a clause or as a tail: "2.1 times what its popularity predicts", "where
+its popularity predicts 14"; and what else may stand behind a clause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from starrec.signals.claims.grammar.comparisons import people
+from starrec.signals.claims.grammar.counts import Said, lift_of, unread
+from starrec.signals.claims.grammar.people import Did, Group, Some, who
+from starrec.signals.claims.grammar.quantities import (
+    BY_CHANCE,
+    EQUAL,
+    LESS,
+    MORE,
+    NONE,
+    Claims,
+    Items,
+    quantity,
+    rule,
+)
+from starrec.signals.claims.lexicon import ANCHORS
+from starrec.signals.claims.meaning import BOTH, IT, Claim, Measure, Number, Quantity
+
+# How it compares with chance.
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    quantity: Quantity
+    owner: int | None = None
+    """The item whose popularity is spoken of, where it is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What popularity alone predicts."""
+
+    owner: int | None = None
+
+
+@rule("ref", "a:REF+", "a:REF* i:item POSS b:REF*", "a:REF+ of i:item b:REF*")
+def _reference(a: tuple[str, ...] = (), b: tuple[str, ...] = (), i: int | None = None) -> Reference | None:
+    return Reference(i) if ANCHORS.intersection((*a, *b)) else None
+
+
+def lifted(q: Quantity, r: Reference | None = None) -> Lift:
+    return Lift(q, r.owner if r else None)
+
+
+rule("lift", "q:times r:ref", "q:times of r:ref", "q:times as? (LIKELY|MORE LIKELY) (as|than) r:ref")(lifted)
+rule("lift", "q:times AS LIKELY as r:ref", "q:times MORE LIKELY? than r:ref", "q:times OVER r:ref")(lifted)
+rule("lift", "q:times AS LIKELY THING? as r:ref")(lifted)
+rule("lift", "MORE LIKELY? than r:ref", "OVER r:ref", "MORE people than r:ref", "BEYOND r:ref")(
+    lambda r: lifted(MORE, r)
+)
+rule("lift", "(LESS|FEWER) LIKELY? than r:ref", "UNDER r:ref", "(FEWER|LESS) people than r:ref")(
+    lambda r: lifted(LESS, r)
+)
+rule("lift", "(no|not) MORE LIKELY? than r:ref")(lambda r: lifted(quantity("times", "at most", 1), r))
+rule("lift", "(no|not) LESS LIKELY? than r:ref")(lambda r: lifted(quantity("times", "at least", 1), r))
+rule("lift", "not AS LIKELY as r:ref")(lambda r: lifted(LESS, r))
+rule("lift", "ATLEAST AS LIKELY as r:ref")(lambda r: lifted(quantity("times", "at least", 1), r))
+rule("lift", "(ABOUT|EXACTLY|EQUALLY)? AS LIKELY as r:ref", "just what r:ref", "in_line_with r:ref")(
+    lambda r: lifted(BY_CHANCE, r)
+)
+rule(
+    "lift",
+    "LIFT (of|BE|COLON|SAYS)? q:factor",
+    "LIFT (of|BE|COLON|SAYS)? q:factor (over|against) r:ref",
+    "q:times LIFT",
+)(lifted)
+
+SEP = "(COMMA|DASH|OPEN|COLON)?"
+INTRO = "(WHO MAKES IT|that MAKES IT|WHO SAYS|SAYS|that BE|BE|with|for|giving|ie|or|AND|namely|at|making|WHO)?"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    quantity: Quantity
+    owner: int | None = None
+    bound: Quantity | None = None
+
+
+rule("tail", f"{SEP} {INTRO} x:lift CLOSE?", f"{SEP} AND? that x:lift")(lambda x: x)
+
+
+@rule(
+    "tail",
+    f"{SEP} CONTRAST a:REF* q:qty PEOPLE? b:REF* CLOSE?",
+    f"{SEP} a:REF+ q:qty PEOPLE? b:REF* CLOSE?",
+    f"{SEP} EXACTLY? n:INT PEOPLE? b:REF* CLOSE?",
+    f"{SEP} CONTRAST? a:REF* i:item POSS b:REF+ q:qty PEOPLE? CLOSE?",
+    f"{SEP} CONTRAST? a:REF* EXACTLY? n:INT PEOPLE? b:REF* i:item POSS c:REF+ CLOSE?",
+)
+def _expected(
+    a: tuple[str, ...] = (),
+    q: Quantity | None = None,
+    n: Number | None = None,
+    b: tuple[str, ...] = (),
+    c: tuple[str, ...] = (),
+    i: int | None = None,
+) -> Expected | None:
+    words = (*a, *b, *c)
+    q = q or (Quantity("count", "exact", n) if n else NONE)
+    if not ANCHORS.intersection(words) or q.unit != "count" or q.comparison == "vague":
+        return None
+    return Expected(q, i)
+
+
+@rule("tail", "(COMMA|DASH|OPEN)? (WHO BE)? (FEWER|LESS|UNDER) than? n:INT r:ref CLOSE?")
+def _fewer_than_expected(n: Number, r: Reference) -> Expected:
+    return Expected(Quantity("count", "exact", n), r.owner, LESS)
+
+
+@rule("tail", "(COMMA|DASH|OPEN)? (WHO BE)? (MORE|OVER) than? n:INT r:ref CLOSE?")
+def _more_than_expected(n: Number, r: Reference) -> Expected:
+    return Expected(Quantity("count", "exact", n), r.owner, MORE)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The same count, said another way."""
+
+    quantities: tuple[Quantity, ...]
+    size: Quantity | None = None
+
+
+rule(
+    "tail",
+    "OPEN (or|about|that BE|ie)? q:qtys CLOSE",
+    "COMMA (or|that BE|ie|WHO SAYS|namely|in_other_words) COMMA? q:qtys (of THEM)?",
+)(lambda q: Again(q) if all(one.unit == "share" for one in q) else None)
+rule("tail", "OPEN q:qty of n:size PEOPLE? CLOSE", "COMMA (or|that BE) q:qty of n:size PEOPLE?")(
+    lambda q, n: Again((q,), n)
+)
+rule("tail", "(COMMA|OPEN)? (out_of|of) n:size PEOPLE? (in_all|altogether)? CLOSE?")(lambda n: Again((), n))
+rule("tail", "CARDINAL")(lambda: Again(()))
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    some: Some
+
+
+rule("tail", "(COMMA|OPEN)? (AND|a_figure_that|a_claim_that|WHO|this|that|it)? SUPPORT s:some CLOSE?")(
+    lambda s: Support(s)
+)
+rule("tail", "(COMMA|OPEN)? (AND|WHO|this|that|it)? SUPPORT s:bare_people CLOSE?")(lambda s: Support(s))
+rule("bare_people", "q:qtys (PEOPLE|OTHERS)")(lambda q: Some(q, Group((BOTH,))))
+rule("clause", "(this|that|it|this_figure|the_figure|the_claim) SUPPORT s:bare_people")(
+    lambda s: Said(tuple(Claim(people(BOTH), q) for q in s.quantities))
+)
+
+Tail: TypeAlias = Lift | Expected | Again | Support
+
+
+def extended(said: Said, tail: Tail) -> Said | None:
+    """A clause with what its tail adds."""
+    first = said.claims[0]
+    match tail:
+        case Lift(quantity=q, owner=owner):
+            if said.lift is None:
+                more: Claims = (unread("there is nothing of which popularity predicts so much"),)
+            else:
+                more = (owned(Claim(said.lift, q), owner),)
+        case Expected(quantity=q, owner=owner, bound=bound):
+            if said.lift is None or said.lift.window or said.lift.kind != "lift":
+                more = (unread("popularity predicts nothing of that"),)
+            else:
+                more = (owned(Claim(replace(said.lift, kind="expected"), replace(q, unit="amount")), owner),)
+                if bound is not None:
+                    more += (Claim(said.lift, bound),)
+        case Again(quantities=quantities, size=size):
+            if size is not None:
+                if first.said_base is not None and first.said_base != size:
+                    return None
+                if first.base is None:
+                    return None
+                first = replace(first, said_base=size)
+            again = tuple(replace(first, quantity=q) for q in quantities)
+            return replace(said, claims=(first, *said.claims[1:], *again))
+        case Support(some=some):
+            group = some.group
+            if group is None:
+                return None
+            if group.plain or group.took == (BOTH,):
+                items = said.lift.items if said.lift is not None and said.lift.kind == "lift" else ()
+                if said.lift is not None and said.lift.kind == "weight":
+                    items = said.lift.items
+                if len(items) < 2:
+                    return None
+                group = Group(items)
+            more = tuple(Claim(group.measure, q) for q in some.quantities)
+    return replace(said, claims=(*said.claims, *more))
+
+
+def owned(claim: Claim, owner: int | None) -> Claim:
+    """Popularity is the subject's own: "2.1 times what C's popularity predicts" says nothing of A and B."""
+    if owner is None or owner in (IT, claim.measure.items[-1]):
+        return claim
+    return replace(claim, owner=owner)
+
+
+rule("statement", "x:clause")(lambda x: x)
+
+
+@rule("statement", "s:statement_head t:tail")
+def _with_tail(s: Said, t: Tail) -> Said | None:
+    return extended(s, t)
+
+
+rule("statement_head", "x:clause")(lambda x: x)
+rule("statement_head", "x:clause t:tail")(lambda x, t: extended(x, t))
+rule("statement", "x:clause a:tail b:tail c:tail")(
+    lambda x, a, b, c: (
+        None if (one := extended(x, a)) is None or (two := extended(one, b)) is None else extended(two, c)
+    )
+)
+
+
+@rule(
+    "clause",
+    "g:whoever take b:item (at)? x:lift",
+    "g:whoever BE x:lift_to b:item",
+    "b:item BE (TAKE|POPULAR|found|seen)? x:lift among g:group",
+    "b:item BE (TAKE|POPULAR)? x:lift_in g:group",
+    "b:item BE TAKE by g:group x:lift",
+    "b:item BE TAKE x:lift by g:group",
+    "AMONG g:group COMMA? b:item BE (TAKE)? x:lift",
+    "AMONG g:group COMMA? b:item (HAVE|shows|show) x:lift",
+    "b:item HAVE x:lift (among|with|for|over|in) g:group",
+    "g:group take b:item COMMA? x:lift",
+)
+def _lift_of_group(g: Group, b: int, x: Lift) -> Said | None:
+    measure = lift_of(g, Did(took=(b,)))
+    if measure is None or g.size is not None:
+        return None
+    return Said((owned(Claim(measure, x.quantity), x.owner),), measure, b)
+
+
+rule("lift_to", "q:times (AS|MORE) LIKELY (as|than) r:ref to TAKE")(lifted)
+rule("lift_to", "(MORE LIKELY|likelier) than r:ref to TAKE")(lambda r: lifted(MORE, r))
+rule("lift_to", "LESS LIKELY than r:ref to TAKE")(lambda r: lifted(LESS, r))
+rule("lift_in", "q:times AS (LIKELY|POPULAR|OFTEN TAKE|TAKE) among")(lambda q: None)
+
+
+@rule(
+    "clause",
+    "g:whoever BE q:times AS LIKELY to HAVE? TAKE b:item as r:ref",
+    "g:whoever BE q:times MORE LIKELY to HAVE? TAKE b:item than r:ref",
+    "g:group TAKE b:item q:times AS LIKELY as r:ref",
+    "b:item BE q:times AS (LIKELY|POPULAR|TAKE) (to be TAKE by|among|with|for|in|by|after) g:group as r:ref",
+    "b:item BE q:times MORE (LIKELY|POPULAR|TAKE) (among|with|for|in|by) g:group than r:ref",
+    "b:item BE q:times AS OFTEN TAKE by g:group as r:ref",
+    "b:item BE TAKE q:times AS OFTEN by g:group as r:ref",
+    "b:item BE q:more_by (among|with|for|in|by) g:group than r:ref",
+    "g:whoever BE q:likelier to HAVE? TAKE b:item than r:ref",
+    "g:whoever BE q:as_likely to HAVE? TAKE b:item as r:ref",
+    "b:item BE TAKE by q:many g:group than r:ref",
+    "q:many of g:group TAKE b:item (than|as) r:ref",
+    "g:group TAKE b:item q:oftener_ (than|as) r:ref",
+    "AMONG g:group COMMA? b:item BE q:times AS (LIKELY|POPULAR|OFTEN TAKE) as r:ref",
+    "AMONG g:group COMMA? b:item BE q:more_by than r:ref",
+)
+def _likelier(g: Group, b: int, q: Quantity, r: Reference) -> Said | None:
+    measure = lift_of(g, Did(took=(b,)))
+    if measure is None or g.size is not None:
+        return None
+    q = BY_CHANCE if q is EQUAL else q
+    return Said((owned(Claim(measure, q), r.owner),), measure, b)
+
+
+rule("whoever", "g:group")(lambda g: g)
+rule("whoever", "SOMEONE d:rel")(lambda d: who(d))
+
+
+@rule("clause", "b:item BE (over_represented|overrepresented) (among|with|in) g:group")
+def _over_represented(g: Group, b: int) -> Said | None:
+    measure = lift_of(g, Did(took=(b,)))
+    return Said((Claim(measure, MORE),), measure, b) if measure and g.size is None else None
+
+
+@rule("clause", "b:item BE (under_represented|underrepresented) (among|with|in) g:group")
+def _under_represented(g: Group, b: int) -> Said | None:
+    measure = lift_of(g, Did(took=(b,)))
+    return Said((Claim(measure, LESS),), measure, b) if measure and g.size is None else None
+
+
+@rule("sentence", "(that|this|IT) (BE|amounts_to|MAKES IT) x:lift")
+def _that_is(x: Lift) -> Claims:
+    """In a sentence of its own: said of the two items that were spoken of last."""
+    return (owned(Claim(Measure("lift", (BOTH,)), x.quantity), x.owner),)
+
+
+rule("more_by", "MORE (LIKELY|POPULAR|TAKE|OFTEN TAKE)", "TAKE MORE OFTEN")(lambda: MORE)
+rule("more_by", "LESS (LIKELY|POPULAR|TAKE|OFTEN TAKE)", "TAKE LESS OFTEN")(lambda: LESS)
+rule("as_likely", "(ABOUT|EXACTLY|EQUALLY)? AS LIKELY")(lambda: BY_CHANCE)
+rule("oftener_", "MORE LIKELY")(lambda: MORE)
+rule("oftener_", "LESS LIKELY")(lambda: LESS)
+rule("oftener_", "(ABOUT|EXACTLY|EQUALLY)? AS LIKELY")(lambda: BY_CHANCE)
+rule("oftener_", "(no|not) MORE LIKELY")(lambda: quantity("times", "at most", 1))
+
+
+@rule("clause", "g:group DO? NOT TAKE b:item x:lift", "g:group BE NOT x:lift_to b:item")
+def _not_lifted(g: Group, b: int, x: Lift) -> Said | None:
+    measure = lift_of(g, Did(took=(b,)))
+    if measure is None or g.size is not None:
+        return None
+    return Said((replace(owned(Claim(measure, x.quantity), x.owner), negated=True),))
+
+
+@rule(
+    "clause",
+    "x:two (BE|WITHSTANDS|go|goes)? (TAKE)? TOGETHER l:lift",
+    "x:two BE TAKE by the_same_people l:lift",
+    "x:two (co_occur|OVERLAP|APPEARS TOGETHER) l:lift",
+    "x:two HAVE l:lift",
+    "LIFT (of|between|for) x:two (SAYS|COLON) q:factor",
+    "x:two COLON l:lift",
+)
+def _together(x: Items, l: Lift | None = None, q: Quantity = EQUAL) -> Said:  # noqa: E741
+    found = l or Lift(q)
+    return Said((owned(Claim(Measure("lift", x), found.quantity), found.owner),), Measure("lift", x), x[-1])
+
+
+@rule(
+    "clause",
+    "LIFT (of|for) b:item (given|for|over|among|after|from|with|on|by|over) a:item (SAYS|COLON) q:factor",
+    "LIFT (of|from) a:item (on|to|over) b:item (SAYS|COLON) q:factor",
+    "a:item LIFT b:item (by)? q:factor",
+    "LIFT of b:item among g:group (SAYS|COLON) q:factor",
+    "a:item HAVE LIFT of q:factor (on|over|for|with) b:item",
+    "TAKE a:item MAKES (TAKE)? b:item q:times (AS LIKELY|MORE LIKELY)",
+)
+def _the_lift(b: int, q: Quantity, a: int | None = None, g: Group | None = None) -> Said | None:
+    measure = lift_of(g if g is not None else Group((a,)), Did(took=(b,)))  # type: ignore[arg-type]
+    return Said((Claim(measure, q),), measure, b) if measure else None
+
+
+@rule("clause", "b:item WITHSTANDS a:item l:lift", "b:item BE TAKE (with|alongside) a:item l:lift")
+def _with_lift(a: int, b: int, l: Lift) -> Said:  # noqa: E741
+    measure = Measure("lift", (a, b))
+    return Said((owned(Claim(measure, l.quantity), l.owner),), measure, b)

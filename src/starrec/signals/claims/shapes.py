@@ -1,0 +1,219 @@
+"""Shapes: the claims that a masked sentence makes, parsed once for all its items and figures.
+
+A clause is read where it may begin and end, and only if every word of it is understood. Around it other text
+may stand, but no word that could turn or bound what it says ("doubt", "unless", "among women"). What looks
+like a claim but has no reading becomes a claim that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from starrec.signals.claims.grammar import GRAMMAR
+from starrec.signals.claims.lexicon import (
+    ASKS,
+    BOUNDING,
+    DENIALS,
+    HEDGES,
+    LINKS,
+    NEGATIONS,
+    OPENERS,
+    TRUTHS,
+)
+from starrec.signals.claims.meaning import Claim, Measure, Number, Quantity
+from starrec.signals.claims.parser import Parse
+from starrec.signals.claims.sentences import DECIMAL, ITEM, LABEL, PAUSES, SLOTS, TOPIC, WHOLE, Lattice
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The claims of a shape, items and figures as slots; spans are places in the shape."""
+
+    claims: tuple[Claim, ...]
+    slots: int
+
+
+@lru_cache(maxsize=1 << 14)
+def read_shape(shape: str, question: bool = False) -> Reading:
+    """The claims that a sentence of this shape makes."""
+    slots = sum(shape.count(mark) for mark in SLOTS)
+    if _nothing_counted(shape):
+        return Reading((), slots)
+    lattice = Lattice(shape)
+    if question:
+        return Reading((), slots)
+    parse = Parse(GRAMMAR, lattice.places)
+    islands: list[tuple[int, int, tuple[Claim, ...]]] = []
+    at = 0
+    last = len(lattice.words)
+    while at < last:
+        best: tuple[int, list[tuple[Claim, ...]]] | None = None
+        if lattice.begins(at):
+            found = [(end, claims) for end, claims in parse.readings("sentence", at) if lattice.closes(end)]
+            if found:
+                end = max(end for end, _ in found)
+                best = end, [claims for one, claims in found if one == end]
+        if best is None:
+            at += 1
+            continue
+        end, readings = best
+        readings = [claims for claims in readings if not any(claim.unread for claim in claims)] or readings
+        claims = readings[0]
+        if len(readings) > 1:
+            claims = (replace(claims[0], unread="it can be read in more than one way"),)
+        islands.append((at, end, claims))
+        at = max(end, at + 1)
+    return Reading(tuple(_judged(lattice, islands)), slots)
+
+
+_COUNTS: Final = re.compile(
+    rf"[{WHOLE}{DECIMAL}{LABEL}{ITEM}{TOPIC}]|\b(?:categor|categories|people|viewers|users|everyone|nobody)"
+)
+
+
+def _nothing_counted(shape: str) -> bool:
+    return _COUNTS.search(shape) is None
+
+
+def _judged(lattice: Lattice, islands: list[tuple[int, int, tuple[Claim, ...]]]) -> list[Claim]:
+    """The claims of a sentence, given the clauses that were read in it and what stands around them."""
+    words = lattice.words
+    found: list[Claim] = []
+    rest: list[tuple[int, int]] = []
+    at = 0
+    for start, end, _ in islands:
+        rest.append((at, start))
+        at = end
+    rest.append((at, len(words)))
+    turned = any(_turns(lattice, start, end) for start, end in rest)
+    for start, end, claims in islands:
+        span = (words[start].start, words[end - 1].end)
+        for claim in claims:
+            spanned = replace(claim, span=span)
+            if turned and not claim.unread:
+                spanned = replace(spanned, unread="words around it may change what it says")
+            found.append(spanned)
+    for start, end in rest:
+        if start < end and _claims_something(lattice, start, end):
+            span = (words[start].start, words[end - 1].end)
+            found.append(Claim(Measure("nothing"), _NOTHING, span=span, unread="it cannot be read"))
+    return sorted(found, key=lambda claim: claim.span)
+
+
+_NOTHING: Final = Quantity("count", "vague", Number(0))
+
+
+def _turns(lattice: Lattice, start: int, end: int) -> bool:
+    """Whether words that were passed over could turn or bound the claims beside them.
+
+    Words that deny or doubt do so anywhere. A negation does so too, unless a connective stands between it and
+    the claim ("it is not famous, but ..."), and a "would" or "perhaps" where it governs the claim.
+    """
+    pieces: list[tuple[str, list[str]]] = [("", [])]
+    for word in lattice.words[start:end]:
+        if word.text in PAUSES or word.text in LINKS:
+            pieces.append((word.text, []))
+        else:
+            pieces[-1][1].append(word.text)
+    leads = end < len(lattice.words)
+    follows = start > 0
+    all_words = {word.text for word in lattice.words[start:end]}
+    if all_words & DENIALS or (all_words & NEGATIONS and all_words & TRUTHS):
+        return True
+    for place, (link, words) in enumerate(pieces):
+        if not words:
+            continue
+        governs = leads and place == len(pieces) - 1
+        trails = follows and (place == 0 or (place == 1 and not pieces[0][1]))
+        after = pieces[place + 1][0] if place + 1 < len(pieces) else ""
+        linked = link in LINKS or after in LINKS
+        if NEGATIONS.intersection(words) and (governs or trails or not linked):
+            return True
+        if HEDGES.intersection(words) and (governs or trails or (not linked and len(words) < 4)):
+            return True
+        # "... and Heat both": the clause goes on, in words that were not understood.
+        if (governs or (trails and link not in PAUSES)) and _UNREAD.intersection(words):
+            return True
+        if words[0] in BOUNDING and " ".join(words) not in OPENERS and not (link in LINKS and place):
+            return True
+    return False
+
+
+_UNREAD: Final = frozenset(
+    {*SLOTS, "all", "every", "each", "most", "half", "many", "some", "few", "both", "only"}
+)
+
+
+_GRAPH: Final = (
+    "PEOPLE", "OTHERS", "TAKE", "CHOICE", "POPULARITY", "POPULAR", "CATEGORY", "TRAITS", "AUDIENCE", "LIFT",
+    "NEIGHBOUR", "EXPECTED", "SIMILARITY", "WEIGHT", "NOBODY", "EVERYONE", "FEWPEOPLE", "RATED", "MODEL", "DAY",
+    "HISTORY", "TOPIC", "SHAREOF", "SHARES", "TIMES", "PERCENT", "COMMON", "LAST",
+)  # fmt: skip
+_AMOUNTS: Final = (
+    "NOBODY",
+    "EVERYONE",
+    "FEWPEOPLE",
+    "MOST",
+    "MANY",
+    "FEW",
+    "FRACTION",
+    "ALL",
+    "NONE",
+    "MINORITY",
+    "TWICE",
+)
+_RELATIONS: Final = (
+    "MORE", "LESS", "FEWER", "MOSTPOP", "LEASTPOP", "RARELY", "AVOID", "OFTEN", "FOLLOWS", "FOLLOWED",
+    "LEADSTO", "GOTO", "PRECEDES", "BEATS", "TRAILS", "WITHSTANDS", "OVERLAP", "AFTER", "USUALLY", "LIKELY",
+)  # fmt: skip
+_RANKS: Final = frozenset(
+    [
+        "top",
+        "round",
+        "step",
+        "rank",
+        "ranks",
+        "place",
+        "places",
+        "number",
+        "no",
+        "k",
+        "option",
+        "stage",
+        "turn",
+        "page",
+        "label",
+        "vs",
+    ]
+)
+
+
+def _claims_something(lattice: Lattice, start: int, end: int) -> bool:
+    """Whether words that were not understood claim something about the graph."""
+    words = lattice.words[start:end]
+    classes = {name for place in range(start, end) for name in lattice.places[place]}
+    texts = {word.text for word in words}
+    items = sum(word.text in (ITEM, LABEL) for word in words)
+    figures = [
+        place
+        for place in range(start, end)
+        if lattice.words[place].text in (WHOLE, DECIMAL)
+        and not (place and lattice.words[place - 1].text in _RANKS)
+        and not (place + 1 < len(lattice.words) and lattice.words[place + 1].text in ("st", "nd", "rd", "th"))
+    ]
+    graph = classes.intersection(_GRAPH)
+    if figures and (graph or ("of" in texts and items)):
+        return True
+    if ASKS & texts:
+        return False
+    people = classes & {"PEOPLE", "OTHERS", "AUDIENCE", "NOBODY", "EVERYONE", "FEWPEOPLE"}
+    if classes.intersection(_AMOUNTS) and people and items and classes & {"TAKE", "SKIP", "AVOID", "GOTO"}:
+        return True
+    if "than" in texts and items and classes & {"POPULAR", "PEOPLE", "AUDIENCE", "POPULARITY", "TAKE"}:
+        return True
+    return bool(
+        classes.intersection(_RELATIONS) and items and people and classes & {"TAKE", "GOTO", "AVOID", "POPULAR"}
+    )

@@ -131,8 +131,8 @@ def build(
         current = None if fresh else versions.current()
         if current is not None and (before := Origin.of(current)).updates and before.inputs != inputs:
             raise RunError(
-                f"The evidence in {versions.folder} has {before.added:,} interactions from `starrec signals "
-                "update` that a build would lose. Keep updating it, or build anew with --fresh."
+                f"The evidence in {versions.folder} was updated since it was built (interactions added: "
+                f"{before.added:,}), and a build would lose that. Keep updating it, or build anew with --fresh."
             )
         started = time.monotonic()
         counts = Counts.build(log.sequences(), log.n_items, **asdict(settings))

@@ -115,7 +115,10 @@ class LmdbSource(Stored):
     def _mapped(self, kind: Kind, dtype: str) -> NDArray[Any]:
         raw = self._one(kind)
         view = records.array(raw, dtype)
-        return view if isinstance(raw, bytes) else np.asarray(_Held(view, self._environment))
+        if isinstance(raw, bytes) or not view.flags.aligned:
+            # Counted again; or so small that LMDB put it among others, at any address.
+            return view.copy()
+        return np.asarray(_Held(view, self._environment))
 
 
 class _Held:

@@ -26,15 +26,16 @@ Floats = NDArray[np.float64]
 Masks = NDArray[np.uint64]
 
 
-def _compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    compiled: Any = numba.njit(cache=True, nogil=True)(function)
-    return compiled  # type: ignore[no-any-return]
+def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile a loop."""
+    made: Any = numba.njit(cache=True, nogil=True)(function)
+    return made  # type: ignore[no-any-return]
 
 
 BITS: Final = 64
 
 
-@_compiled
+@compiled
 def transpose(ptr: Ptr, values: Ints, n_columns: int) -> tuple[Ptr, Ints]:
     """Rows that hold each column, ascending: a counting sort, O(entries)."""
     out_ptr = np.zeros(n_columns + 1, np.int64)
@@ -52,7 +53,7 @@ def transpose(ptr: Ptr, values: Ints, n_columns: int) -> tuple[Ptr, Ints]:
     return out_ptr, out
 
 
-@_compiled
+@compiled
 def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
     """The values of each group, ascending, as a ragged array."""
     ptr = np.zeros(n_groups + 1, np.int64)
@@ -71,7 +72,7 @@ def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints
     return ptr, out
 
 
-@_compiled
+@compiled
 def count_followed(ptr: Ptr, items: Ints, n_items: int, window: int) -> tuple[Ptr, Ints, Ints]:
     """For each later item, the earlier ones within `window` places before it and how many users had each.
 
@@ -112,7 +113,7 @@ def count_followed(ptr: Ptr, items: Ints, n_items: int, window: int) -> tuple[Pt
     return out_ptr, earlier[:n].copy(), counts[:n].copy()
 
 
-@_compiled
+@compiled
 def take(ptr: Ptr, values: Ints, rows: Ints) -> tuple[Ptr, Ints]:
     """Some rows of a ragged array, as one."""
     out_ptr = np.zeros(len(rows) + 1, np.int64)
@@ -124,20 +125,14 @@ def take(ptr: Ptr, values: Ints, rows: Ints) -> tuple[Ptr, Ints]:
     return out_ptr, out
 
 
-@_compiled
-def mark(ptr: Ptr, users: Ints, n_users: int) -> Masks:
-    """Which of these rows each user is in, `(ceil(rows / 64), n_users)`: bit r % 64 of plane r // 64."""
-    n_rows = len(ptr) - 1
-    masks = np.zeros(((n_rows + BITS - 1) // BITS, n_users), np.uint64)
-    for row in range(n_rows):
-        bit = np.uint64(1) << np.uint64(row % BITS)
-        plane = masks[row // BITS]
-        for entry in range(ptr[row], ptr[row + 1]):
-            plane[users[entry]] |= bit
-    return masks
+@compiled
+def mark(words: NDArray[np.uint64], users: Ints, bit: np.uint64) -> None:
+    """Set a bit in each of these users' words."""
+    for user in users:
+        words[user] |= bit
 
 
-@_compiled
+@compiled
 def _ones(mask: np.uint64) -> int:
     """Set bits of a word: pairs, nibbles and bytes are added side by side (the compiler knows this form and
     makes one instruction of it)."""
@@ -147,7 +142,7 @@ def _ones(mask: np.uint64) -> int:
     return int((mask * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@_compiled
+@compiled
 def _lowest(bit: np.uint64) -> int:
     """Number of the one set bit."""
     place = 0
@@ -166,26 +161,26 @@ def _lowest(bit: np.uint64) -> int:
     return place
 
 
-@_compiled
-def count_pairs(masks: Masks, n_marked: int, ptr: Ptr, users: Ints, left_out: int) -> NDArray[np.int32]:
-    """Users in both a marked row and each of these rows, `(n_marked, rows)`, one user left out."""
-    counts = np.zeros((n_marked, len(ptr) - 1), np.int32)
-    for row in range(len(ptr) - 1):
-        for plane in range(len(masks)):
-            words = masks[plane]
-            base = plane * BITS
-            for entry in range(ptr[row], ptr[row + 1]):
-                user = users[entry]
-                mask = words[user]
-                if mask and user != left_out:
-                    while mask:
-                        rest = mask & (mask - np.uint64(1))
-                        counts[base + _lowest(mask ^ rest), row] += 1
-                        mask = rest
-    return counts
+@compiled
+def count_marked(masks: Masks, users: Ints, left_out: int, counts: NDArray[np.int32]) -> None:
+    """Count, for each bit of the masks `(planes, n_users)`, those of these users who have it; one is left out.
+
+    Args:
+        counts: `(>= bits,)` added to.
+    """
+    for plane in range(len(masks)):
+        words = masks[plane]
+        base = plane * BITS
+        for user in users:
+            mask = words[user]
+            if mask and user != left_out:
+                while mask:
+                    rest = mask & (mask - np.uint64(1))
+                    counts[base + _lowest(mask ^ rest)] += 1
+                    mask = rest
 
 
-@_compiled
+@compiled
 def nearest(
     masks: Masks, window: Masks, size: int, lengths: Ints, ties: Floats, left_out: int, k: int
 ) -> tuple[NDArray[np.int64], Floats]:
@@ -249,30 +244,25 @@ def nearest(
     return users[:n][order], similarities[:n][order]
 
 
-@_compiled
-def count_members(ptr: Ptr, users: Ints, members: NDArray[np.int64], weights: Floats) -> tuple[Ptr, Floats]:
-    """How many members are in each row, and the sum of their weights; rows and members ascend."""
-    counts = np.zeros(len(ptr) - 1, np.int64)
-    mass = np.zeros(len(ptr) - 1, np.float64)
-    for row in range(len(ptr) - 1):
-        values = users[ptr[row] : ptr[row + 1]]
-        low = 0
-        for at in range(len(members)):
-            member = members[at]
-            high = len(values)
-            while low < high:
-                middle = (low + high) >> 1
-                if values[middle] < member:
-                    low = middle + 1
-                else:
-                    high = middle
-            if low < len(values) and values[low] == member:
-                counts[row] += 1
-                mass[row] += weights[at]
-    return counts, mass
+@compiled
+def count_members(users: Ints, members: NDArray[np.int64], weights: Floats) -> tuple[int, float]:
+    """How many of these members are among the users, and the sum of their weights; both ascend."""
+    count, mass, low = 0, 0.0, 0
+    for at in range(len(members)):
+        high = len(users)
+        while low < high:
+            middle = (low + high) >> 1
+            if users[middle] < members[at]:
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(users) and users[low] == members[at]:
+            count += 1
+            mass += weights[at]
+    return count, mass
 
 
-@_compiled
+@compiled
 def contains(ascending: Ints, wanted: Ints) -> Ints:
     """1 where a wanted value is among the ascending ones, `(len(wanted),)`."""
     found = np.zeros(len(wanted), np.int32)
@@ -289,7 +279,7 @@ def contains(ascending: Ints, wanted: Ints) -> Ints:
     return found
 
 
-@_compiled
+@compiled
 def count_between(ptr: Ptr, values: Ints, first: int, last: int) -> NDArray[np.int64]:
     """Values v of each (ascending) row with first <= v < last, `(rows,)`."""
     counts = np.empty(len(ptr) - 1, np.int64)
@@ -299,7 +289,7 @@ def count_between(ptr: Ptr, values: Ints, first: int, last: int) -> NDArray[np.i
     return counts
 
 
-@_compiled
+@compiled
 def sums_over(matrix: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
     """Of each of these rows the sum over these columns, `(len(rows),)`, columns added in order."""
     sums = np.zeros(len(rows), np.float64)
@@ -310,7 +300,19 @@ def sums_over(matrix: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64
     return sums
 
 
-@_compiled
+@compiled
+def sum_within(matrix: Floats, rows: NDArray[np.int64]) -> float:
+    """The sum over these rows and the same columns of a symmetric matrix: half of it is read."""
+    diagonal, above = 0.0, 0.0
+    for at in range(len(rows)):
+        row = matrix[rows[at]]
+        diagonal += row[rows[at]]
+        for column in rows[at + 1 :]:
+            above += row[column]
+    return diagonal + 2 * above
+
+
+@compiled
 def product(left: Floats, right: Floats) -> Floats:
     """`left @ right`, each sum added in order: BLAS rounds a column by its place."""
     found = np.zeros((left.shape[0], right.shape[1]), np.float64)
@@ -322,7 +324,7 @@ def product(left: Floats, right: Floats) -> Floats:
     return found
 
 
-@_compiled
+@compiled
 def look_up(ptr: Ptr, columns: Ints, values: Ints, wanted: Ints) -> NDArray[np.int32]:
     """`values` at each wanted column of each row, 0 where absent, `(len(wanted), rows)`; rows ascend."""
     found = np.zeros((len(wanted), len(ptr) - 1), np.int32)
@@ -340,7 +342,7 @@ def look_up(ptr: Ptr, columns: Ints, values: Ints, wanted: Ints) -> NDArray[np.i
     return found
 
 
-@_compiled
+@compiled
 def neighbour_rows(
     rows: Ints,
     item_ptr: Ptr,
@@ -417,7 +419,7 @@ def neighbour_rows(
     return found, both
 
 
-@_compiled
+@compiled
 def gram(ptr: Ptr, items: Ints, n_items: int) -> NDArray[np.int32]:
     """Users who took both, of each pair of items, `(n_items, n_items)`: the upper triangle, diagonal included.
 
@@ -432,7 +434,7 @@ def gram(ptr: Ptr, items: Ints, n_items: int) -> NDArray[np.int32]:
     return counts
 
 
-@_compiled
+@compiled
 def shared_columns(ptr: Ptr, columns: Ints, weights: Floats, a: Ints, b: Ints) -> tuple[Floats, Ints]:
     """Dot products, and numbers of shared columns, of rows a with rows b; both `(len(a), len(b))`."""
     dot = np.zeros((len(a), len(b)), np.float64)

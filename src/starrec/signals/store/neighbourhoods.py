@@ -1,11 +1,11 @@
 """Neighbour lists after some counts changed, without counting all of them anew.
 
-Row i is ordered by n_ij² / n_j, a key of the pair's own counts. So when the users of some items moved, a row
-changes at most in pairs of which one is a moved item: those pairs are counted (one row of pair counts for each
-moved item), and each is put where it belongs, in both rows. What was not kept and did not move stays below the
-row's old last entry, its floor. One case needs the whole row: entries of a full list fell below its floor and
-left it shorter than it was; what lay just behind the cut was never kept. Every row comes out as if it had been
-counted anew.
+Row i is ordered by n_ij² / n_j, a key of the pair's own counts, so a row changes at most in pairs that changed
+and in items whose users became more or fewer. What is in the list is put where it belongs by what is known of
+it; what is not can only come up where the pair's count rose or the item's users became fewer, and those few
+pairs are counted. Everything else stays below the row's old last entry, its floor. One case needs the whole
+row: entries of a full list fell below its floor and left it shorter than it was; what lay just behind the cut
+was never kept. Every row comes out as if it had been counted anew.
 """
 
 from __future__ import annotations
@@ -14,49 +14,54 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.signals.counts import Counts, Neighbours, item_ties, neighbour_block
+from starrec.signals.counts import Counts, Neighbours, all_neighbours, item_ties, neighbour_block
+from starrec.signals.kernels import compiled
+from starrec.signals.store.pairs import PairChanges
 
-_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _BLOCK: Final = 64
-_MOSTLY: Final = 0.5
-"""Share of moved items from which all rows are counted anew."""
 
 
-def _compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    compiled: Any = numba.njit(cache=True, nogil=True)(function)
-    return compiled  # type: ignore[no-any-return]
+class Refreshed(NamedTuple):
+    """Lists as they are now."""
+
+    lists: Neighbours
+    changed: NDArray[np.int32]
+    """Rows that are not as they were, ascending."""
+    recounted: int
+    """Rows that were counted in full."""
+
+
+class _Entries(NamedTuple):
+    """Entries of rows: `both` users took the row's item and this one."""
+
+    rows: NDArray[np.int32]
+    items: NDArray[np.int32]
+    both: NDArray[np.int32]
 
 
 def refreshed(
-    counts: Counts, old: Neighbours, old_popularity: NDArray[np.int32], moved: NDArray[np.int32]
-) -> tuple[Neighbours, NDArray[np.int32], int]:
+    counts: Counts, old: Neighbours, old_popularity: NDArray[np.int32], pairs: PairChanges | None
+) -> Refreshed:
     """All lists as they are now.
 
     Args:
         counts: as they are now.
         old: all lists as they were, `(n_items, counts.about.width)`; empty for items that are new.
         old_popularity: `(n_items,)` as it was.
-        moved: items whose users are others now, ascending.
-
-    Returns:
-        The lists, the rows that are not as they were (ascending), and how many rows were counted in full.
+        pairs: whose counts changed; None where all may have.
     """
     n_items, kept = counts.about.n_items, counts.about.kept
-    if len(moved) > _MOSTLY * n_items:
-        everything = np.arange(n_items, dtype=np.int32)
-        found = _counted(counts, everything)
-        return found, _rows_that_differ(old, found), n_items
-    ties, popularity = item_ties(n_items), counts.popularity.astype(np.int64)
-    is_moved = np.zeros(n_items, dtype=np.bool_)
-    is_moved[moved] = True
+    if pairs is None:
+        everything = all_neighbours(counts)
+        return Refreshed(everything, _rows_that_differ(old, everything), n_items)
+    ties, popularity = item_ties(n_items), counts.popularity
 
     full = np.zeros(n_items, dtype=np.bool_)
     floor_key, floor_tie = np.zeros(n_items), np.zeros(n_items, dtype=np.uint32)
@@ -66,25 +71,30 @@ def refreshed(
         floor_key[full] = shared[full] * shared[full] / old_popularity[last[full]]
         floor_tie[full] = ties[last[full]]
 
-    def challenge(block: NDArray[np.int32]) -> tuple[NDArray[np.int32], ...]:
-        return _challengers(
-            block, counts.users_of.ptr, counts.users_of.values, counts.train.ptr, counts.train.items,
-            is_moved, popularity, ties, full, floor_key, floor_tie,
-        )  # fmt: skip
+    def above(found: _Entries) -> _Entries:
+        """Those that are not below the floor of their row."""
+        rows, items, both = found
+        key, floor = both.astype(np.float64) * both / popularity[items], floor_key[rows]
+        stays = ~full[rows] | (key > floor) | ((key == floor) & (ties[items] <= floor_tie[rows]))
+        return _Entries(rows[stays], items[stays], both[stays])
 
-    parts = _on_threads(challenge, moved)
-    row, item, both = (np.concatenate([part[at] for part in parts]) for at in range(3))
-    by_row = np.argsort(row, kind="stable")
-    ptr = np.zeros(n_items + 1, dtype=np.int64)
-    np.cumsum(np.bincount(row, minlength=n_items), out=ptr[1:])
+    fewer = np.flatnonzero(popularity < old_popularity).astype(np.int32)
+    risen = above(_joined([_risen(counts, pairs), *(above(_row_of_each(counts, item)) for item in fewer)]))
+    # A pair may have come up in more than one way.
+    rows, items, both = risen
+    _, first = np.unique(rows.astype(np.int64) * n_items + items, return_index=True)
+    ptr = np.searchsorted(rows[first], np.arange(n_items + 1))
+
     new = Neighbours(old.items.copy(), old.both.copy())
-    short = _merge(
-        new.items, new.both, ptr, item[by_row], both[by_row], is_moved, popularity, ties, full
+    short = _place(
+        new.items, new.both, ptr, items[first], both[first], pairs.ptr, pairs.items, pairs.change,
+        popularity.astype(np.int64), popularity != old_popularity, ties, full, floor_key, floor_tie,
     )  # fmt: skip
     recount = np.flatnonzero(short).astype(np.int32)
-    recounted = _counted(counts, recount)
-    new.items[recount], new.both[recount] = recounted.items, recounted.both
-    return new, _rows_that_differ(old, new), len(recount)
+    recounted = _on_threads(partial(neighbour_block, counts), recount)
+    new.items[recount] = np.concatenate([part.items for part in recounted])
+    new.both[recount] = np.concatenate([part.both for part in recounted])
+    return Refreshed(new, _rows_that_differ(old, new), len(recount))
 
 
 def _rows_that_differ(old: Neighbours, new: Neighbours) -> NDArray[np.int32]:
@@ -92,108 +102,133 @@ def _rows_that_differ(old: Neighbours, new: Neighbours) -> NDArray[np.int32]:
     return np.flatnonzero(differ).astype(np.int32)
 
 
-def _counted(counts: Counts, rows: NDArray[np.int32]) -> Neighbours:
-    parts = _on_threads(partial(neighbour_block, counts), rows)
-    return Neighbours(
-        np.concatenate([part.items for part in parts]), np.concatenate([part.both for part in parts])
-    )
+def _risen(counts: Counts, pairs: PairChanges) -> _Entries:
+    """Both entries of each pair that more users took than before, counted."""
+    rows, popularity = pairs.rows, counts.popularity
+    # The users of the more popular one are marked once, and those of its partners looked up.
+    more = popularity[rows] > popularity[pairs.items]
+    more |= (popularity[rows] == popularity[pairs.items]) & (rows < pairs.items)
+    chosen = np.flatnonzero((pairs.change > 0) & more)
+    rows, items = rows[chosen], pairs.items[chosen]
+
+    def count(part: NDArray[np.int32]) -> NDArray[np.int32]:
+        return _both(rows[part], items[part], counts.users_of.ptr, counts.users_of.values, counts.about.n_users)
+
+    both = np.concatenate(_on_threads(count, np.arange(len(chosen), dtype=np.int32), 1 << 14))
+    return _Entries(np.append(rows, items), np.append(items, rows), np.append(both, both))
 
 
-def _on_threads(work: Callable[[NDArray[np.int32]], _R], items: NDArray[np.int32]) -> list[_R]:
+def _row_of_each(counts: Counts, item: np.int32) -> _Entries:
+    """An item's entry in every other row."""
+    both = cooccurrence_row(counts, int(item))
+    rows = np.flatnonzero(both).astype(np.int32)
+    return _Entries(rows, np.full(len(rows), item, dtype=np.int32), both[rows])
+
+
+def cooccurrence_row(counts: Counts, item: int) -> NDArray[np.int32]:
+    """`(n_items,)` users who took both this item and each other one."""
+    taken = counts.sequences(counts.users_of.row(item)).values
+    both = np.bincount(taken, minlength=counts.about.n_items).astype(np.int32)
+    both[item] = 0
+    return both
+
+
+def _joined(parts: list[_Entries]) -> _Entries:
+    return _Entries(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _on_threads(
+    work: Callable[[NDArray[np.int32]], _R], items: NDArray[np.int32], block: int = _BLOCK
+) -> list[_R]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, np.array_split(items, -(-max(len(items), 1) // _BLOCK))))
+        return list(pool.map(work, np.array_split(items, -(-max(len(items), 1) // block))))
 
 
-@_compiled
-def _challengers(
-    moved: NDArray[np.int32],
+@compiled
+def _both(
+    rows: NDArray[np.int32],
+    items: NDArray[np.int32],
     item_ptr: NDArray[np.int64],
     item_users: NDArray[np.int32],
-    user_ptr: NDArray[np.int64],
-    user_items: NDArray[np.int32],
-    is_moved: NDArray[np.bool_],
+    n_users: int,
+) -> NDArray[np.int32]:
+    """Users who took both, of each pair; quick where equal rows stand together."""
+    counts = np.zeros(len(rows), np.int32)
+    took = np.zeros(n_users, np.bool_)
+    marked = -1
+    for pair in range(len(rows)):
+        row, item = rows[pair], items[pair]
+        if row != marked:
+            if marked >= 0:
+                for entry in range(item_ptr[marked], item_ptr[marked + 1]):
+                    took[item_users[entry]] = False
+            for entry in range(item_ptr[row], item_ptr[row + 1]):
+                took[item_users[entry]] = True
+            marked = row
+        for entry in range(item_ptr[item], item_ptr[item + 1]):
+            counts[pair] += took[item_users[entry]]
+    return counts
+
+
+@compiled
+def _place(
+    items: NDArray[np.int32],
+    both: NDArray[np.int32],
+    risen_ptr: NDArray[np.int64],
+    risen_items: NDArray[np.int32],
+    risen_both: NDArray[np.int32],
+    pair_ptr: NDArray[np.int64],
+    pair_items: NDArray[np.int32],
+    pair_change: NDArray[np.int32],
     popularity: NDArray[np.int64],
+    moved: NDArray[np.bool_],
     ties: NDArray[np.uint32],
     full: NDArray[np.bool_],
     floor_key: NDArray[np.float64],
     floor_tie: NDArray[np.uint32],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Pairs of moved items that are not below the floor of a row: row, item and both. All of a moved item's own
-    row, and of the rows of others the moved items in them."""
-    counts = np.zeros(len(item_ptr) - 1, np.int32)
-    rows, items, both = np.empty(64, np.int32), np.empty(64, np.int32), np.empty(64, np.int32)
-    n = 0
-    for item in moved:
-        for entry in range(item_ptr[item], item_ptr[item + 1]):
-            user = item_users[entry]
-            for other in range(user_ptr[user], user_ptr[user + 1]):
-                counts[user_items[other]] += 1
-        counts[item] = 0
-        for other in range(len(counts)):
-            count = counts[other]
-            if count == 0:
-                continue
-            square = np.float64(count) * count
-            # A pair of two moved items comes up once from each, and each time stands in that one's own row.
-            for own in range(2):
-                if own == 0 and is_moved[other]:
-                    continue
-                row, neighbour = (item, other) if own else (other, item)
-                if full[row]:
-                    key = square / popularity[neighbour]
-                    if key < floor_key[row] or (key == floor_key[row] and ties[neighbour] > floor_tie[row]):
-                        continue
-                if n == len(rows):
-                    grown = np.empty((3, 2 * n), np.int32)
-                    grown[0, :n], grown[1, :n], grown[2, :n] = rows, items, both
-                    rows, items, both = grown[0], grown[1], grown[2]
-                rows[n], items[n], both[n] = row, neighbour, count
-                n += 1
-        counts[:] = 0
-    return rows[:n], items[:n], both[:n]
-
-
-@_compiled
-def _merge(
-    items: NDArray[np.int32],
-    both: NDArray[np.int32],
-    ptr: NDArray[np.int64],
-    new_items: NDArray[np.int32],
-    new_both: NDArray[np.int32],
-    is_moved: NDArray[np.bool_],
-    popularity: NDArray[np.int64],
-    ties: NDArray[np.uint32],
-    full: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Put challengers in their places, in place; True for rows that must be counted in full."""
+    """Update entries and add risen ones, in place; True for rows that must be counted in full."""
     n_rows, k = items.shape
     short = np.zeros(n_rows, np.bool_)
+    change = np.zeros(n_rows, np.int32)
+    listed = np.full(n_rows, -1, np.int64)
     for row in range(n_rows):
+        stale = risen_ptr[row + 1] > risen_ptr[row] or pair_ptr[row + 1] > pair_ptr[row]
         length = 0
-        stale = is_moved[row] or ptr[row + 1] > ptr[row]
         while length < k and items[row, length] >= 0:
-            stale = stale or is_moved[items[row, length]]
+            stale = stale or moved[items[row, length]]
             length += 1
         if not stale:
             continue
-        found = np.empty(length + ptr[row + 1] - ptr[row], np.int32)
-        count = np.empty(len(found), np.int32)
+        for entry in range(pair_ptr[row], pair_ptr[row + 1]):
+            change[pair_items[entry]] = pair_change[entry]
+        size = length + risen_ptr[row + 1] - risen_ptr[row]
+        found, count, keys = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float64)
         n = 0
         for place in range(length):
-            if not (is_moved[row] or is_moved[items[row, place]]):
-                found[n], count[n] = items[row, place], both[row, place]
-                n += 1
-        for entry in range(ptr[row], ptr[row + 1]):
-            found[n], count[n] = new_items[entry], new_both[entry]
+            item = items[row, place]
+            listed[item] = row
+            now = both[row, place] + change[item]
+            if now == 0:
+                continue
+            key = np.float64(now) * now / popularity[item]
+            if full[row] and (key < floor_key[row] or (key == floor_key[row] and ties[item] > floor_tie[row])):
+                continue
+            found[n], count[n], keys[n] = item, now, key
             n += 1
-        found, count = found[:n], count[:n]
+        for entry in range(risen_ptr[row], risen_ptr[row + 1]):
+            item = risen_items[entry]
+            if listed[item] != row:
+                found[n], count[n] = item, risen_both[entry]
+                keys[n] = np.float64(count[n]) * count[n] / popularity[item]
+                n += 1
+        for entry in range(pair_ptr[row], pair_ptr[row + 1]):
+            change[pair_items[entry]] = 0
         if full[row] and n < k:
             short[row] = True
             continue
-        squares = count.astype(np.float64) * count
-        keys = squares / popularity[found]
-        order = np.argsort(ties[found], kind="mergesort")
-        order = order[np.argsort(-keys[order], kind="mergesort")]
+        order = np.argsort(ties[found[:n]], kind="mergesort")
+        order = order[np.argsort(-keys[:n][order], kind="mergesort")]
         items[row, :], both[row, :] = -1, 0
         for place in range(min(n, k)):
             items[row, place], both[row, place] = found[order[place]], count[order[place]]

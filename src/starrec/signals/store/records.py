@@ -7,8 +7,9 @@ a value that stands under another's key are all found out: what is not whole is 
     0  magic "SREV"      6  kind       8   CRC-32 of key + payload
     4  format, uint16    7  zero       12  length of the payload, uint32
 
-Times come before items in a history so that 8-byte values stand on multiples of 8 of the payload. All numbers
-of a payload are counts, indices, days or seconds; the linear model's inverse alone is real (float64).
+Keys have 8 bytes and all records a multiple of 4, so LMDB puts every payload on a multiple of 4, where int32
+can be read in place. All numbers are counts, indices, days or seconds; the linear model's inverse alone is real
+(float64).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Raw: TypeAlias = bytes | memoryview
 
 _MAGIC: Final = b"SREV"
 _HEADER: Final = struct.Struct("<4sHBxII")
-_KEY: Final = struct.Struct(">BI")
+_KEY: Final = struct.Struct(">II")
 HEADER_BYTES: Final = _HEADER.size
 
 
@@ -100,20 +101,19 @@ def parse_key(raw: Raw) -> tuple[Kind, int]:
 
 
 def encode(kind: Kind, index: int, *parts: NDArray[Any] | bytes) -> bytes:
-    """The bytes of a record; arrays are written little-endian, one after the other."""
+    """The bytes of a record; arrays are written little-endian, one after the other, and JSON is filled up with
+    blanks."""
     payload = b"".join(
         part if isinstance(part, bytes) else part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes()
         for part in parts
     )
+    payload += b" " * (-len(payload) % 4)
     checksum = zlib.crc32(payload, zlib.crc32(key(kind, index)))
     return _HEADER.pack(_MAGIC, FORMAT, kind, checksum, len(payload)) + payload
 
 
-def check(kind: Kind, index: int, raw: Raw | None, *, checksum: bool = True) -> Raw:
+def check(kind: Kind, index: int, raw: Raw | None) -> Raw:
     """The record, if it is whole and this key's.
-
-    Args:
-        checksum: False where the checksum was compared before (a mapped file does not change).
 
     Raises:
         CorruptRecord, OtherVersion: it must not be served.
@@ -129,7 +129,7 @@ def check(kind: Kind, index: int, raw: Raw | None, *, checksum: bool = True) -> 
         raise OtherVersion(version)
     if found != kind or length != len(raw) - HEADER_BYTES:
         raise CorruptRecord("its header does not fit its key or its length")
-    if checksum and zlib.crc32(memoryview(raw)[HEADER_BYTES:], zlib.crc32(key(kind, index))) != wanted:
+    if zlib.crc32(memoryview(raw)[HEADER_BYTES:], zlib.crc32(key(kind, index))) != wanted:
         raise CorruptRecord("its checksum is not that of its key and content")
     return raw
 

@@ -38,6 +38,7 @@ from starrec.signals.store.build import (
 from starrec.signals.store.lmdb_store import LmdbSource, Writer
 from starrec.signals.store.log import Changes, Log
 from starrec.signals.store.neighbourhoods import refreshed
+from starrec.signals.store.pairs import PairChanges
 from starrec.signals.store.records import Kind, Meta, encode, key
 from starrec.signals.store.source import Report, counted_again
 from starrec.signals.store.versions import Versions
@@ -210,8 +211,9 @@ def _entries(
     advance(1)
 
     moved = touched.moved()
+    pairs = PairChanges.between(touched.before, touched.after, log.n_items)
     lists, rows, recounted = refreshed(
-        counts, _old_lists(source, about), _padded(source.popularity, log.n_items), moved
+        counts, _old_lists(source, about), _padded(source.popularity, log.n_items), pairs
     )
     advance(1)
     entries = [(key(Kind.META), latest.record())]

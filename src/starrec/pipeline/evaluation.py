@@ -7,7 +7,7 @@ seconds a task, so `star_think` answers for a fixed subset of users, and is comp
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking
+from starrec.signals.checker import Checker
 from starrec.student import Star, Thought
 from starrec.teacher import EmbeddedPolicy, rank_with_teacher
 
@@ -98,8 +99,8 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "latency_ms": latency,
         "training": training,
         "faithfulness": {
-            "star_think": faithfulness([check_trace(thought) for thought in thoughts]),
-            "star_think_ungrounded": faithfulness([check_trace(thought) for thought in ungrounded]),
+            "star_think": _faithfulness(prepared, subset, thoughts),
+            "star_think_ungrounded": _faithfulness(prepared, subset, ungrounded),
         },
         "probes": probes(star, tasks, config),
         "tie_seeds": ties,
@@ -134,6 +135,19 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     step.complete([results_path, ranks_path, report])
     session.announce(f"evaluate: {len(test):,} test tasks, report in {report}")
     return results
+
+
+def _faithfulness(
+    prepared: Prepared, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
+) -> dict[str, float]:
+    """Of the traces of the first tasks asked, against the graph as each task may see it."""
+    checker = Checker.of(prepared.dataset)
+    return faithfulness(
+        [
+            check_trace(thought, prepared.world.toolbox(task).sight, checker)
+            for task, thought in zip(asked, thoughts, strict=False)
+        ]
+    )
 
 
 def _think_subset(test: list[RankingTask], users: int, seed: int) -> list[RankingTask]:

@@ -12,11 +12,11 @@ source and cannot tell which.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,11 @@ RIDGE: Final = 500.0
 """λ of the linear model."""
 BLOCK: Final = 256
 """Items of a block of neighbours."""
+
+
+Postings: TypeAlias = Sequence[NDArray[np.int32]]
+"""A list of users for each item. Lists, not one ragged array: those of a task's items are megabytes, and are
+read where they lie."""
 
 
 class Ragged(NamedTuple):
@@ -122,7 +127,7 @@ class Source(Protocol):
     def daily(self) -> NDArray[np.int64] | None:
         """`(n_days,)` interactions on each day from `first_day`; None without a clock."""
 
-    def postings(self, items: NDArray[np.int32]) -> Ragged:
+    def postings(self, items: NDArray[np.int32]) -> Postings:
         """Users who took each of these items, ascending."""
 
     def item_days(self, items: NDArray[np.int32]) -> Ragged:
@@ -222,8 +227,8 @@ class Counts:
     def popularity(self) -> NDArray[np.int32]:
         return np.diff(self.users_of.ptr).astype(np.int32)
 
-    def postings(self, items: NDArray[np.int32]) -> Ragged:
-        return self.users_of.take(items)
+    def postings(self, items: NDArray[np.int32]) -> Postings:
+        return [self.users_of.row(item) for item in items.tolist()]
 
     def item_days(self, items: NDArray[np.int32]) -> Ragged:
         assert self.days_of is not None, "without a clock there are no days"

@@ -18,7 +18,7 @@ from starrec.data import Sequences
 from starrec.data.hashing import combine
 from starrec.errors import DataError
 from starrec.signals import kernels
-from starrec.signals.counts import Counts, Ragged, Source
+from starrec.signals.counts import Counts, Postings, Source
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
@@ -73,9 +73,12 @@ class Marked:
     items: NDArray[np.int32]
     _masks: NDArray[np.uint64]
 
-    def with_(self, subjects: Ragged) -> NDArray[np.int32]:
+    def with_(self, subjects: Postings) -> NDArray[np.int32]:
         """`(len(items), len(subjects))` others who took both, from the subjects' postings."""
-        return kernels.count_pairs(self._masks, len(self.items), subjects.ptr, subjects.values, self.view.user)
+        counts = np.zeros((len(subjects), len(self.items)), dtype=np.int32)
+        for row, users in enumerate(subjects):
+            kernels.count_marked(self._masks, users, self.view.user, counts[row])
+        return np.ascontiguousarray(counts.T)
 
     def nearest(self, k: int, latest: int | None = None) -> tuple[Ints, NDArray[np.float64]]:
         """The k users whose training items are closest to the latest of these (all), and their cosine
@@ -114,14 +117,17 @@ class View:
         """`(len(items),)` how many others took each item."""
         return self._source.popularity[items] - self.owns(items)
 
-    def postings(self, items: NDArray[np.int32]) -> Ragged:
+    def postings(self, items: NDArray[np.int32]) -> Postings:
         """The users of each item; the left-out one still stands there, and whoever counts leaves her out."""
         return self._source.postings(items)
 
     def mark(self, items: NDArray[np.int32]) -> Marked:
         """Ready to count who took which of these (distinct) items."""
-        postings = self._source.postings(items)
-        return Marked(self, items, kernels.mark(postings.ptr, postings.values, self._source.about.n_users))
+        planes = -(-len(items) // kernels.BITS)
+        masks = np.zeros((planes, self._source.about.n_users), dtype=np.uint64)
+        for row, users in enumerate(self._source.postings(items)):
+            kernels.mark(masks[row // kernels.BITS], users, np.uint64(1 << row % kernels.BITS))
+        return Marked(self, items, masks)
 
     def cooccurrence(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(anchors), len(subjects))` others who took both; an item with itself counts nothing."""
@@ -131,7 +137,7 @@ class View:
 
     def cooccurrence_row(self, anchor: int) -> NDArray[np.int32]:
         """`(n_items,)` others who took both the anchor and each item."""
-        users = self._source.postings(np.array([anchor], dtype=np.int32)).values
+        (users,) = self._source.postings(np.array([anchor], dtype=np.int32))
         taken = self._source.sequences(users[users != self.user]).values
         counts = np.bincount(taken, minlength=self.graph.n_items).astype(np.int32)
         counts[anchor] = 0
@@ -159,10 +165,11 @@ class View:
         return self.members(self.postings(subjects), users, weights)
 
     def members(
-        self, subjects: Ragged, users: Ints, weights: NDArray[np.float64]
+        self, subjects: Postings, users: Ints, weights: NDArray[np.float64]
     ) -> tuple[Ints, NDArray[np.float64]]:
         """`taken_by` from the subjects' postings."""
-        return kernels.count_members(subjects.ptr, subjects.values, users, weights)
+        found = [kernels.count_members(takers, users, weights) for takers in subjects]
+        return np.array([count for count, _ in found], dtype=np.int64), np.array([mass for _, mass in found])
 
     def all_taken_by(self, users: Ints, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(n_items,)` the sum of the weights of those users who took each item, from their sequences."""
@@ -221,8 +228,8 @@ class View:
         known_too = ~np.isin(columns, gone) & (columns >= 0)
         a, b = rows[known], columns[known_too]
         p = model.precision
-        of_a, of_b, of_own, of_gone = (kernels.sums_over(p, part, own) for part in (a, b, own, gone))
-        left = 1 - of_own.sum()
+        of_a, of_b, of_gone = (kernels.sums_over(p, part, own) for part in (a, b, gone))
+        left = 1 - kernels.sum_within(p, own)
 
         def without(x: Ints, y: Ints, v: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
             found: NDArray[np.float64] = p[np.ix_(x, y)] + np.outer(v, w) / left

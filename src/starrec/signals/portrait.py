@@ -42,7 +42,7 @@ def portrait(graph: Graph, item: int, *, top: int = 10, support: int = 0) -> Por
     source, one = graph.source, np.array([item], dtype=np.int32)
     view = graph.without(_NOBODY)
     people, popularity = view.n_users, source.popularity
-    taken = source.sequences(source.postings(one).values)
+    taken = source.sequences(source.postings(one)[0])
     both = np.bincount(taken.values, minlength=graph.n_items)
     both[item] = 0
     soon = _soon_after(taken.ptr, taken.values, item, graph.n_items)

@@ -47,7 +47,7 @@ class LmdbSource(Stored):
         self.version = version
         self._environment = _environment(version)
         self._of_thread = threading.local()
-        self._seen: dict[Kind, NDArray[np.bool_]] = {}
+        self._seen: dict[Kind, bytearray] = {}
         (meta,) = self._fetch(Kind.META, [0])
         super().__init__(str(version), meta, report, fallback)
 
@@ -104,19 +104,30 @@ class LmdbSource(Stored):
                 "signals build --fresh`."
             ) from error
 
+    def _read(self, kind: Kind, indices: Sequence[int]) -> list[Raw]:
+        seen = self._checked(kind)
+        found = self._fetch(kind, indices)
+        if all(map(seen.__getitem__, indices)):
+            # A mapped version does not change, so a record is checked once a process.
+            return [raw for raw in found if raw is not None]
+        return super()._read(kind, indices)
+
     def _check(self, kind: Kind, index: int, raw: Raw | None) -> Raw:
-        seen = self._seen.get(kind)
-        if seen is None:
-            seen = self._seen[kind] = np.zeros(max(self.meta.n_users, self.meta.n_items, 1), dtype=np.bool_)
-        checked = records.check(kind, index, raw, checksum=not seen[index])
-        seen[index] = True
+        checked = records.check(kind, index, raw)
+        self._checked(kind)[index] = True
         return checked
+
+    def _checked(self, kind: Kind) -> bytearray:
+        """1 for each record of this kind that was found whole."""
+        if kind not in self._seen:
+            self._seen[kind] = bytearray(max(self.meta.n_users, self.meta.n_items, 1))
+        return self._seen[kind]
 
     def _mapped(self, kind: Kind, dtype: str) -> NDArray[Any]:
         raw = self._one(kind)
         view = records.array(raw, dtype)
-        if isinstance(raw, bytes) or not view.flags.aligned:
-            # Counted again; or so small that LMDB put it among others, at any address.
+        if (kind, 0) in self._mended or not view.flags.aligned:
+            # A small one lies among others, on a multiple of 4.
             return view.copy()
         return np.asarray(_Held(view, self._environment))
 

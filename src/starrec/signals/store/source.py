@@ -24,6 +24,7 @@ from starrec.signals.counts import (
     Conditional,
     Counts,
     Neighbours,
+    Postings,
     Ragged,
     Source,
 )
@@ -91,8 +92,8 @@ class Stored(ABC):
     def daily(self) -> NDArray[np.int64] | None:
         return records.array(self._one(Kind.DAILY), "<i8").copy() if self.about.clock else None
 
-    def postings(self, items: NDArray[np.int32]) -> Ragged:
-        return _ragged(map(records.int32s, self._read(Kind.POSTINGS, items.tolist())))
+    def postings(self, items: NDArray[np.int32]) -> Postings:
+        return [records.int32s(raw) for raw in self._read(Kind.POSTINGS, items.tolist())]
 
     def item_days(self, items: NDArray[np.int32]) -> Ragged:
         return _ragged(map(records.int32s, self._read(Kind.DAYS, items.tolist())))
@@ -274,7 +275,7 @@ def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
         case Kind.DAILY:
             return encode(kind, 0, *(() if counts.daily is None else (counts.daily.astype(np.int64),)))
         case Kind.POSTINGS:
-            return encode(kind, index, counts.postings(one).values)
+            return encode(kind, index, counts.postings(one)[0])
         case Kind.DAYS:
             return encode(kind, index, *((counts.item_days(one).values,) if meta.about.clock else ()))
         case Kind.FOLLOWED:

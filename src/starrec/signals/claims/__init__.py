@@ -87,9 +87,11 @@ class _Context:
         if claim.unread:
             return
         if measure.items:
+            last_two = dict.fromkeys((self.item, *measure.items))
             self.item = measure.items[-1]
-        whole = len(set(measure.items)) == 2 and not (measure.left or measure.window)
-        self.pair = measure.items if whole else ()
+            self.pair = tuple(last_two)[-2:] if UNKNOWN not in tuple(last_two)[-2:] else ()
+        if measure.left or measure.window or not measure.items:
+            self.pair = ()
         if measure.kind == "people" and claim.base == Measure("people"):
             self.group = measure
             self.here = True

@@ -80,7 +80,7 @@ DO           do | does | did
 BE           is | are | was | were | be | been | being | am | s
 HAVE         have | has | had | having
 GET          got | get | gets | received | receive | earned | scored | score | were given | was given
-WOULD        would | will | could | can | may
+WOULD        would | will
 NOT          not | never | n't | cannot
 WITHOUT      without | minus
 WITHOUTING   but not | and not | yet not | though not | but never | yet never
@@ -323,11 +323,12 @@ CARDINAL     here | on the whole | in the world | that we know of | in the train
 """
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(words.split())
 
 
-_GO: Final = _set(
+_GO: Final = word_set(
     """
     go goes went gone going move moves moved moving proceed proceeds proceeded continue continues continued
     turn turns turned switch switches switched jump jumps jumped head heads headed carry carries carried
@@ -336,7 +337,7 @@ _GO: Final = _set(
 )
 """How people go on to something."""
 
-DROPPED: Final = _set(
+DROPPED: Final = word_set(
     """
     the a an also too indeed actually even else ever already still clearly simply readily easily very much
     far considerably somewhat slightly markedly noticeably likewise respectively quite additionally
@@ -345,7 +346,7 @@ DROPPED: Final = _set(
 )
 """Words that do not change what is claimed."""
 
-REFERENCE: Final = _set(
+REFERENCE: Final = word_set(
     """
     what its it their his her popularity popular alone itself themselves would will might could can may
     should predict predicts predicted predicting prediction predictions suggest suggests suggested imply
@@ -362,7 +363,7 @@ REFERENCE: Final = _set(
 )
 """Words of which a reference is made: "what its popularity alone would predict"."""
 
-ANCHORS: Final = _set(
+ANCHORS: Final = word_set(
     """
     popularity popular chance chances expected expectation expectations random randomly average general
     baseline base overall independence independent independently predicted coincidence population luck
@@ -371,12 +372,12 @@ ANCHORS: Final = _set(
 )
 """Words one of which says that it is what popularity alone predicts."""
 
-NEGATIONS: Final = _set(
+NEGATIONS: Final = word_set(
     """
     not no never nor neither nobody none nothing without hardly scarcely barely rarely seldom
     """
 )
-HEDGES: Final = _set(
+HEDGES: Final = word_set(
     """
     perhaps maybe might could would may should probably possibly likely unlikely apparently seemingly
     allegedly supposedly claim claims claimed claiming pretend suppose supposing assume assuming assumes
@@ -384,7 +385,7 @@ HEDGES: Final = _set(
     says said suspect suspects expect expects seems seem
     """
 )
-DENIALS: Final = _set(
+DENIALS: Final = word_set(
     """
     except excepting excluding unless if unlike false falsely wrong wrongly untrue incorrect incorrectly
     mistaken mistakenly doubt doubtful doubts deny denies denied contrary rumour myth lie lies error unknown
@@ -392,14 +393,14 @@ DENIALS: Final = _set(
     fabricated made-up imaginary isn wasn
     """
 )
-TRUTHS: Final = _set(
+TRUTHS: Final = word_set(
     """
     true correct accurate right so case fact facts real valid sure certain clear
     """
 )
 """Words beside a claim that may change what it says: words that deny or doubt, and negations of the truth."""
 
-BOUNDING: Final = _set(
+BOUNDING: Final = word_set(
     """
     among of in within during for outside inside before after until with by at on over under from between
     once when beyond apart only
@@ -420,7 +421,7 @@ from the tools, from that, among other things, within the graph, within the data
 OPENERS: Final = frozenset(phrase.strip() for phrase in _OPENERS.split(","))
 """... and phrases that begin so and bound nothing."""
 
-ASKS: Final = _set(
+ASKS: Final = word_set(
     """
     how whether check ask see find count compute determine let should need needs want will must shall could
     please query look request verify ensure consider use call
@@ -428,7 +429,7 @@ ASKS: Final = _set(
 )
 """Words of plans and questions: text with one of them claims nothing unless it states a figure."""
 
-CONNECTIVES: Final = _set(
+CONNECTIVES: Final = word_set(
     """
     and but because since so while whereas although though yet as that hence thus therefore moreover which
     who meaning with where here there plus namely also besides or
@@ -436,7 +437,7 @@ CONNECTIVES: Final = _set(
 )
 """Words after which another clause may begin."""
 
-LINKS: Final = _set(
+LINKS: Final = word_set(
     """
     because since so but and as hence thus therefore while whereas although though yet
     """

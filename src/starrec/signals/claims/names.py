@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from starrec.data import escape, unescape
@@ -147,7 +148,7 @@ class Catalogue:
     def may_hold_names(self, text: str) -> bool:
         """Whether a text in which every figure is a 0 may hold a name: cheap, and never wrongly False."""
         words = _WORD.findall(text)
-        for word, after in zip(words, [*words[1:], ""], strict=True):
+        for word, after in zip_longest(words, words[1:], fillvalue=""):
             lower = word.lower()
             if word in _CLOSING:
                 return True

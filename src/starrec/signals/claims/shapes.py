@@ -22,6 +22,7 @@ from starrec.signals.claims.lexicon import (
     NEGATIONS,
     OPENERS,
     TRUTHS,
+    word_set,
 )
 from starrec.signals.claims.meaning import Claim, Measure, Number, Quantity
 from starrec.signals.claims.parser import Parse
@@ -134,6 +135,9 @@ def _turns(lattice: Lattice, start: int, end: int) -> bool:
             return True
         if HEDGES.intersection(words) and (governs or trails or (not linked and len(words) < 4)):
             return True
+        # "... and hated it": something else is said of the same people.
+        if trails and link in ("and", "or") and words[0] not in _SUBJECTS:
+            return True
         # "... and Heat both": the clause goes on, in words that were not understood.
         if (governs or (trails and link not in PAUSES)) and _UNREAD.intersection(words):
             return True
@@ -142,78 +146,57 @@ def _turns(lattice: Lattice, start: int, end: int) -> bool:
     return False
 
 
-_UNREAD: Final = frozenset(
-    {*SLOTS, "all", "every", "each", "most", "half", "many", "some", "few", "both", "only"}
+_SUBJECTS: Final = word_set("i it this that so thus therefore hence we the there he she they you")
+"""Words that begin a clause of its own after "and"."""
+_UNREAD: Final = word_set("all every each most half many some few both only") | frozenset(SLOTS)
+_GRAPH: Final = word_set(
+    """
+    PEOPLE OTHERS TAKE POPULARITY POPULAR CATEGORY TRAITS AUDIENCE LIFT NEIGHBOUR SIMILARITY WEIGHT NOBODY
+    EVERYONE FEWPEOPLE RATED MODEL TOPIC PERCENT
+    """
 )
-
-
-_GRAPH: Final = (
-    "PEOPLE", "OTHERS", "TAKE", "CHOICE", "POPULARITY", "POPULAR", "CATEGORY", "TRAITS", "AUDIENCE", "LIFT",
-    "NEIGHBOUR", "EXPECTED", "SIMILARITY", "WEIGHT", "NOBODY", "EVERYONE", "FEWPEOPLE", "RATED", "MODEL", "DAY",
-    "HISTORY", "TOPIC", "SHAREOF", "SHARES", "TIMES", "PERCENT", "COMMON", "LAST",
+"""Classes of words that speak of the graph ..."""
+_TOGETHER: Final = tuple(
+    word_set(pair)
+    for pair in (
+        "LAST THING", "LAST CHOICE", "DAY CHOICE", "DAY ITEM", "ITEM SHARES", "ITEM TIMES", "ITEM SHAREOF",
+    )
 )  # fmt: skip
-_AMOUNTS: Final = (
-    "NOBODY",
-    "EVERYONE",
-    "FEWPEOPLE",
-    "MOST",
-    "MANY",
-    "FEW",
-    "FRACTION",
-    "ALL",
-    "NONE",
-    "MINORITY",
-    "TWICE",
+"""... and those that do together."""
+_AMOUNTS: Final = word_set("NOBODY EVERYONE FEWPEOPLE MOST MANY FEW FRACTION ALL NONE MINORITY TWICE")
+_RELATIONS: Final = word_set(
+    """
+    MORE LESS FEWER MOSTPOP LEASTPOP RARELY AVOID OFTEN FOLLOWS FOLLOWED LEADSTO GOTO PRECEDES BEATS TRAILS
+    WITHSTANDS OVERLAP AFTER USUALLY LIKELY
+    """
 )
-_RELATIONS: Final = (
-    "MORE", "LESS", "FEWER", "MOSTPOP", "LEASTPOP", "RARELY", "AVOID", "OFTEN", "FOLLOWS", "FOLLOWED",
-    "LEADSTO", "GOTO", "PRECEDES", "BEATS", "TRAILS", "WITHSTANDS", "OVERLAP", "AFTER", "USUALLY", "LIKELY",
-)  # fmt: skip
-_RANKS: Final = frozenset(
-    [
-        "top",
-        "round",
-        "step",
-        "rank",
-        "ranks",
-        "place",
-        "places",
-        "number",
-        "no",
-        "k",
-        "option",
-        "stage",
-        "turn",
-        "page",
-        "label",
-        "vs",
-    ]
-)
+_CROWD: Final = word_set("PEOPLE OTHERS AUDIENCE NOBODY EVERYONE FEWPEOPLE")
+_DOING: Final = word_set("TAKE SKIP AVOID GOTO")
+_RANKS: Final = word_set("top round step rank ranks place places number no k option stage turn page label vs")
+"""Words after which a figure counts nothing."""
 
 
 def _claims_something(lattice: Lattice, start: int, end: int) -> bool:
     """Whether words that were not understood claim something about the graph."""
-    words = lattice.words[start:end]
+    words = lattice.words
     classes = {name for place in range(start, end) for name in lattice.places[place]}
-    texts = {word.text for word in words}
-    items = sum(word.text in (ITEM, LABEL) for word in words)
+    texts = {word.text for word in words[start:end]}
+    items = sum(word.text in (ITEM, LABEL) for word in words[start:end])
     figures = [
         place
         for place in range(start, end)
-        if lattice.words[place].text in (WHOLE, DECIMAL)
-        and not (place and lattice.words[place - 1].text in _RANKS)
-        and not (place + 1 < len(lattice.words) and lattice.words[place + 1].text in ("st", "nd", "rd", "th"))
+        if words[place].text in (WHOLE, DECIMAL)
+        and not (place and words[place - 1].text in _RANKS)
+        and not (place + 1 < len(words) and words[place + 1].text in ("st", "nd", "rd", "th"))
     ]
-    graph = classes.intersection(_GRAPH)
-    if figures and (graph or ("of" in texts and items)):
+    spoken = classes & _GRAPH or any(together <= classes for together in _TOGETHER)
+    if figures and (spoken or (items and ("of" in texts or (items > 1 and DECIMAL in texts)))):
         return True
-    if ASKS & texts:
+    if ASKS & texts or not items:
         return False
-    people = classes & {"PEOPLE", "OTHERS", "AUDIENCE", "NOBODY", "EVERYONE", "FEWPEOPLE"}
-    if classes.intersection(_AMOUNTS) and people and items and classes & {"TAKE", "SKIP", "AVOID", "GOTO"}:
+    if "than" in texts and classes & (_CROWD | _DOING | {"POPULAR", "POPULARITY"}):
         return True
-    if "than" in texts and items and classes & {"POPULAR", "PEOPLE", "AUDIENCE", "POPULARITY", "TAKE"}:
+    if classes & _AMOUNTS and classes & _CROWD and classes & _DOING:
         return True
-    return bool(
-        classes.intersection(_RELATIONS) and items and people and classes & {"TAKE", "GOTO", "AVOID", "POPULAR"}
-    )
+    crowd = classes & _CROWD or items > 1
+    return bool(classes & _RELATIONS and crowd and classes & (_DOING | {"POPULAR"}))

@@ -264,6 +264,7 @@ rule("lift_in", "q:times AS (LIKELY|POPULAR|OFTEN TAKE|TAKE) among")(lambda q: N
     "g:group TAKE b:item q:oftener_ (than|as) r:ref",
     "AMONG g:group COMMA? b:item BE q:times AS (LIKELY|POPULAR|OFTEN TAKE) as r:ref",
     "AMONG g:group COMMA? b:item BE q:more_by than r:ref",
+    "b:item BE q:as_likely (among|with|in) g:group as r:ref",
 )
 def _likelier(g: Group, b: int, q: Quantity, r: Reference) -> Said | None:
     measure = lift_of(g, Did(took=(b,)))

@@ -114,12 +114,39 @@ def _of_them_did(g: Group, s: Some, d: Did) -> Said | None:
     return counted(s.quantities, g, d)
 
 
+@rule("clause", "s:alone also d:did", "s:alone d:did (too|as_well)")
+def _they_also_did(s: Some, d: Did) -> Said | None:
+    """ "64 people took A; 13 also took B": of those spoken of."""
+    return counted(s.quantities, Group((THEM,)), d) if d.anchor is None else None
+
+
 @rule("clause", "s:alone d:did")
-def _they_did(s: Some, d: Did) -> Said | None:
-    """ "64 people took A; 13 also took B": of those spoken of, if of any."""
-    if len(d.took) >= 2 or d.took == (BOTH,):
-        return counted(s.quantities, Group(), d)
-    return counted(s.quantities, Group((THEM,)), d) if d.followed is None or d.anchor is None else None
+def _so_many_did(s: Some, d: Did) -> Said | None:
+    """ "13 took both A and B"."""
+    return counted(s.quantities, Group(), d) if len(d.took) >= 2 or d.took == (BOTH,) else None
+
+
+@rule("clause", "s:some take a:item COMMA r:alone take b:item")
+def _each_took(s: Some, a: int, r: Some, b: int) -> Said | None:
+    """ "64 people took A, 310 took B"."""
+    if s.group is None or not s.group.plain:
+        return None
+    first = counted(s.quantities, s.group, Did(took=(a,)))
+    second = counted(r.quantities, Group(), Did(took=(b,)))
+    return Said(first.claims + second.claims) if first and second else None
+
+
+@rule(
+    "clause",
+    "a:item BE TAKE by s:some COMMA? (AND|while)? b:item (BE? TAKE)? by (r:some|r:alone)",
+)
+def _each_taken(a: int, s: Some, b: int, r: Some) -> Said | None:
+    """ "A was taken by 64 people and B by 310"."""
+    if s.group is None or not s.group.plain or not (r.group or Group()).plain:
+        return None
+    first = counted(s.quantities, s.group, Did(took=(a,)))
+    second = counted(r.quantities, r.group or Group(), Did(took=(b,)))
+    return Said(first.claims + second.claims) if first and second else None
 
 
 @rule(

@@ -31,8 +31,10 @@ rule(
     "LAST n:size (THING|CHOICE)? TAKE",
     "LAST n:size (THING|CHOICE)? in (USER POSS|ITS)? HISTORY",
     "ALL LAST n:size (THING|CHOICE)?",
-    "(USER POSS|ITS)? LAST (THING|CHOICE)",
 )(lambda n=None: Last(n))
+rule("last", "(USER POSS|ITS)? LAST t:THING", "(USER POSS|ITS)? LAST t:CHOICE")(
+    lambda t: Last(None if t.endswith("s") else quantity("count", "exact", 1))
+)
 rule("in_last", "(among|in|of|across|over|within|out_of|from) x:last")(lambda x: x)
 
 

@@ -156,6 +156,7 @@ rule("did", "(HAVE|DO)? (follow|followed) a:item (with|by|up_with) b:item COMMA?
 )
 rule("did", "(DO|HAVE|WOULD)? NOT d:went_on")(lambda d: replace(d, how="NEVER"))
 rule("went_on", "goes b:item")(lambda b: went(b, (None, None)))
+rule("went_on", "goes b:item a:afterwards")(lambda b, a: went(b, (None, None), a))
 rule("went_on", "goes b:item COMMA? r:reach", "take b:item COMMA? r:reach")(lambda b, r: went(b, r))
 
 
@@ -297,7 +298,7 @@ class Some:
 
 rule("qtys", "q:qty")(lambda q: (q,))
 rule("qtys", "q:qty OPEN (or|ie|that BE|about)? p:qty CLOSE", "q:qty COMMA or p:qty COMMA")(lambda q, p: (q, p))
-rule("out", "of", "out_of", "among", "from", "in", "from_among")(lambda: True)
+rule("out", "of", "out_of", "among", "from", "from_among")(lambda: True)
 
 
 @rule("some", "q:qtys out g:group", "q:qtys PEOPLE out g:group", "q:qtys PEOPLE COMMA out_of g:group")
@@ -338,6 +339,7 @@ rule("some", "NEARLY EVERYONE d:rel", "NEARLY EVERYONE (in|among|of) g:group")(
         None if (found := g or who(d)) is None else Some((quantity("share", "nearly", 100),), found, True)
     )
 )
+rule("some", "not (EVERYONE|everybody)")(lambda: Some((quantity("share", "under", 100),), Group(), True))
 rule("some", "not EVERYONE d:rel", "not EVERYONE (in|among|of) g:group")(
     lambda d=None, g=None: (
         None if (found := g or who(d)) is None else Some((quantity("share", "under", 100),), found, True)

@@ -79,14 +79,14 @@ def _bound(comparison: Comparison, q: Quantity) -> Quantity | None:
 
 
 for _word, _comparison in _COMPARISONS:
-    rule("qty", f"EXACTLY? {_word} EXACTLY? q:amount")(lambda q, c=_comparison: _compared(c, q))
-    rule("times", f"EXACTLY? {_word} EXACTLY? q:multiple")(lambda q, c=_comparison: _compared(c, q))
+    rule("qty", f"only? {_word} EXACTLY? q:amount")(lambda q, c=_comparison: _compared(c, q))
+    rule("times", f"only? {_word} EXACTLY? q:multiple")(lambda q, c=_comparison: _compared(c, q))
 rule("qty", "EXACTLY* q:amount", "SHAREOF of q:amount")(lambda q: q)
 rule("qty", "q:amount ORMORE")(lambda q: _bound("at least", q))
 rule("qty", "q:amount (ORLESS|ATMOST)")(lambda q: _bound("at most", q))
 rule("qty", "q:amount ATLEAST")(lambda q: _bound("at least", q))
 rule("qty", "not EXACTLY? q:amount")(lambda q: None)
-rule("qty", "(MOST|more than HALF)")(lambda: quantity("share", "over", 50))
+rule("qty", "MOST")(lambda: quantity("share", "over", 50))
 rule("qty", "EXACTLY? ALL")(lambda: ALL)
 rule("qty", "(not ALL|less than ALL|UNDER ALL)")(lambda: quantity("share", "under", 100))
 rule("qty", "NEARLY ALL")(lambda: quantity("share", "nearly", 100))

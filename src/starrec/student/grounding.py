@@ -19,6 +19,7 @@ from typing import Final
 from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
+from starrec.signals.claims import makes_claim
 from starrec.student.tokenizer import MAX_LABELS
 
 _SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
@@ -39,7 +40,7 @@ class Grounding:
         """Take in a tool response."""
         for label, text in _SAID.findall(response):
             # What makes no claim, such as "Nothing is known.", needs no copying.
-            if re.search(r"\d", _STRUCTURE.sub("", text)):
+            if makes_claim(text):
                 endings = [f" {text.strip()}{ending}" for ending in _ENDINGS]
                 self._said[label] += self._encode(endings)
 

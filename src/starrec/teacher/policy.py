@@ -19,8 +19,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from starrec.data import MENTION
 from starrec.data.hashing import text_keys
+from starrec.signals.claims import support_of
 from starrec.teacher.agents import (
     Analyst,
     Answer,
@@ -133,7 +133,7 @@ class EmbeddedPolicy:
         firsts = list(dict.fromkeys(f.order[0] for f in findings if f.order and f.order[0] in fused))
         if not lead:
             return Verdict(text="Nothing is known of any candidate.")
-        thin = _support(cited[lead[0]]) < _THIN
+        thin = (support_of(cited[lead[0]]) or 0) < _THIN
         if not final and (len(firsts) > 1 or thin):
             contenders = list(dict.fromkeys([*firsts, *lead]))[:3]
             requests = [
@@ -222,18 +222,6 @@ def _best_cite(name: str, plan: Plan, findings: Sequence[Finding]) -> str:
     """The sentence for a label from the most trusted analyst that has one, the latest word first."""
     ranked = sorted(reversed(findings), key=lambda finding: -plan.trust.get(finding.analyst, 0))
     return next((finding.cites[name] for finding in ranked if name in finding.cites), "")
-
-
-def _support(cite: str) -> float:
-    """People on whom a cited sentence rests."""
-    said = MENTION.sub("", cite)
-    found = re.search(r"([\d,]+)(%?) of (?:the )?([\d,]+) (?:people|choices)|the ([\d,]+) people", said)
-    if found is None:
-        return 0.0
-    count, percent, base, people = found.groups()
-    if people:
-        return float(people.replace(",", ""))
-    return float(count.replace(",", "")) * (float(base.replace(",", "")) / 100 if percent else 1)
 
 
 def _any_tool(plan: Plan) -> str:

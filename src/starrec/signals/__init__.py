@@ -1,7 +1,8 @@
 """Floor 3: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
 
+from starrec.signals.conditional import Conditional
 from starrec.signals.config import SignalsConfig, count_signals
-from starrec.signals.counts import Conditional, Counts, Neighbours, Ragged, Source
+from starrec.signals.counts import Counts, Neighbours, Ragged, Source
 from starrec.signals.evidence import (
     N_LEVELS,
     RECENT,

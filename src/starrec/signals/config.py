@@ -6,7 +6,8 @@ from pydantic import Field
 
 from starrec.config import Section
 from starrec.data import Sequences
-from starrec.signals.counts import HISTORY_CAP, MODELLED, RIDGE, Counts
+from starrec.signals.conditional import MODELLED, RIDGE
+from starrec.signals.counts import HISTORY_CAP, Counts
 from starrec.signals.language import MIN_SUPPORT
 
 

@@ -20,11 +20,11 @@ from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from starrec.data import Sequences
 from starrec.data.hashing import combine
 from starrec.signals import kernels
+from starrec.signals.conditional import MODELLED, RIDGE, Conditional, count_gram, modelled_items, solve
 from starrec.signals.language import FOLLOW_WINDOW
 
 HISTORY_CAP: Final = 1000
@@ -33,10 +33,6 @@ hundred users would own a third of all pairs of MovieLens-25M (accuracy of small
 cap`)."""
 NEIGHBOURS_KEPT: Final = 100
 """Nearest items that are kept for each item."""
-MODELLED: Final = 3000
-"""Items of the linear model at most: its inverse costs the cube, and the store holds its square."""
-RIDGE: Final = 500.0
-"""λ of the linear model."""
 BLOCK: Final = 256
 """Items of a block of neighbours."""
 
@@ -68,25 +64,6 @@ class Neighbours:
     """`(m, k)`, -1 where there are fewer."""
     both: NDArray[np.int32]
     """`(m, k)` users who took both."""
-
-
-@dataclass(frozen=True, eq=False)
-class Conditional:
-    """A linear model of every modelled item by all others: EASE (Steck, WWW 2019).
-
-    Its weights B = -P / diag(P) with P = (XᵀX + λI)⁻¹ say what one item adds beyond all others. P is kept, not
-    B, because P can forget a user (`graph.View.conditional`).
-    """
-
-    modelled: NDArray[np.int32]
-    """`(k,)` items, ascending."""
-    precision: NDArray[np.float64]
-    """`(k, k)` P."""
-    threshold: int
-    """Items with at least so many users are modelled; 0 where all are."""
-    spare: int
-    """Of the items with at least half as many users (rounded down), how many more there are than may be
-    modelled (0 with a threshold of 0): a user who owns so many at that edge could have moved the threshold."""
 
 
 @dataclass(frozen=True)
@@ -305,49 +282,6 @@ def _on_threads(counts: Counts, parts: list[NDArray[np.int32]]) -> Iterator[Neig
 
 
 def fit_conditional(counts: Counts, *, modelled: int = MODELLED, ridge: float = RIDGE) -> Conditional | None:
-    """Fit the linear model; None where nothing was taken.
-
-    A catalogue of more than `modelled` items is modelled in part: the items with at least t users, t the
-    smallest power of two that leaves no more than `modelled`. A power of two, so that one user's edges decide
-    it as seldom as can be, and where they could, it is known (`Conditional.spare`).
-    """
-    popularity = counts.popularity
-    if not popularity.any():
-        return None
-    threshold, spare = 0, 0
-    if counts.about.n_items > modelled:
-        threshold, spare = 1, counts.about.n_items - modelled
-        while (popularity >= threshold).sum() > modelled:
-            spare = int((popularity >= threshold).sum()) - modelled
-            threshold *= 2
-    items = np.flatnonzero(popularity >= threshold).astype(np.int32)
-    if not len(items):
-        return None
-    place = np.full(counts.about.n_items, -1, dtype=np.int32)
-    place[items] = np.arange(len(items))
-    within = counts.train.kept(place[counts.train.items] >= 0)
-    placed = place[within.items]
-    users = Ragged(*kernels.transpose(within.ptr, placed, len(items)))
-    ascending = Ragged(*kernels.transpose(users.ptr, users.values, within.n_users))
-    # A part of the users for each core: a part costs a matrix.
-    edges = np.linspace(0, within.n_users, (os.cpu_count() or 1) + 1).astype(np.int64)
-    with ThreadPoolExecutor(len(edges) - 1) as pool:
-        parts = pool.map(
-            lambda first, last: kernels.gram(ascending.ptr[first : last + 1], ascending.values, len(items)),
-            edges[:-1],
-            edges[1:],
-        )
-        upper = sum(parts, start=np.zeros((len(items), len(items)), dtype=np.int32))
-    gram = (upper + np.triu(upper, 1).T).astype(np.float64)
-    gram[np.diag_indices(len(items))] += ridge
-    return Conditional(items, _inverse(gram), threshold, spare)
-
-
-def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of a positive definite matrix, symmetric to the last bit."""
-    factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=0)
-    inverse, failed_too = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    assert not failed and not failed_too, "a Gram matrix with a positive ridge has an inverse"
-    lower: NDArray[np.float64] = np.tril(inverse)
-    full: NDArray[np.float64] = np.ascontiguousarray(lower + np.tril(lower, -1).T)
-    return full
+    """Fit the linear model to all users; None where nothing was taken."""
+    chosen = modelled_items(counts.popularity, modelled)
+    return None if chosen is None else solve(chosen, count_gram(counts.train, chosen.items), ridge)

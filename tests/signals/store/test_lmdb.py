@@ -71,6 +71,11 @@ def test_the_inverse_is_mapped_and_outlives_its_source(tmp_path, log):
     assert np.array_equal(precision, Counts.build(log.sequences(), log.n_items).conditional().precision)
 
 
+def test_numbers_are_read_where_they_lie(source):
+    items = np.arange(25, dtype=np.int32)
+    assert all(users.flags.aligned and not users.flags.owndata for users in source.postings(items))
+
+
 def test_threads_and_processes_read_at_the_same_time(source, counts):
     items = np.arange(25, dtype=np.int32)
     with ThreadPoolExecutor(8) as pool:
@@ -369,6 +374,19 @@ def test_an_update_mends_the_lists_it_reads(versions, log, counts):
     reports = []
     LmdbSource(versions.require(), report=reports.append).neighbours(np.arange(25, dtype=np.int32))
     assert not reports
+
+
+def test_an_update_counts_a_damaged_matrix_of_pairs_again(versions, log, tmp_path):
+    broken = records.key(Kind.GRAM)
+    change(versions.require(), lambda raw_key, value: flip(value) if raw_key == broken else value)
+    reports = []
+    update(versions, NEW, report=reports.append)
+    assert len(reports) == 1 and "gram 0 is counted again" in reports[0]
+    undamaged = Versions(tmp_path / "undamaged")
+    build(undamaged, log, "first", SETTINGS)
+    update(undamaged, NEW)
+    found, wanted = (LmdbSource.open(each.folder).conditional() for each in (versions, undamaged))
+    assert np.array_equal(found.precision, wanted.precision)
 
 
 def test_a_store_of_a_newer_format_names_both_and_the_fix(versions):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from starrec.data import build as make_dataset
-from starrec.signals.store import LmdbSource, Log, Settings, Versions, build, update
+from starrec.signals.store import LmdbSource, Log, Settings, Versions, build, pairs, update
 
 N_ITEMS = 10
 DAY = 86_400
@@ -76,6 +77,7 @@ def contents(version):
     first=rows,
     batches=st.lists(rows, min_size=1, max_size=3),
     late_items=st.integers(0, 2),
+    many=st.sampled_from([None, None, 0]),
 )
 # The cap drops the only interaction of the first day.
 @example(
@@ -83,15 +85,20 @@ def contents(version):
     first=[(0, 0, 0), (0, 1, 2), (0, 2, 4), (0, 3, 6)],
     batches=[[(0, 4, 8)]],
     late_items=0,
+    many=None,
 )
-def test_updates_equal_a_rebuild(order, first, batches, late_items):
+def test_updates_equal_a_rebuild(order, first, batches, late_items, many):
     # Items that come with the first batch: nobody took them before.
     known = N_ITEMS - late_items
     first = [(user, item % known, time) for user, item, time in first]
     with tempfile.TemporaryDirectory() as box:
         versions = start(Path(box) / "evidence", first, order, known)
         for number, batch in enumerate(batches):
-            update(versions, interactions(batch, order), catalogue(N_ITEMS) if number == 0 else None)
+            with pytest.MonkeyPatch.context() as patch:
+                if many is not None:
+                    # As if too much had changed to look at each pair.
+                    patch.setattr(pairs, "_MANY", many)
+                update(versions, interactions(batch, order), catalogue(N_ITEMS) if number == 0 else None)
         source = LmdbSource.open(versions.folder)
         log = renumbered(
             interactions([*first, *(row for batch in batches for row in batch)], order),

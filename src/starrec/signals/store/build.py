@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from starrec.config import fingerprint
 from starrec.data import Sequences
 from starrec.engines import Engine
 from starrec.errors import RunError
+from starrec.signals.conditional import MODELLED, RIDGE, Conditional, count_gram, modelled_items, solve
 from starrec.signals.counts import (
     HISTORY_CAP,
-    MODELLED,
     NEIGHBOURS_KEPT,
-    RIDGE,
-    Conditional,
     Counts,
     Neighbours,
     Ragged,
@@ -145,10 +144,13 @@ def build(
                     counts, advance, lambda _, blocks: workers.map(neighbour_block, blocks)
                 )
         advance = bar("linear model", 1)
-        model = counts.conditional()
+        model, gram = None, None
+        if (chosen := modelled_items(counts.popularity, settings.modelled)) is not None:
+            gram = count_gram(counts.train, chosen.items)
+            model = solve(chosen, gram, settings.ridge)
         advance(1)
-        needed = _size_of(counts, nearest, model, log)
-        entries = _entries(log, replace(counts, nearest=nearest), model, settings)
+        needed = _size_of(counts, nearest, gram, log)
+        entries = _entries(log, replace(counts, nearest=nearest), model_records(model, gram), settings)
         advance = bar("writing", _count_of(log))
         what = f"{len(log.items):,} interactions as evidence"
         origin = Origin(inputs, time.time())
@@ -185,19 +187,24 @@ def vocabulary_records(log: Log) -> list[Entry]:
     return [(key(kind), encode(kind, 0, as_json(content))) for kind, content in names.items()]
 
 
-def model_records(model: Conditional | None) -> list[Entry]:
+def model_records(model: Conditional | None, gram: NDArray[np.int32] | None) -> list[Entry]:
     """The linear model."""
-    return list(zip((key(Kind.MODELLED), key(Kind.PRECISION)), conditional_records(model), strict=True))
+    modelled, precision = conditional_records(model)
+    return [
+        (key(Kind.MODELLED), modelled),
+        (key(Kind.PRECISION), precision),
+        (key(Kind.GRAM), encode(Kind.GRAM, 0, *(() if gram is None else (gram,)))),
+    ]
 
 
-def _entries(log: Log, counts: Counts, model: Conditional | None, settings: Settings) -> Iterator[Entry]:
+def _entries(log: Log, counts: Counts, model: list[Entry], settings: Settings) -> Iterator[Entry]:
     """All records, in order of their keys."""
     meta = meta_of(log, counts, settings)
     yield key(Kind.META), meta.record()
     for kind in (Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY):
         yield key(kind), counted_again(counts, meta, kind, 0)
     yield from vocabulary_records(log)
-    yield from model_records(model)
+    yield from model
     for user in range(log.n_users):
         yield history_record(user, log)
     for kind in BY_ITEM:
@@ -206,7 +213,7 @@ def _entries(log: Log, counts: Counts, model: Conditional | None, settings: Sett
 
 
 def _count_of(log: Log) -> int:
-    return 8 + log.n_users + len(BY_ITEM) * log.n_items
+    return 9 + log.n_users + len(BY_ITEM) * log.n_items
 
 
 def _told(entries: Iterable[Entry], advance: Callable[[int], None]) -> Iterator[Entry]:
@@ -216,7 +223,7 @@ def _told(entries: Iterable[Entry], advance: Callable[[int], None]) -> Iterator[
             advance(1000)
 
 
-def _size_of(counts: Counts, nearest: Neighbours, model: Conditional | None, log: Log) -> int:
+def _size_of(counts: Counts, nearest: Neighbours, gram: NDArray[np.int32] | None, log: Log) -> int:
     """Bytes of a version, about."""
     numbers = 4 * (
         3 * len(log.items)
@@ -227,7 +234,7 @@ def _size_of(counts: Counts, nearest: Neighbours, model: Conditional | None, log
     )
     heads = (HEADER_BYTES + 16) * _count_of(log)
     names = sum(map(len, log.user_ids)) + int(log.catalogue.estimated_size())
-    squares = 0 if model is None else model.precision.nbytes
+    squares = 0 if gram is None else 3 * gram.nbytes
     return int(_PAGES * (numbers + heads + names) + squares + (1 << 16))
 
 

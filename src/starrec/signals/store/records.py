@@ -57,6 +57,8 @@ class Kind(IntEnum):
     """int32: threshold and spare of the linear model, then its items; no items where there is no model."""
     PRECISION = 8
     """float64, items squared: the linear model's inverse, one value, so that it can be mapped."""
+    GRAM = 9
+    """int32, items squared: what it is the inverse of, for updates."""
     HISTORY = 16
     """Of a user: int64 times, then int32 items, all that she ever took (also beyond the cap), oldest first."""
     POSTINGS = 17

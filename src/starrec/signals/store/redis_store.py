@@ -33,6 +33,7 @@ from starrec.signals.store.versions import GRACE_SECONDS
 PREFIX: Final = "starrec"
 _BATCH_BYTES: Final = 4 << 20
 _BATCH_RECORDS: Final = 2000
+_NOT_SERVED: Final = (Kind.GRAM,)
 _AT_ONCE: Final = 1000
 """Values of one MGET: larger ones would hold up the server's other clients."""
 _TIMEOUT_SECONDS: Final = 10.0
@@ -109,7 +110,7 @@ def push(
     with _answering(url):
         state = json.loads(client.hget(table, name) or "{}")
         done = bytes.fromhex(state.get("done", ""))
-        advance = bar("pushing", source.count)
+        advance = bar("pushing", source.count - len(_NOT_SERVED))
         advance(state.get("records", 0))
         records = state.get("records", 0)
         for batch in _batches(source, done):
@@ -167,6 +168,8 @@ def _batches(source: LmdbSource, done: bytes) -> Iterator[list[tuple[bytes, byte
     batch: list[tuple[bytes, bytes]] = []
     size = 0
     for raw_key, value in source.records(after=done):
+        if parse_key(raw_key)[0] in _NOT_SERVED:
+            continue
         batch.append((raw_key, bytes(value)))
         size += len(value)
         if size >= _BATCH_BYTES or len(batch) >= _BATCH_RECORDS:

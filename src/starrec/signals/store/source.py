@@ -19,9 +19,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.errors import RunError
+from starrec.signals.conditional import Conditional
 from starrec.signals.counts import (
     About,
-    Conditional,
     Counts,
     Neighbours,
     Postings,
@@ -139,6 +139,17 @@ class Stored(ABC):
             return None
         precision = self._mapped(Kind.PRECISION, "<f8").reshape(len(items), len(items))
         return Conditional(np.array(items, dtype=np.int32), precision, threshold, spare)
+
+    def gram(self) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
+        """The modelled items, and users who took both of each pair of them; None where that is damaged."""
+        items = records.int32s(self._one(Kind.MODELLED))[2:]
+        (raw,) = self._fetch(Kind.GRAM, [0])
+        try:
+            pairs = records.int32s(self._check(Kind.GRAM, 0, raw))
+        except Damaged as error:
+            self._report(f"{self._named(Kind.GRAM, 0)} is counted again: {error}")
+            return None
+        return items, pairs.reshape(len(items), len(items))
 
     @cached_property
     def user_ids(self) -> list[str]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from starrec.data import Sequences
 from starrec.signals import kernels
+from starrec.signals.conditional import Conditional, count_gram, modelled_items, solve
 from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped
 from starrec.signals.store.build import (
     Bar,
@@ -37,7 +38,7 @@ from starrec.signals.store.build import (
 )
 from starrec.signals.store.lmdb_store import LmdbSource, Writer
 from starrec.signals.store.log import Changes, Log
-from starrec.signals.store.neighbourhoods import refreshed
+from starrec.signals.store.neighbourhoods import cooccurrence_row, refreshed
 from starrec.signals.store.pairs import PairChanges
 from starrec.signals.store.records import Kind, Meta, encode, key
 from starrec.signals.store.source import Report, counted_again
@@ -45,6 +46,8 @@ from starrec.signals.store.versions import Versions
 
 _STEPS: Final = 6
 _DAY_ZERO: Final = 1 << 31
+_MANY_FRESH: Final = 200
+"""Newly modelled items, from which their pairs are counted with all others."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +208,13 @@ def _entries(
         modelled=meta.modelled,
         ridge=meta.ridge,
     )
-    # Has little in common with the rest, and half of it is one long solve.
-    model = aside.submit(counts.conditional)
+    pairs = PairChanges.between(touched.before, touched.after, log.n_items)
+    # Has nothing to do with the rest, and is one long solve on one core.
+    model = aside.submit(_model, source, counts, pairs)
     latest = meta_of(log, counts, Settings(**meta.settings))
     advance(1)
 
     moved = touched.moved()
-    pairs = PairChanges.between(touched.before, touched.after, log.n_items)
     lists, rows, recounted = refreshed(
         counts, _old_lists(source, about), _padded(source.popularity, log.n_items), pairs
     )
@@ -230,9 +233,43 @@ def _entries(
     for item in np.union1d(np.union1d(rows, fresh), source.mended(Kind.NEIGHBOURS)).tolist():
         entries.append((key(Kind.NEIGHBOURS, item), counted_again(full, latest, Kind.NEIGHBOURS, item)))
     advance(1)
-    entries += model_records(model.result())
+    entries += model_records(*model.result())
     advance(1)
     return entries, len(moved), len(rows), recounted
+
+
+def _model(
+    source: LmdbSource, counts: Counts, pairs: PairChanges | None
+) -> tuple[Conditional | None, NDArray[np.int32] | None]:
+    """The linear model of today's counts, and its Gram matrix."""
+    chosen = modelled_items(counts.popularity, source.meta.modelled)
+    if chosen is None:
+        return None, None
+    gram = _gram(source, counts, chosen.items, pairs)
+    return solve(chosen, gram, source.meta.ridge), gram
+
+
+def _gram(
+    source: LmdbSource, counts: Counts, items: NDArray[np.int32], pairs: PairChanges | None
+) -> NDArray[np.int32]:
+    """The old matrix with what changed, rows of items that were not modelled counted."""
+    known = source.gram()
+    fresh = items if known is None else np.setdiff1d(items, known[0])
+    if pairs is None or known is None or len(fresh) > _MANY_FRESH:
+        return count_gram(counts.train, items)
+    _, at, old_at = np.intersect1d(items, known[0], assume_unique=True, return_indices=True)
+    gram = np.zeros((len(items), len(items)), dtype=np.int32)
+    gram[np.ix_(at, at)] = known[1][np.ix_(old_at, old_at)]
+    place = np.full(counts.about.n_items, -1, dtype=np.int32)
+    place[items] = np.arange(len(items))
+    rows, columns = place[pairs.rows], place[pairs.items]
+    inside = (rows >= 0) & (columns >= 0)
+    gram[rows[inside], columns[inside]] += pairs.change[inside]
+    for item in fresh.tolist():
+        own = cooccurrence_row(counts, item)[items]
+        gram[place[item]], gram[:, place[item]] = own, own
+    gram[np.diag_indices(len(items))] = counts.popularity[items]
+    return gram
 
 
 def _old_lists(source: LmdbSource, about: About) -> Neighbours:

@@ -1,0 +1,109 @@
+"""The linear model behind conditional evidence: what an item adds beyond all others.
+
+EASE (Steck, WWW 2019) regresses every item on all others at once. All it needs is how many users took both, of
+each pair of modelled items (the Gram matrix), and one inverse.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from starrec.data import Sequences
+from starrec.signals import kernels
+
+MODELLED: Final = 3000
+"""Items of the linear model at most: its inverse costs the cube, and the store holds its square."""
+RIDGE: Final = 500.0
+"""λ of the linear model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """A linear model of every modelled item by all others: EASE (Steck, WWW 2019).
+
+    Its weights B = -P / diag(P) with P = (XᵀX + λI)⁻¹ say what one item adds beyond all others. P is kept, not
+    B, because P can forget a user (`graph.View.conditional`).
+    """
+
+    modelled: NDArray[np.int32]
+    """`(k,)` items, ascending."""
+    precision: NDArray[np.float64]
+    """`(k, k)` P."""
+    threshold: int
+    """Items with at least so many users are modelled; 0 where all are."""
+    spare: int
+    """Of the items with at least half as many users (rounded down), how many more there are than may be
+    modelled (0 with a threshold of 0): a user who owns so many at that edge could have moved the threshold."""
+
+
+class Modelled(NamedTuple):
+    """Which items are modelled."""
+
+    items: NDArray[np.int32]
+    """`(k,)` ascending."""
+    threshold: int
+    spare: int
+    """Both as in `Conditional`."""
+
+
+def modelled_items(popularity: NDArray[np.int32], most: int) -> Modelled | None:
+    """The items that are modelled; None where nothing was taken.
+
+    A catalogue of more than `most` items is modelled in part: the items with at least t users, t the smallest
+    power of two that leaves no more than that. A power of two, so that one user's edges decide it as seldom as
+    can be, and where they could, it is known (`Conditional.spare`).
+    """
+    if not popularity.any():
+        return None
+    threshold, spare = 0, 0
+    if len(popularity) > most:
+        threshold, spare = 1, len(popularity) - most
+        while (popularity >= threshold).sum() > most:
+            spare = int((popularity >= threshold).sum()) - most
+            threshold *= 2
+    items = np.flatnonzero(popularity >= threshold).astype(np.int32)
+    return Modelled(items, threshold, spare) if len(items) else None
+
+
+def count_gram(train: Sequences, items: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Users who took both, of each pair of these items, `(k, k)`; an item with itself: its users."""
+    place = np.full(int(max(train.items.max(initial=0), items.max(initial=0))) + 1, -1, dtype=np.int32)
+    place[items] = np.arange(len(items))
+    within = train.kept(place[train.items] >= 0)
+    users = kernels.transpose(within.ptr, place[within.items], len(items))
+    ptr, ascending = kernels.transpose(*users, within.n_users)
+    # A part of the users for each core: a part costs a matrix.
+    edges = np.linspace(0, within.n_users, (os.cpu_count() or 1) + 1).astype(np.int64)
+    with ThreadPoolExecutor(len(edges) - 1) as pool:
+        parts = pool.map(
+            lambda first, last: kernels.gram(ptr[first : last + 1], ascending, len(items)),
+            edges[:-1],
+            edges[1:],
+        )
+        upper = sum(parts, start=np.zeros((len(items), len(items)), dtype=np.int32))
+    gram: NDArray[np.int32] = upper + np.triu(upper, 1).T
+    return gram
+
+
+def solve(chosen: Modelled, gram: NDArray[np.int32], ridge: float) -> Conditional:
+    """The model of a Gram matrix."""
+    regular = gram.astype(np.float64)
+    regular[np.diag_indices(len(gram))] += ridge
+    return Conditional(chosen.items, _inverse(regular), chosen.threshold, chosen.spare)
+
+
+def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a positive definite matrix, symmetric to the last bit."""
+    factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=0)
+    inverse, failed_too = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    assert not failed and not failed_too, "a Gram matrix with a positive ridge has an inverse"
+    lower: NDArray[np.float64] = np.tril(inverse)
+    full: NDArray[np.float64] = np.ascontiguousarray(lower + np.tril(lower, -1).T)
+    return full

@@ -29,7 +29,7 @@ def commands(markdown: str) -> list[str]:
 def smallest(command: str, scratch: Path) -> str:
     """The command with a small configuration, in run folders of its own, on files that exist."""
     command = command.replace("make demo", f".venv/bin/starrec run {SMOKE} --run runs/demo")
-    if "--interactions" in command:
+    if "--interactions" in command and " update " not in command:
         command = f"{command} {SMOKE}"
     command = re.sub(r"\bruns/", f"{shlex.quote(str(scratch))}/runs/", command)
     return re.sub(r"\b(my\w*\.csv)\b", f"{shlex.quote(str(scratch))}/\\1", command)
@@ -54,6 +54,10 @@ def write_shop(folder: Path) -> None:
             taken = draw.sample(own, 12) + draw.sample(range(len(titles)), 4)
             for time_, item in enumerate(dict.fromkeys(taken)):
                 writer.writerow([f"u{user}", f"i{item}", 1_700_000_000 + 60 * time_])
+    with (folder / "my_new.csv").open("w", newline="") as file:
+        # A person comes back, and one comes for the first time.
+        rows = [["user_id", "item_id", "timestamp"], ["u0", "i1", 1_800_000_000], ["u99", "i2", 1_800_000_060]]
+        csv.writer(file).writerows(rows)
 
 
 def main() -> int:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -23,7 +25,9 @@ import typer
 from numpy.typing import NDArray
 
 import scale
+from examination import examine
 from listwise import fit, gather, half, ranks, training_epochs
+from starrec.config import load_toml
 from starrec.data import (
     Dataset,
     RankingTask,
@@ -32,20 +36,29 @@ from starrec.data import (
     evaluation_tasks,
     leave_one_out,
     load_movielens_100k,
+    load_saved_dataset,
     load_tables,
 )
 from starrec.data.hashing import text_keys
 from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import signal_scores
+from starrec.pipeline import RunConfig
+from starrec.pipeline.preparation import count
+from starrec.pipeline.tasks import Tasks
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
+from starrec.signals.checker import Checker
 from starrec.tools import World
+from starrec.trajectories.store import read as read_trajectories
 
 RESULTS: Final = Path(__file__).parent / "results"
 WORK: Final = Path("runs/benchmarks")
 GAMES_USERS: Final = 5000
 TIE_SEED: Final = 5
+
+_SENTENCES: Final = re.compile(r"(?:⟦[^⟦⟧]*⟧|[^⟦⟧‹›.]|\.(?=\d))*\d(?:⟦[^⟦⟧]*⟧|[^⟦⟧‹›.]|\.(?=\d))*\.")
+"""Sentences with a figure outside of titles; compact rows have no full stop."""
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 DatasetName = Literal["movielens", "games"]
@@ -200,6 +213,72 @@ def cap() -> None:
         }
         _say(f"cap {limit}: {found[str(limit)]}")
     _keep("cap", found)
+
+
+@app.command()
+def checker(seed: int = 0) -> None:
+    """1,000 true and 1,000 subtly false sentences of the second generator (bar: 99.5% and 99%)."""
+    _keep("checker", examine(seed=seed))
+
+
+@app.command()
+def responses(run: Annotated[Path, typer.Option(help="A finished run.")] = Path("runs/demo")) -> None:
+    """Every sentence of every tool response of a run, held against the graph (bar: 100%)."""
+    config = load_toml(run / "config.toml", RunConfig)
+    prepared = count(load_saved_dataset(run / "data"), config.data.tie_seed, config.signals)
+    asked, _ = Tasks(prepared, config).taught
+    said: dict[str, set[str]] = defaultdict(set)
+    spoken = traces = 0
+    for trajectory in read_trajectories(run / "trajectories"):
+        texts = [message.content for message in trajectory.messages if message.role == "tool"]
+        sentences = [part for text in texts for part in _SENTENCES.findall(text)]
+        said[trajectory.task_id].update(sentences)
+        spoken += len(sentences)
+        traces += 1
+    work = [(task, sorted(said[task.task_id])) for task in asked if task.task_id in said]
+    verdicts: Counter[str] = Counter()
+    examples: list[str] = []
+    started = time.monotonic()
+    with Workers((prepared.world, Checker.of(prepared.dataset))) as workers:
+        batches = [work[at : at + 64] for at in range(0, len(work), 64)]
+        for counted, failed in workers.map(_check_sentences, batches):
+            verdicts += counted
+            examples += failed[: 20 - len(examples)]
+    claims = verdicts["verified"] + verdicts["contradicted"] + verdicts["unverifiable"]
+    _keep(
+        "responses",
+        {
+            "trajectories": traces,
+            "tasks": len(work),
+            "sentences": spoken,
+            "distinct_sentences": sum(len(texts) for _, texts in work),
+            "claims": claims,
+            **{name: verdicts[name] for name in ("verified", "contradicted", "unverifiable", "no_claim")},
+            "faithfulness": verdicts["verified"] / max(claims, 1),
+            "seconds": time.monotonic() - started,
+            "examples": examples,
+        },
+    )
+
+
+def _check_sentences(
+    held: tuple[World, Checker], tasks: list[tuple[RankingTask, list[str]]]
+) -> tuple[Counter[str], list[str]]:
+    """Verdicts on what tools said in these tasks; `no_claim` counts sentences with a figure and no claim."""
+    world, checker = held
+    verdicts: Counter[str] = Counter()
+    failed = []
+    for task, sentences in tasks:
+        sight = world.toolbox(task).sight
+        for sentence in sentences:
+            checked = checker.check(sentence, sight)
+            verdicts.update(claim.verdict for claim in checked)
+            bad = [claim for claim in checked if claim.verdict != "verified"]
+            if not checked:
+                verdicts["no_claim"] += 1
+            if bad or not checked:
+                failed.append(f"{sentence} [{'; '.join(claim.reason for claim in bad) or 'no claim'}]")
+    return verdicts, failed
 
 
 _Work = Annotated[Path, typer.Option(help="Where generated data and builds are kept.")]

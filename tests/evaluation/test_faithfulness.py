@@ -1,28 +1,50 @@
-"""Figures in a trace are counted against the trace's own tool responses, by hand."""
+"""What a trace claims is counted against a graph of seven people, by hand."""
 
 import asyncio
 
 import pytest
 
+from starrec.data import mention
 from starrec.evaluation import TraceClaims, check_trace, faithfulness
 from starrec.ranking import Ranking
+from starrec.signals import Evidence, Graph, Semantics, Sight
+from starrec.signals.checker import Checker
+from starrec.signals.claims import Catalogue
 from starrec.student import Step, Thought
 from starrec.teacher import EmbeddedPolicy, run
 
-FARGO, PULP, HEAT = "⟦1|Fargo (1996)⟧", "⟦2|Pulp Fiction (1994)⟧", "⟦3|Heat, 7 of 9 people took it (1995)⟧"
-TOLD = f"30% of the 214 people who took {FARGO} also took {PULP}, 2.3 times what its popularity predicts."
-POPULAR = f"90 of 800 people took {HEAT}."
-ALIKE = "20 of the 50 people with the most similar recent history"
-NEIGHBOURS = f"{ALIKE} took {PULP}, 1.5 times what its popularity predicts."
+FARGO, PULP, HEAT = MENTIONS = [
+    mention("1", "Fargo (1996)"),
+    mention("2", "Pulp Fiction (1994)"),
+    mention("3", "Heat, 7 of 9 people took it (1995)"),
+]
+# Seven others, then the task's own user. Of the 5 who took Fargo 3 took Pulp Fiction, as 4 of all 7 did:
+# lift 3 / 5 · 7 / 4 = 1.05. With the user it would be 4 of 6, and 5 of 8: lift 1.07.
+ROWS = [[0, 1], [0, 1], [0, 1, 2], [0, 2], [0], [1], [2], [0, 1]]
+TOLD = f"3 of the 5 people who took {FARGO} also took {PULP}, 1.0 times what its popularity predicts."
+POPULAR = f"3 of 7 people took {HEAT}."
 
 
-def trace(*reflections, plan="Long history. Trust recent_interest.", answers=(TOLD, POPULAR, NEIGHBOURS)):
-    steps = [Step("plan", plan, True)]
-    for answer in answers:
-        steps.append(Step("tool_call", '{"name":"item_cf","arguments":{"candidates":["A"]}}', True))
-        steps.append(Step("tool_response", f"‹A› {answer}", False))
-    steps += [Step("reflection", text, True) for text in reflections]
-    steps.append(Step("recommend", "‹B›‹A›", True))
+@pytest.fixture
+def checker():
+    return Checker(Catalogue(MENTIONS))
+
+
+@pytest.fixture
+def sight(sequences, task):
+    graph = Graph.build(sequences(ROWS), 3)
+    return Sight.of(graph.without(7), Evidence(Semantics([[], [], []])), task(7, [0], [1, 2]))
+
+
+def trace(*reflections, plan="Long history. Trust recent_interest.", ranking="‹B›‹A›"):
+    steps = [
+        Step("plan", plan, True),
+        Step("tool_call", '{"name":"item_cf","arguments":{"candidates":["A"]}}', True),
+        # What tools answer is no claim of the model's, true or not.
+        Step("tool_response", f"‹A› {TOLD} ‹B› 6 of 7 people took {HEAT}.", False),
+        *(Step("reflection", text, True) for text in reflections),
+        Step("recommend", ranking, True),
+    ]
     return Thought(
         ranking=Ranking((2, 1)),
         task=f"History: {FARGO} Candidates: ‹A›{PULP}‹B›{HEAT}",
@@ -34,50 +56,46 @@ def trace(*reflections, plan="Long history. Trust recent_interest.", answers=(TO
     )
 
 
-def counts(*reflections, **how):
-    found = check_trace(trace(*reflections, **how))
-    return found.verified, found.contradicted, found.unverifiable
-
-
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (TOLD, (1, 0, 0)),
-        (f"‹A› {TOLD} ‹B› {POPULAR} Lead ‹A›‹B›.", (2, 0, 0)),
-        (f"{NEIGHBOURS} {NEIGHBOURS}", (2, 0, 0)),
-        # Another figure of a fact that was told: each of its three counts.
-        (TOLD.replace("30%", "31%"), (0, 1, 0)),
-        (TOLD.replace("214", "215"), (0, 1, 0)),
-        (TOLD.replace("2.3", "3.2"), (0, 1, 0)),
-        (TOLD.replace("30%", "30"), (0, 1, 0)),
-        (f"{TOLD} {POPULAR.replace('90', '91')}", (1, 1, 0)),
-        # Facts of which no tool spoke: the other direction, another item, another window.
-        (TOLD.replace(FARGO, "*").replace(PULP, FARGO).replace("*", PULP), (0, 0, 1)),
-        (POPULAR.replace(HEAT, FARGO), (0, 0, 1)),
-        (NEIGHBOURS.replace("recent", "whole"), (0, 0, 1)),
-        # Prose with a figure is a claim, and none that can be verified.
+        # Two claims, a count and a lift.
+        (TOLD, (2, 0, 0)),
+        (f"‹A› {TOLD} ‹B› {POPULAR} Lead ‹A›‹B›.", (3, 0, 0)),
+        (f"{POPULAR} {POPULAR}", (2, 0, 0)),
+        # In words of its own, and of a candidate by its label.
+        ("Most viewers of Fargo (1996) took ‹A›, and 3 people took ‹B›.", (2, 0, 0)),
+        # Wrong figures, wrong items, the user's own edge.
+        (TOLD.replace("3 of", "2 of"), (1, 1, 0)),
+        (TOLD.replace("the 5", "the 6"), (1, 1, 0)),
+        (TOLD.replace("1.0", "1.1"), (1, 1, 0)),
+        (TOLD.replace(PULP, HEAT), (0, 2, 0)),
+        (f"4 people took both {FARGO} and {PULP}.", (0, 1, 0)),
+        (f"{TOLD} {POPULAR.replace('3 of', '4 of')}", (2, 1, 0)),
+        # A claim that nobody can check.
         ("About 99 people love ‹A›.", (0, 0, 1)),
-        (f"Not true: {TOLD}", (0, 0, 1)),
-        # No figure, no claim; nor are figures of titles.
+        (f"Many people took {HEAT}.", (0, 0, 1)),
+        ("3 people took ⟦9|Alien (1979)⟧.", (0, 0, 1)),
+        # No claim; nor are figures of titles.
         ("They disagree: check ‹A›‹B›.", (0, 0, 0)),
         (f"I prefer {HEAT} to {FARGO}.", (0, 0, 0)),
     ],
 )
-def test_claims_by_hand(said, expected):
-    assert counts(said) == expected
+def test_claims_by_hand(sight, checker, said, expected):
+    for thought in (trace(said), trace(plan=said)):
+        found = check_trace(thought, sight, checker)
+        assert (found.verified, found.contradicted, found.unverifiable) == expected
 
 
-def test_the_plan_and_every_reflection_count_and_nothing_else():
-    assert counts() == (0, 0, 0)
-    assert counts(TOLD, POPULAR.replace("800", "801"), plan=f"{NEIGHBOURS} 3 of 4 agree.") == (2, 1, 1)
-    assert counts(TOLD, answers=()) == (0, 0, 1)
-    # The same fact told twice with other figures: both were answered.
-    assert counts(TOLD, TOLD.replace("214", "9"), answers=(TOLD, TOLD.replace("214", "9"))) == (2, 0, 0)
+def test_the_plan_and_every_reflection_count_and_nothing_else(sight, checker):
+    assert check_trace(trace(), sight, checker).total == 0
+    found = check_trace(trace(TOLD, POPULAR, plan="‹B›: taken by 9 people."), sight, checker)
+    assert (found.verified, found.contradicted, found.unverifiable) == (3, 1, 0)
 
 
-def test_whether_a_trace_parses():
-    assert check_trace(trace(TOLD)).parses
-    assert not check_trace(trace("a < b")).parses
+def test_whether_a_trace_parses(sight, checker):
+    assert check_trace(trace(TOLD), sight, checker).parses
+    assert not check_trace(trace("a < b"), sight, checker).parses
 
 
 def test_totals_by_hand():
@@ -101,12 +119,14 @@ def test_totals_by_hand():
     assert faithfulness([])["claims"] == faithfulness([])["median_claims"] == 0
 
 
-def test_the_teachers_own_words_are_faithful(world, lessons):
-    """The rules cite what tools answered; with one tool's figures exchanged they would not be."""
+def test_the_teachers_own_words_are_faithful(small, world, lessons):
+    """The rules cite what tools answered; tools answer what is true."""
     tags = {"planner": "plan", "reflector": "reflection", "ranker": "recommend"}
+    checker = Checker.of(small)
     total = 0
     for task in lessons[0][:10]:
-        outcome = asyncio.run(run(EmbeddedPolicy(), world.toolbox(task)))
+        toolbox = world.toolbox(task)
+        outcome = asyncio.run(run(EmbeddedPolicy(), toolbox))
         first, *messages = outcome.trajectory.messages
         steps = tuple(
             Step("tool_call", message.tool_call.json(), True)
@@ -119,7 +139,7 @@ def test_the_teachers_own_words_are_faithful(world, lessons):
             for message in messages
         )
         thought = Thought(outcome.ranking, first.content, outcome.trajectory.labels, steps, (), 0, 0)
-        found = check_trace(thought)
+        found = check_trace(thought, toolbox.sight, checker)
         assert found.parses and found.verified == found.total
         total += found.total
     assert total >= 20

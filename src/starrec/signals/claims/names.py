@@ -26,6 +26,8 @@ _ARTICLE: Final = re.compile(
     r"(.+), (The|A|An|Les?|La|Las|Los|El|Il|Lo|Der|Die|Das|L'|O|Os|De|Det|Den)((?: \(.*)?)$"
 )
 _IN_BRACKETS: Final = re.compile(r"\s*\(([^()]*)\)\s*$")
+_ANNOUNCED: Final = re.compile(r"\b(?:are|is|be|category|genre|labelled|tagged|as|under|to|from) $")
+"""What stands before a category, even one that is an ordinary word."""
 _QUOTED: Final = re.compile("[\"“”‘']")
 _CLOSING: Final = {'"': '"', "“": "”", "‘": "’", "'": "'"}
 
@@ -189,25 +191,27 @@ class Catalogue:
                 continue
             start, end = words[at][1], words[at + length - 1][2]
             said = text[start:end]
+            announced = _ANNOUNCED.search(text[max(0, start - 12) : start]) is not None
+            topic = bool(entry.topic) and (announced or not _is_prose(said) or _stands_out(text, start, end))
+            if topic and announced:
+                return Name(start, end, (), entry.topic)
             if (
-                entry.topic
-                and not _is_prose(said)
-                and (said == entry.topic or not entry.items or _capital(said))
+                entry.items
+                and _spelled(said, entry.capitals)
+                and not (entry.single and not self._meant(said, entry, at_hand))
             ):
-                chosen = choose(entry.items, at_hand)
-                if chosen == UNKNOWN or entry.single:
-                    return Name(start, end, (), entry.topic)
-            if not entry.items or not _spelled(said, entry.capitals):
-                continue
-            if entry.single and (
-                _is_prose(said) or not _capital(said) or choose(entry.items, at_hand) not in at_hand
-            ):
-                continue
-            if not _YEAR.search(said) and (year := _YEAR_AHEAD.match(text, end)):
-                # "Fargo (1997)" is not Fargo (1996).
-                return Name(start, year.end(), (UNKNOWN,), "")
-            return Name(start, end, entry.items, "")
+                if not _YEAR.search(said) and (year := _YEAR_AHEAD.match(text, end)):
+                    # "Fargo (1997)" is not Fargo (1996).
+                    return Name(start, year.end(), (UNKNOWN,), "")
+                return Name(start, end, entry.items, "")
+            if topic:
+                return Name(start, end, (), entry.topic)
         return None
+
+    def _meant(self, said: str, entry: _Entry, at_hand: Collection[int]) -> bool:
+        """Whether a single word is meant as a title."""
+        written = _capital(said) or said == entry.capitals
+        return written and not _is_prose(said) and choose(entry.items, at_hand) in at_hand
 
     def _quoted(
         self, text: str, words: list[tuple[str, int, int]], lower: list[str], at: int, at_hand: Collection[int]
@@ -291,6 +295,12 @@ def _is_prose(said: str) -> bool:
         or lower in NUMBER_WORDS
         or (lower in PHRASES and " " not in said)
     )
+
+
+def _stands_out(text: str, start: int, end: int) -> bool:
+    """Whether a word has a capital inside a sentence."""
+    before = text[:start].rstrip()
+    return text[start].isupper() and bool(before) and before[-1] not in ".!?:"
 
 
 def _spelled(said: str, title: str) -> bool:

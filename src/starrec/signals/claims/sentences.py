@@ -44,7 +44,7 @@ HIDDEN: Final = re.compile(
 )
 _ABBREVIATED: Final = re.compile(r"\b(?:approx|vs|ca|no|cf|resp)\.(?=\s)|\b[ie]\.[eg]\.,?", re.IGNORECASE)
 _END: Final = re.compile(
-    rf"[.!?]+[\"'”’)*_]*(?=\s|$|[{LABEL}{ITEM}])|{BREAK}|\n\s*\n|\n\s*(?=[-*•]\s|{LABEL}|[{WHOLE}][.)]\s)"
+    rf"[.!?]+[\"'”’)*_]*(?=\s|$|[{LABEL}{ITEM}{BREAK}])|{BREAK}|\n\s*\n|\n\s*(?=[-*•]\s|{LABEL}|[{WHOLE}][.)]\s)"
 )
 _BULLET: Final = re.compile(rf"^[\s{BREAK}]*(?:[-*•]+\s+|{WHOLE}[.)]\s+)?")
 

@@ -138,6 +138,9 @@ def _turns(lattice: Lattice, start: int, end: int) -> bool:
         # "... and hated it": something else is said of the same people.
         if trails and link in ("and", "or") and words[0] not in _SUBJECTS:
             return True
+        # "..., Heat and Fargo": the clause goes on.
+        if trails and words[0] in (ITEM, LABEL):
+            return True
         # "... and Heat both": the clause goes on, in words that were not understood.
         if (governs or (trails and link not in PAUSES)) and _UNREAD.intersection(words):
             return True
@@ -190,7 +193,8 @@ def _claims_something(lattice: Lattice, start: int, end: int) -> bool:
         and not (place + 1 < len(words) and words[place + 1].text in ("st", "nd", "rd", "th"))
     ]
     spoken = classes & _GRAPH or any(together <= classes for together in _TOGETHER)
-    if figures and (spoken or (items and ("of" in texts or (items > 1 and DECIMAL in texts)))):
+    counted = any(words[place + 1].text == "of" for place in figures if place + 1 < len(words))
+    if figures and (spoken or (items and (counted or (items > 1 and DECIMAL in texts)))):
         return True
     if ASKS & texts or not items:
         return False

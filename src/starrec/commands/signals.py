@@ -200,13 +200,12 @@ def update(
             announce(shown.console, f"data: {given.skipped}")
         with _bars(shown) as bar:
             done = add(versions, given.interactions, given.items, bar=bar)
-        known = done.given - done.added
-        repeats = f" ({known:,} were known)" if known else ""
+        known = f" (known before: {done.given - done.added:,})" if done.given > done.added else ""
         announce(
             shown.console,
-            f"evidence: {done.added:,} new interactions{repeats} of {done.users:,} users ({done.new_users:,} "
-            f"new), {done.new_items:,} new items; {done.rows:,} neighbour lists changed; {done.version}, in "
-            f"{time.monotonic() - started:.1f} s",
+            f"evidence: {_count(done.added, 'new interaction')}{known}, {_count(done.new_users, 'new user')}, "
+            f"{_count(done.new_items, 'new item')}; {_count(done.rows, 'neighbour list')} changed; "
+            f"{done.version}, in {time.monotonic() - started:.1f} s",
         )
 
 
@@ -289,6 +288,10 @@ def push(
             f"evidence: {source.version} is {prefix}:{name} there, {source.count:,} records, in "
             f"{time.monotonic() - started:.1f} s",
         )
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _source(run: Path, redis: str | None, prefix: str) -> Stored:

@@ -124,9 +124,14 @@ class Stored(ABC):
     def neighbours(self, items: NDArray[np.int32]) -> Neighbours:
         found = np.full((len(items), self.about.width), -1, dtype=np.int32)
         both = np.zeros_like(found)
-        for row, raw in enumerate(self._read(Kind.NEIGHBOURS, items.tolist())):
-            others, counts = records.pairs(raw)
-            found[row, : len(others)], both[row, : len(others)] = others, counts
+        read = [records.int32s(raw) for raw in self._read(Kind.NEIGHBOURS, items.tolist())]
+        if not read:
+            return Neighbours(found, both)
+        # All rows at once: an update reads the whole catalogue's.
+        values, lengths = np.concatenate(read), np.array([len(row) // 2 for row in read])
+        row, column = np.nonzero(np.arange(self.about.width) < lengths[:, None])
+        at = 2 * (np.cumsum(lengths) - lengths)[row] + column
+        found[row, column], both[row, column] = values[at], values[at + lengths[row]]
         return Neighbours(found, both)
 
     def conditional(self) -> Conditional | None:

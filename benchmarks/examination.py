@@ -4,7 +4,10 @@ Sentences about what test tasks may see, half of them true and half of them lies
 passes if every claim found in it is verified, and at least one is found; a lie is caught if any claim of it is
 contradicted or unverifiable. A sentence in which no claim is found is neither: nobody would be warned.
 
-    .venv/bin/python benchmarks/examination.py [--true 1000] [--false 1000] [--seed 0]
+Wordings are split in two by a hash of their text. Who works on the checker looks at failures of the one half
+only; the score of the other, held back, says how well new wordings are read.
+
+    .venv/bin/python benchmarks/examination.py [--true 1000] [--false 1000] [--seed 0] [--show-held-back]
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ def examine(
     dataset: Dataset | None = None,
     a_task: int = 6,
     shown: int = 5,
+    show_held_back: bool = False,
 ) -> dict[str, Any]:
     """Shares of true sentences verified and of lies caught, by relation and lie, with examples of failures.
 
@@ -50,6 +54,7 @@ def examine(
         dataset: MovieLens-100K unless told.
         a_task: sentences asked for each test task; tasks are drawn by the seed.
         shown: failures shown for each relation and lie.
+        show_held_back: whether failures of wordings that are held back are shown too.
     """
     dataset = dataset or load_movielens_100k(Path.home() / ".cache" / "starrec")
     sequences = dataset.sequences(tie_seed=0)
@@ -65,7 +70,7 @@ def examine(
             if wanted[sentence.truth]:
                 wanted[sentence.truth] -= 1
                 outcomes.append((sentence, outcome(judge(task, sentence.text))))
-    return report(outcomes, shown)
+    return report(outcomes, shown, show_held_back)
 
 
 def outcome(verdicts: Sequence[Verdict]) -> str:
@@ -76,9 +81,12 @@ def outcome(verdicts: Sequence[Verdict]) -> str:
     return "no claim"
 
 
-def report(outcomes: Sequence[tuple[Sentence, str]], shown: int = 5) -> dict[str, Any]:
+def report(
+    outcomes: Sequence[tuple[Sentence, str]], shown: int = 5, show_held_back: bool = False
+) -> dict[str, Any]:
     """What `examine` returns, of sentences and what was said of them."""
     counts: dict[str, Counter[str]] = {"true": Counter(), "false": Counter()}
+    held: dict[str, Counter[bool]] = {"true": Counter(), "false": Counter()}
     relations: defaultdict[str, Counter[str]] = defaultdict(Counter)
     lies: defaultdict[str, Counter[str]] = defaultdict(Counter)
     failures: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
@@ -86,11 +94,14 @@ def report(outcomes: Sequence[tuple[Sentence, str]], shown: int = 5) -> dict[str
         kind = "true" if sentence.truth else "false"
         right = (said == "verified") if sentence.truth else said in ("contradicted", "unverifiable")
         counts[kind][said] += 1
+        if sentence.held_back:
+            held[kind][right] += 1
         relations[sentence.relation][f"{kind} {'right' if right else 'wrong'}"] += 1
         if sentence.lie:
             lies[sentence.lie][said] += 1
         name = f"{kind}: {sentence.relation}" + (f", {sentence.lie}" if sentence.lie else "")
-        if not right and len(failures[name]) < shown:
+        hidden = sentence.held_back and not show_held_back
+        if not right and not hidden and len(failures[name]) < shown:
             failures[name].append({"text": sentence.text, "said": said})
     true, false = counts["true"], counts["false"]
     caught = false["contradicted"] + false["unverifiable"]
@@ -100,6 +111,9 @@ def report(outcomes: Sequence[tuple[Sentence, str]], shown: int = 5) -> dict[str
         "true_verified": true["verified"] / max(true.total(), 1),
         "false_caught": caught / max(false.total(), 1),
         "false_contradicted": false["contradicted"] / max(false.total(), 1),
+        "true_verified_held_back": held["true"][True] / max(held["true"].total(), 1),
+        "false_caught_held_back": held["false"][True] / max(held["false"].total(), 1),
+        "held_back": {kind: found.total() for kind, found in held.items()},
         "relations": {name: dict(sorted(found.items())) for name, found in sorted(relations.items())},
         "lies": {name: dict(sorted(found.items())) for name, found in sorted(lies.items())},
         "failures": dict(sorted(failures.items())),
@@ -123,11 +137,13 @@ def main() -> None:
     arguments.add_argument("--true", type=int, default=1000)
     arguments.add_argument("--false", type=int, default=1000)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--show-held-back", action="store_true")
     given = arguments.parse_args()
-    found = examine(given.true, given.false, given.seed)
+    found = examine(given.true, given.false, given.seed, show_held_back=given.show_held_back)
     print(json.dumps(found, indent=2, ensure_ascii=False))
     for name, bar in BARS.items():
-        print(f"{'met   ' if found[name] >= bar else 'MISSED'}  {name}: {found[name]:.4f}, at least {bar}")
+        for said in (name, f"{name}_held_back"):
+            print(f"{'met   ' if found[said] >= bar else 'MISSED'}  {said}: {found[said]:.4f}, at least {bar}")
 
 
 if __name__ == "__main__":

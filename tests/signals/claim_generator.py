@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from hashlib import sha256
 from random import Random
 from typing import Final
 
@@ -32,6 +33,8 @@ class Sentence:
     truth: bool
     lie: str | None
     relation: str
+    held_back: bool = False
+    """Whether its wording is one that nobody looks at who works on the checker."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,22 @@ def generate(
         relation = random.choices(relations, [relation.weight for relation in relations])[0]
         # A few tries for the same, so that what seldom comes about is said too.
         for _ in range(12):
-            text = _say(relation, lie, sight, random)
-            if text is not None:
-                found.setdefault(text, Sentence(text, lie is None, lie, relation.name))
+            said = _say(relation, lie, sight, random)
+            if said is not None:
+                text, held = said
+                found.setdefault(text, Sentence(text, lie is None, lie, relation.name, held))
                 break
     raise ValueError(f"Only {len(found)} of {n} sentences came about for task {task.task_id!r}.")
 
 
-def _say(relation: Relation, lie: str | None, sight: Sight, random: Random) -> str | None:
-    """One sentence of the relation, true or with this lie; None where the draw allows none."""
+def held_back(*wordings: str) -> bool:
+    """Whether a template or its base is of the half that is held back: by a hash of its text."""
+    return any(sha256(wording.encode()).digest()[0] % 2 for wording in wordings)
+
+
+def _say(relation: Relation, lie: str | None, sight: Sight, random: Random) -> tuple[str, bool] | None:
+    """One sentence of the relation, true or with this lie, and whether its wording is held back; None where the
+    draw allows none."""
     case = relation.draw(sight, random)
     if case is not None and lie == "own_user":
         case = _of_oneself(case, sight, random)
@@ -118,8 +128,11 @@ def _say(relation: Relation, lie: str | None, sight: Sight, random: Random) -> s
         return None
     assert isinstance(relation.templates, tuple)
     template = random.choice(relation.templates)
+    held = held_back(template)
     if "{base}" in template:
-        template = template.replace("{base}", random.choice(relation.bases))
+        base_words = random.choice(relation.bases)
+        held = held or held_back(base_words)
+        template = template.replace("{base}", base_words)
     stated = None
     if relation.stated is not None and ("{stated}" in template or "{whole}" in template):
         stated = relation.stated(sight, case)
@@ -144,7 +157,8 @@ def _say(relation: Relation, lie: str | None, sight: Sight, random: Random) -> s
         lie is not None and holds is not False and not (said_whole and base != whole)
     ):
         return None
-    return _written(template, figure, stated, base, case, sight, random)
+    text = _written(template, figure, stated, base, case, sight, random)
+    return None if text is None else (text, held)
 
 
 def _of_oneself(case: Case, sight: Sight, random: Random) -> Case | None:
@@ -220,7 +234,7 @@ def _predicted(value: Fraction, random: Random) -> Figure | None:
 
 def _judge(
     relation: Relation, lie: str | None, case: Case, measured: Pair, sight: Sight, random: Random
-) -> str | None:
+) -> tuple[str, bool] | None:
     assert isinstance(relation.templates, Mapping)
     claims = [claim for claim in relation.templates if lie is None or lie_of_claim(claim) == lie]
     if not claims or (relation.name in ("absolute", "follows") and measured[1] < 2):
@@ -228,7 +242,11 @@ def _judge(
     fitting = [claim for claim in claims if CLAIMS[claim](*measured) is (lie is None)]
     # By the number of its words, so that every wording is as likely.
     templates = [template for claim in fitting for template in relation.templates[claim]]
-    return _written(random.choice(templates), None, None, 0, case, sight, random) if templates else None
+    if not templates:
+        return None
+    template = random.choice(templates)
+    text = _written(template, None, None, 0, case, sight, random)
+    return None if text is None else (text, held_back(template))
 
 
 def _written(

@@ -68,6 +68,22 @@ def _by_history(w: Window, d: Did, s: Some, g: Group | None = None) -> Said | No
     return counted(s.quantities, replace(group, window=w), d)
 
 
+@rule(
+    "clause",
+    "SIMILARLY w:record COMMA? g:group (include|includes|contain|contains|comprise|comprises) s:bare d:rel",
+    "SIMILARLY w:record COMMA? there BE s:bare d:rel (among|in|within) g:group",
+    "SIMILARLY w:record COMMA? b:item BE TAKE by s:some",
+)
+def _by_history_are(
+    w: Window, s: Some, d: Did | None = None, g: Group | None = None, b: int | None = None
+) -> Said | None:
+    group = g or s.group
+    did = d or (None if b is None else Did(took=(b,)))
+    if group is None or did is None or group.window != "either":
+        return None
+    return counted(s.quantities, replace(group, window=w), did)
+
+
 rule("sentence", "x:said", "LABEL COLON? COMMA? x:said")(lambda x: x)
 
 

@@ -9,19 +9,18 @@ from typing import TypeAlias
 
 from starrec.signals.claims.grammar.comparisons import people
 from starrec.signals.claims.grammar.counts import Said, lift_of, unread
-from starrec.signals.claims.grammar.people import Did, Group, Some, who
+from starrec.signals.claims.grammar.people import Did, Group, Listed, Some, who
 from starrec.signals.claims.grammar.quantities import (
     BY_CHANCE,
     EQUAL,
     LESS,
     MORE,
-    NONE,
     Claims,
     Items,
     quantity,
     rule,
 )
-from starrec.signals.claims.lexicon import ANCHORS
+from starrec.signals.claims.lexicon import ANCHORS, word_set
 from starrec.signals.claims.meaning import BOTH, IT, Claim, Measure, Number, Quantity
 
 # How it compares with chance.
@@ -73,6 +72,22 @@ rule(
     "q:times LIFT",
 )(lifted)
 
+# A number that popularity predicts is rounded, to its last decimal or to people.
+rule("so_many_predicted", "q:qty")(
+    lambda q: (
+        None
+        if q.unit != "count" or q.comparison == "vague"
+        else Quantity("amount", q.comparison, _rounded(q.number), q.upper and _rounded(q.upper))
+    )
+)
+rule("so_many_predicted", "EXACTLY? n:DEC")(lambda n: Quantity("amount", "exact", n))
+rule("so_many_predicted", "ABOUT n:DEC")(lambda n: Quantity("amount", "about", n))
+
+
+def _rounded(n: Number) -> Number:
+    return replace(n, places=0) if n.slot < 0 and n.over == 1 else n
+
+
 SEP = "(COMMA|DASH|OPEN|COLON)?"
 INTRO = "(WHO MAKES IT|that MAKES IT|WHO SAYS|SAYS|that BE|BE|with|for|giving|ie|or|AND|namely|at|making|WHO)?"
 
@@ -89,10 +104,10 @@ rule("tail", f"{SEP} {INTRO} x:lift CLOSE?", f"{SEP} AND? that x:lift")(lambda x
 
 @rule(
     "tail",
-    f"{SEP} CONTRAST a:REF* q:qty PEOPLE? b:REF* CLOSE?",
-    f"{SEP} a:REF+ q:qty PEOPLE? b:REF* CLOSE?",
+    f"{SEP} CONTRAST a:REF* q:so_many_predicted PEOPLE? b:REF* CLOSE?",
+    f"{SEP} a:REF+ q:so_many_predicted PEOPLE? b:REF* CLOSE?",
     f"{SEP} EXACTLY? n:INT PEOPLE? b:REF* CLOSE?",
-    f"{SEP} CONTRAST? a:REF* i:item POSS b:REF+ q:qty PEOPLE? CLOSE?",
+    f"{SEP} CONTRAST? a:REF* i:item POSS b:REF+ q:so_many_predicted PEOPLE? CLOSE?",
     f"{SEP} CONTRAST? a:REF* EXACTLY? n:INT PEOPLE? b:REF* i:item POSS c:REF+ CLOSE?",
 )
 def _expected(
@@ -104,20 +119,62 @@ def _expected(
     i: int | None = None,
 ) -> Expected | None:
     words = (*a, *b, *c)
-    q = q or (Quantity("count", "exact", n) if n else NONE)
-    if not ANCHORS.intersection(words) or q.unit != "count" or q.comparison == "vague":
+    if q is None:
+        assert n is not None
+        q = Quantity("amount", "exact", _rounded(n))
+    return Expected(q, i) if ANCHORS.intersection(words) else None
+
+
+_CHANCE = word_set(
+    "popularity chance chances random randomly independence independent independently coincidence luck"
+)
+_PREDICTS = word_set(
+    """
+    predict predicts predicted predicting prediction expect expects expected expectation suggest suggests
+    suggested imply implies implied project projects forecast forecasts dictate dictates warrant warrants
+    """
+)
+_WOULD = word_set("would might could should expect expected predict predicted")
+
+
+@rule(
+    "clause",
+    "a:REF+ q:so_many_predicted PEOPLE? c:REF* doing_so? x:items",
+    "a:REF+ COMMA b:REF* q:so_many_predicted PEOPLE? c:REF* doing_so? x:items",
+    "q:so_many_predicted PEOPLE? b:REF+ doing_so? x:items c:REF*",
+    "a:REF* NUMBEROF of? b:REF* PEOPLE? c:REF* doing_so? x:items (SAYS|COLON) q:so_many_predicted PEOPLE?",
+)
+def _predicted(
+    q: Quantity,
+    x: Listed,
+    a: tuple[str, ...] = (),
+    b: tuple[str, ...] | None = None,
+    c: tuple[str, ...] = (),
+) -> Said | None:
+    """ "Popularity alone predicts 14 people with both A and B"; but "as chance predicts, 14 people took both"
+    says that they did."""
+    words = {*a, *(b or ()), *c}
+    if x.joint != "all" or not (x.items == (BOTH,) or len(x.items) == 2):
         return None
-    return Expected(q, i)
+    if not words & _CHANCE or "as" in words:
+        return None
+    # What stands apart from the number must leave it hypothetical.
+    if not (words & _PREDICTS if b is None else {*b, *(c if a else ())} & _WOULD):
+        return None
+    return Said((Claim(Measure("expected", x.items), q),), Measure("lift", x.items), x.items[-1])
+
+
+rule("doing_so", "(WHO|that|to|with|having|WOULD|HAVE|BE)* (TAKE|COMMON)?")(lambda: True)
 
 
 @rule("tail", "(COMMA|DASH|OPEN)? (WHO BE)? (FEWER|LESS|UNDER) than? n:INT r:ref CLOSE?")
 def _fewer_than_expected(n: Number, r: Reference) -> Expected:
-    return Expected(Quantity("count", "exact", n), r.owner, LESS)
+    return Expected(Quantity("amount", "exact", _rounded(n)), r.owner, LESS)
 
 
 @rule("tail", "(COMMA|DASH|OPEN)? (WHO BE)? (MORE|OVER) than? n:INT r:ref CLOSE?")
 def _more_than_expected(n: Number, r: Reference) -> Expected:
-    return Expected(Quantity("count", "exact", n), r.owner, MORE)
+    return Expected(Quantity("amount", "exact", _rounded(n)), r.owner, MORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +227,7 @@ def extended(said: Said, tail: Tail) -> Said | None:
             if said.lift is None or said.lift.window or said.lift.kind != "lift":
                 more = (unread("popularity predicts nothing of that"),)
             else:
-                more = (owned(Claim(replace(said.lift, kind="expected"), replace(q, unit="amount")), owner),)
+                more = (owned(Claim(replace(said.lift, kind="expected"), q), owner),)
                 if bound is not None:
                     more += (Claim(said.lift, bound),)
         case Again(quantities=quantities, size=size):
@@ -235,10 +292,18 @@ rule("statement", "x:clause a:tail b:tail c:tail")(
     "g:group take b:item COMMA? x:lift",
 )
 def _lift_of_group(g: Group, b: int, x: Lift) -> Said | None:
+    return _lifted_group(g, b, x.quantity, x.owner)
+
+
+def _lifted_group(g: Group, b: int, q: Quantity, owner: int | None, *, negated: bool = False) -> Said | None:
+    """How the group took B, over what popularity predicts; and how large it is, where that is said."""
     measure = lift_of(g, Did(took=(b,)))
-    if measure is None or g.size is not None:
+    if measure is None or (negated and g.size is not None):
         return None
-    return Said((owned(Claim(measure, x.quantity), x.owner),), measure, b)
+    claims: Claims = (replace(owned(Claim(measure, q), owner), negated=negated),)
+    if g.size is not None:
+        claims += (Claim(g.measure, g.size, Measure("people")),)
+    return Said(claims, measure, b)
 
 
 rule("lift_to", "q:times (AS|MORE) LIKELY (as|than) r:ref to TAKE")(lifted)
@@ -267,11 +332,7 @@ rule("lift_in", "q:times AS (LIKELY|POPULAR|OFTEN TAKE|TAKE) among")(lambda q: N
     "b:item BE q:as_likely (among|with|in) g:group as r:ref",
 )
 def _likelier(g: Group, b: int, q: Quantity, r: Reference) -> Said | None:
-    measure = lift_of(g, Did(took=(b,)))
-    if measure is None or g.size is not None:
-        return None
-    q = BY_CHANCE if q is EQUAL else q
-    return Said((owned(Claim(measure, q), r.owner),), measure, b)
+    return _lifted_group(g, b, BY_CHANCE if q is EQUAL else q, r.owner)
 
 
 rule("whoever", "g:group")(lambda g: g)
@@ -305,12 +366,60 @@ rule("oftener_", "(ABOUT|EXACTLY|EQUALLY)? AS LIKELY")(lambda: BY_CHANCE)
 rule("oftener_", "(no|not) MORE LIKELY")(lambda: quantity("times", "at most", 1))
 
 
-@rule("clause", "g:group DO? NOT TAKE b:item x:lift", "g:group BE NOT x:lift_to b:item")
+@rule(
+    "clause",
+    "g:group (DO|HAVE)? NOT TAKE b:item x:lift",
+    "g:group BE NOT x:lift_to b:item",
+    "b:item (BE|HAVE been) NOT TAKE by g:group x:lift",
+    "b:item (BE|HAVE been) NOT TAKE x:lift by g:group",
+    "b:item BE NOT (TAKE|POPULAR)? x:lift among g:group",
+    "AMONG g:group COMMA? b:item BE NOT (TAKE|POPULAR)? x:lift",
+)
 def _not_lifted(g: Group, b: int, x: Lift) -> Said | None:
-    measure = lift_of(g, Did(took=(b,)))
-    if measure is None or g.size is not None:
-        return None
-    return Said((replace(owned(Claim(measure, x.quantity), x.owner), negated=True),))
+    return _lifted_group(g, b, x.quantity, x.owner, negated=True)
+
+
+@rule("clause", "b:item BE NOT q:more_by (among|with|for|in|by) g:group than r:ref")
+@rule("clause", "AMONG g:group COMMA? b:item BE NOT q:more_by than r:ref")
+def _not_likelier(g: Group, b: int, q: Quantity, r: Reference) -> Said | None:
+    return _lifted_group(g, b, q, r.owner, negated=True)
+
+
+rule("given_item", "(given|knowing|conditional_on|conditioned_on|with) (that)? (SOMEONE)? TAKE? a:item")(
+    lambda a: a
+)
+
+
+@rule(
+    "clause",
+    "a:given_item COMMA? b:item BE (TAKE|POPULAR)? x:lift",
+    "b:item BE (TAKE|POPULAR)? x:lift COMMA? a:given_item",
+    "a:item MAKES b:item x:lift",
+)
+def _given(a: int, b: int, x: Lift) -> Said | None:
+    return _lifted_group(Group((a,)), b, x.quantity, x.owner)
+
+
+@rule(
+    "clause",
+    "a:given_item COMMA? b:item BE NOT (TAKE|POPULAR)? x:lift",
+    "b:item BE NOT (TAKE|POPULAR)? x:lift COMMA? a:given_item",
+    "a:item DO NOT MAKES b:item x:lift",
+    "b:item DO NOT (go|pair|combine|overlap|belong) (TOGETHER)? with a:item x:lift",
+    "b:item BE NOT TAKE (with|alongside|TOGETHER with) a:item x:lift",
+)
+def _not_given(a: int, b: int, x: Lift) -> Said | None:
+    return _lifted_group(Group((a,)), b, x.quantity, x.owner, negated=True)
+
+
+@rule(
+    "clause",
+    "x:two (DO|BE|HAVE) NOT (go|TAKE|been TAKE|belong)? TOGETHER l:lift",
+    "x:two (DO|BE|HAVE) NOT (co_occur|OVERLAP|APPEARS TOGETHER|TAKE by_the_same_people) l:lift",
+)
+def _not_together(x: Items, l: Lift) -> Said:  # noqa: E741
+    claim = owned(Claim(Measure("lift", x), l.quantity), l.owner)
+    return Said((replace(claim, negated=True),), None, x[-1])
 
 
 @rule(

@@ -75,6 +75,13 @@ def _not_more_popular(a: int, b: int, q: Quantity) -> Said | None:
 rule("many", "(MORE|OVER) people?")(lambda: MORE)
 rule("many", "(FEWER|LESS) people?")(lambda: LESS)
 rule("many", "(AS MANY|EQUALLY MANY) people?")(lambda: EQUAL)
+rule(
+    "same_people",
+    "AS MANY people",
+    "same NUMBEROF of? people",
+    "equal NUMBEROF of? people",
+    "EQUALLY MANY people",
+)(lambda: True)
 rule("many", "ATLEAST AS MANY people?")(lambda: quantity("times", "at least", 1))
 rule("many", "q:times AS MANY people?")(lambda q: q)
 rule("many", "(no|not) MORE people?")(lambda: quantity("times", "at most", 1))
@@ -136,8 +143,9 @@ def _more_popular_than_two(a: int, b: int, c: int, q: Quantity, p: Quantity | No
 @rule(
     "clause",
     "x:two BE EQUALLY? (equally|EQUALLY|just_as|as) POPULAR",
-    "x:two HAVE AS MANY people",
-    "x:two BE TAKE by AS MANY people",
+    "x:two HAVE same_people",
+    "x:two (BE|HAVE been) TAKE by same_people",
+    "same_people TAKE x:two",
 )
 def _equally(x: Items) -> Said | None:
     return compare(people(x[0]), people(x[1]), EQUAL) if len(x) == 2 else None
@@ -150,7 +158,8 @@ def _equally(x: Items) -> Said | None:
     "b:item BE m:extreme (THING|one)? (of|among) x:listed",
     "b:item HAVE m:extreme_people people? (of|among) x:list",
     "(of|among) x:list COMMA? b:item HAVE m:extreme_people people",
-    "m:extreme (THING|one)? (of|among) x:list BE b:item",
+    "m:extreme (THING|one)? (of|among|between) x:list BE b:item",
+    "(of|among|between|comparing) x:list COMMA? m:extreme (THING|one)? BE b:item",
     "b:item BE TAKE by m:extreme_people people? (of|among) x:list",
     "(of|among) x:list COMMA? m:extreme_people people TAKE b:item",
     "b:item BE (TAKE)? m:extreme_often (of|among) x:list",
@@ -160,6 +169,19 @@ def _extreme(b: int, x: Items, m: Kind) -> Said | None:
     if not others:
         return None
     return compare(people(b), Measure(m, others), MORE if m == "most" else LESS)
+
+
+@rule(
+    "clause",
+    "b:item BE NOT m:extreme (THING|one)? (of|among|between) x:list",
+    "(of|among|between|comparing) x:list COMMA? b:item BE NOT m:extreme (THING|one)?",
+    "m:extreme (THING|one)? (of|among|between) x:list BE NOT b:item",
+    "(of|among|between|comparing) x:list COMMA? m:extreme (THING|one)? BE NOT b:item",
+    "b:item DO NOT HAVE m:extreme_people people? (of|among) x:list",
+)
+def _not_extreme(b: int, x: Items, m: Kind) -> Said | None:
+    said = _extreme(b, x, m)
+    return said and Said(tuple(replace(claim, negated=True) for claim in said.claims))
 
 
 rule("extreme", "MOSTPOP", "MORE POPULAR")(lambda: "most")
@@ -278,6 +300,29 @@ def _follows_more(
     if f[2] not in ("", "OFTEN") or back[2] or f[3] or back[3]:
         return None
     return compare(Measure("followed", f[:2]), Measure("followed", back[:2]), q)
+
+
+rule("not_follows", "b:item DO NOT FOLLOWS a:item")(lambda a, b: (a, b, "", None))
+rule("not_follows", "a:item DO NOT (LEADSTO|PRECEDES) b:item", "a:item BE NOT FOLLOWED by b:item")(
+    lambda a, b: (a, b, "", None)
+)
+
+
+@rule("clause", "f:not_follows q:oftener g:follows", "f:not_follows q:oftener REVERSE")
+def _follows_not_more(q: Quantity, f: Follows, g: Follows | None = None) -> Said | None:
+    said = _follows_more(q, f, g)
+    return said and Said(tuple(replace(claim, negated=True) for claim in said.claims))
+
+
+@rule(
+    "clause",
+    "people (DO|HAVE|WOULD)? NOT GO onto* from a:item onto* to b:item q:oftener from c:item onto* to d:item",
+    "people (DO|HAVE|WOULD)? NOT GO onto* from a:item onto* to b:item q:oftener back? (REVERSE|back)",
+    "AFTER TAKE? a:item COMMA? people DO? NOT goes b:item q:oftener (to|take|goes)? d:item AFTER c:item",
+)
+def _go_not_more(q: Quantity, a: int, b: int, c: int | None = None, d: int | None = None) -> Said | None:
+    said = _go_more(q, b, a, c, d)
+    return said and Said(tuple(replace(claim, negated=True) for claim in said.claims))
 
 
 @rule(

@@ -94,9 +94,13 @@ def _some_did(s: Some, d: Did) -> Said | None:
 
 rule("did_adverb", "(BOTH|all|each|ultimately|eventually|finally|thus|in_turn)")(lambda: True)
 rule("front", "(of|out_of|AMONG) g:group COMMA?", "g:group COLON")(lambda g: g)
-rule("front", "(looking_at|considering|counting|in_the_case_of|if_we_look_at|if_one_looks_at) g:group COMMA")(
-    lambda g: g
+rule("looking", "(looking_at|look_at|considering|counting|taking|given|if_we_look_at|if_one_looks_at)")(
+    lambda: True
 )
+rule("looking", "(if_we_take|if_you_look_at|if_you_take|when_looking_at|in_the_case_of|in_the_group_of)")(
+    lambda: True
+)
+rule("front", "looking g:group COMMA")(lambda g: g)
 rule("front", "(of|out_of|AMONG) EVERYONE d:rel COMMA?", "having d:did COMMA?")(lambda d: who(d))
 rule("front", "OFTHEM COMMA?")(lambda: Group((THEM,)))
 
@@ -107,6 +111,17 @@ def _of_so_many_did(g: Group, s: Some, d: Did) -> Said | None:
     if s.group is None or not s.group.plain or s.group.size is None or g.size is not None:
         return None
     return counted(s.quantities, replace(g, size=s.group.size), d)
+
+
+@rule(
+    "clause", "g:front q:qtys PEOPLE? OFTHEM d:did", "g:front d:taken_by_some BE TAKE by q:qtys PEOPLE? OFTHEM"
+)
+def _of_these_did(g: Group, q: tuple[Quantity, ...], d: Did) -> Said | None:
+    """ "Looking at A's viewers, 13 of them took B"."""
+    return counted(q, g, d) if g.took != (THEM,) else None
+
+
+rule("taken_by_some", "x:items")(took)
 
 
 @rule("clause", "g:front s:bare d:did", "s:bare d:did COMMA? (among|of|from|in|out_of) g:group")
@@ -266,7 +281,7 @@ def _in_the_history_of(x: Listed, s: Some) -> Said | None:
 def _taken_soon_by(
     b: int, s: Some, r: tuple[Number | None, int | None] = (None, None), n: Number | None = None
 ) -> Said | None:
-    if s.group is None or len(s.group.took) != 1:
+    if s.group is None or (len(s.group.took) != 1 and not (s.group.plain and r[1] is not None)):
         return None
     return counted(s.quantities, s.group, went(b, (n, None) if n else r) or Did())
 
@@ -469,6 +484,19 @@ def _size_did(n: Quantity, d: Did) -> Said | None:
 @rule("clause", "g:group HAVE? TENDTO NOT TAKE x:item")
 def _avoid(g: Group, x: int) -> Said | None:
     return _avoid_claim(g, x)
+
+
+@rule(
+    "clause",
+    "g:group (DO|HAVE|WOULD)? NOT (TENDTO)? AVOID x:item",
+    "g:group (DO|HAVE|WOULD)? NOT RARELY TAKE x:item",
+    "x:item (BE|HAVE been) NOT (RARELY TAKE|AVOID) (by|among) g:group",
+    "AMONG g:group COMMA? x:item BE NOT (RARELY TAKE|AVOID)",
+)
+def _not_avoided(g: Group, x: int) -> Said | None:
+    """Not contrary evidence: the negation of what avoiding means, and no more."""
+    said = None if g.plain else _avoid_claim(g, x)
+    return said and Said(tuple(replace(claim, negated=True) for claim in said.claims))
 
 
 @rule("clause", "x:item BE (RARELY TAKE|AVOID) by g:group", "x:item BE RARELY TAKE among g:group")

@@ -21,21 +21,29 @@ class Last:
     size: Quantity | None
 
 
+rule("mine", "(USER POSS|ITS|HISTORY POSS|this HISTORY POSS|that HISTORY POSS)")(lambda: True)
+# "... of this history", "... that the user took".
+rule(
+    "at_home",
+    "(of|in|from|on|within|at_the_end_of) (USER POSS|ITS|this|that)? WHOLE? HISTORY",
+    "(of|by|from) USER",
+    "(that|which)? USER HAVE? TAKE",
+    "HAVE? TAKE by USER",
+    "HAVE? TAKE",
+)(lambda: True)
 rule(
     "last",
-    "(USER POSS|ITS|HISTORY POSS)? LAST n:size (THING|CHOICE|ones)?",
-    "(USER POSS|ITS)? n:size LAST (THING|CHOICE|ones)",
-    "LAST n:size (THING|CHOICE)? (of|in) (USER POSS|ITS)? HISTORY",
-    "n:size LAST (THING|CHOICE) (of|in) (USER POSS|ITS)? HISTORY",
-    "LAST n:size (THING|CHOICE)? (that)? USER TAKE",
-    "LAST n:size (THING|CHOICE)? TAKE",
-    "LAST n:size (THING|CHOICE)? in (USER POSS|ITS)? HISTORY",
-    "ALL LAST n:size (THING|CHOICE)?",
-)(lambda n=None: Last(n))
-rule("last", "(USER POSS|ITS)? LAST t:THING", "(USER POSS|ITS)? LAST t:CHOICE")(
+    "ALL? mine? LAST n:size (THING|CHOICE|ones)? at_home?",
+    "ALL? mine? n:size LAST (THING|CHOICE|ones) at_home?",
+)(lambda n: Last(n))
+rule("last", "mine? LAST t:THING at_home?", "mine? LAST t:CHOICE at_home?")(
     lambda t: Last(None if t.endswith("s") else quantity("count", "exact", 1))
 )
-rule("in_last", "(among|in|of|across|over|within|out_of|from) x:last")(lambda x: x)
+rule("in_last", "(AMONG|in|of|across|over|within|out_of|from) x:last", "looking x:last COMMA", "x:last COLON")(
+    lambda x: x
+)
+# "18", "18 of them".
+rule("so_many", "q:qtys", "q:qtys (OFTHEM|THING OFTHEM)")(lambda q: q)
 
 
 def of_last(kind: Kind, q: Sequence[Quantity], last: Last, items: Items = (), topic: int | None = None) -> Said:
@@ -63,14 +71,14 @@ rule("kin", "(SHARES|HAVE) b:item POSS CATEGORY", "MATCHES b:item (in|by) CATEGO
 @rule(
     "clause",
     "q:qtys out x:last b:kin",
-    "x:in_last COMMA? q:qtys b:kin",
+    "x:in_last COMMA? q:so_many b:kin",
     "q:qtys (THING|CHOICE) x:in_last b:kin",
     "b:item (SHARES|HAVE) CATEGORY COMMON? with q:qtys out x:last",
     "b:item (BE|BELONG) (in|of|to)? SAMECAT (as|with)? q:qtys out x:last",
     "CATEGORY (of|with)? b:item BE? shared by q:qtys out x:last",
     "b:item POSS CATEGORY BE shared by q:qtys out x:last",
     "b:item (SHARES) SAMECAT with q:qtys out x:last",
-    "x:in_last COMMA? b:item SHARES CATEGORY with q:qtys",
+    "x:in_last COMMA? b:item (SHARES|HAVE) CATEGORY COMMON? with q:so_many",
     "there BE q:qtys THING x:in_last (that|which) b:kin",
     "q:qtys out x:last COLON b:kin",
 )
@@ -84,7 +92,7 @@ rule("unkin", "DO NOT b:kin", "(SHARES|HAVE) no CATEGORY COMMON? with b:item", "
 rule("unkin", "BE NOT in SAMECAT as b:item")(lambda b: b)
 
 
-@rule("clause", "q:qtys out x:last b:unkin", "x:in_last COMMA? q:qtys b:unkin")
+@rule("clause", "q:qtys out x:last b:unkin", "x:in_last COMMA? q:so_many b:unkin")
 def _no_category(q: tuple[Quantity, ...], x: Last, b: int) -> Said:
     return of_last("unkin", q, x, (b,))
 
@@ -92,7 +100,7 @@ def _no_category(q: tuple[Quantity, ...], x: Last, b: int) -> Said:
 @rule(
     "clause",
     "q:qtys out x:last (BE|DO|HAVE) NOT (BELONG)? (in|to|of|from|as)? MEMBERSHIP? t:topic",
-    "x:in_last COMMA? q:qtys BE NOT t:topic",
+    "x:in_last COMMA? q:so_many (BE|DO|HAVE) NOT (BELONG)? (in|to|of|from|as)? MEMBERSHIP? t:topic",
 )
 def _no_taste(q: tuple[Quantity, ...], x: Last, t: int) -> Said:
     return of_last("untaste", q, x, topic=t)
@@ -111,7 +119,7 @@ rule("topic", "t:TOPIC", "(MEMBERSHIP|CATEGORY) t:TOPIC", "t:TOPIC CATEGORY", "t
 @rule(
     "clause",
     "q:qtys out x:last (BE|BELONG|HAVE) (in|to|of|from|as)? (MEMBERSHIP|SAMECAT)? t:topic",
-    "x:in_last COMMA? q:qtys (BE|BELONG) (in|to|of|from|as)? MEMBERSHIP? t:topic",
+    "x:in_last COMMA? q:so_many (BE|BELONG|HAVE) (in|to|of|from|as)? (MEMBERSHIP|SAMECAT)? t:topic",
     "q:qtys (THING|CHOICE) x:in_last (BE|BELONG) (in|to|of|from|as)? MEMBERSHIP? t:topic",
     "t:topic (ACCOUNTS|covers|labels|describes|marks|tags) q:qtys out x:last",
     "t:topic COLON q:qtys out x:last",
@@ -121,7 +129,7 @@ rule("topic", "t:TOPIC", "(MEMBERSHIP|CATEGORY) t:TOPIC", "t:TOPIC CATEGORY", "t
     "q:qtys t:topic (THING|ones)? BE? x:in_last",
     "x:last (HAVE|include|includes|contain|contains|hold|holds) q:qtys t:topic (THING|ones)?",
     "USER TAKE q:qtys t:topic (THING|ones)? x:in_last",
-    "x:in_last COMMA? t:topic (ACCOUNTS|APPEARS) (in|for)? q:qtys",
+    "x:in_last COMMA? t:topic (ACCOUNTS|APPEARS|covers) (in|for)? q:so_many",
     "t:topic APPEARS (in|on|among) q:qtys out x:last",
     "SHAREOF of t:topic x:in_last SAYS q:qtys",
     "t:topic POSS SHAREOF of x:last SAYS q:qtys",

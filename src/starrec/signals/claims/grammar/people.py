@@ -139,7 +139,10 @@ rule("did", "goes b:item COMMA? r:reach a:afterwards", "goes b:item a:afterwards
 rule(
     "did", "(HAVE|DO|WOULD)? GO (straight|on|over|directly)? from a:item (straight|on|over|directly)? to b:item"
 )(lambda a, b: went(b, (None, None), a))
-rule("did", "(HAVE|DO|WOULD)? GO over? from a:item to b:item COMMA? r:reach")(lambda a, b, r: went(b, r, a))
+rule("onto", "(straight|on|over|directly|right)")(lambda: True)
+rule("did", "(HAVE|DO|WOULD)? GO SOON? onto* from a:item onto* to b:item COMMA? r:reach")(
+    lambda a, b, r: went(b, r, a)
+)
 rule("did", "take a:item AND? then (take|GOTO)? b:item", "take a:item AND goes b:item")(
     lambda a, b: went(b, (None, None), a)
 )
@@ -191,7 +194,7 @@ rule("rel", "WHO d:did", "having d:did", "d:doing", "WHO HAVE d:did")(lambda d: 
 rule("doing", "(taking|watching|buying|playing|reading|choosing|seeing|viewing|picking|purchasing) x:items")(
     took
 )
-rule("doing", "with x:items (in|on) (ITS|POSS)* HISTORY")(took)
+rule("doing", "with x:items (in|on) (ITS|POSS)* HISTORY", "with x:items")(took)
 rule("doing", "behind x:items")(took)
 
 rule("group", "n:size? PEOPLE CARDINAL?", "ALL n:size? PEOPLE CARDINAL?")(lambda n=None: Group(size=n))

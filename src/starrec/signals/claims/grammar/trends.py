@@ -33,7 +33,7 @@ rule("period", "prep n:days earlier", "prep LAST n:days", "prep LAST n:days earl
 rule("period", "prep n:days (WHO)? (precede|preceded|preceding|came before) NOW?", "n:days earlier")(
     lambda n: n
 )
-rule("choices", "CHOICE", "THING TAKE", "THING")(lambda: True)
+rule("choices", "ALL? CHOICE made?", "ALL? CHOICE (made)? by people", "THING TAKE", "THING")(lambda: True)
 
 
 @dataclass(frozen=True, slots=True)

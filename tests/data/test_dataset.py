@@ -3,8 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from starrec.data import Sequences, build
+from starrec.data.hashing import combine, text_keys
 from starrec.errors import DataError
 
 
@@ -41,6 +44,47 @@ def test_input_order_does_not_matter(tables, dataset):
     shuffled = build("other name", "clock", interactions.sample(fraction=1, shuffle=True, seed=1), items)
     assert shuffled.sha256 == dataset.sha256
     assert np.array_equal(shuffled.sequences(3).items, dataset.sequences(3).items)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["10", "2", "b"]),
+            st.sampled_from("wxyz"),
+            st.integers(-2, 2).map(lambda time: time * 50_000),
+            st.none() | st.integers(1, 3),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.integers(0, 3),
+)
+def test_rows_and_sequences_are_those_of_a_plain_loop(rows, tie_seed):
+    # Of a pair's rows the earliest stays; of those the lowest rated, an unrated one only where none is rated.
+    earliest = {}
+    for row in rows:
+        rivals = [earliest.get(row[:2], row), row]
+        earliest[row[:2]] = min(rivals, key=lambda row: (row[2], row[3] is None, row[3] or 0))
+    users = sorted({user for user, *_ in rows}, key=lambda user: (len(user), user))
+
+    def tie(user, item):
+        return combine(text_keys([user], tie_seed, "ties/user"), text_keys([item], tie_seed, "ties/item"))[0]
+
+    interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "time", "rating"], orient="row")
+    dataset = build("d", "clock", interactions, catalogue(*"zyxw"))
+    expected = [(users.index(user), "zyxw".index(item), *told) for (user, item, *told) in earliest.values()]
+    assert dataset.interactions.rows() == sorted(expected, key=lambda row: (row[0], row[2], row[1]))
+    assert dataset.repeats == len(rows) - len(earliest)
+
+    sequences = dataset.sequences(tie_seed)
+    expected.sort(key=lambda row: (row[0], row[2], tie(users[row[0]], "zyxw"[row[1]])))
+    assert sequences.users.tolist() == [user for user, *_ in expected]
+    assert sequences.items.tolist() == [item for _, item, *_ in expected]
+    assert sequences.days.tolist() == [time // 86_400 for *_, time, _ in expected]
+    ratings = [np.nan if rating is None else rating for *_, rating in expected]
+    assert (sequences.ratings is None) == all(np.isnan(ratings))
+    if sequences.ratings is not None:
+        np.testing.assert_array_equal(sequences.ratings, np.array(ratings, dtype=np.float32))
 
 
 def test_content_changes_the_hash(tables, dataset):

@@ -86,6 +86,38 @@ def test_times_in_nanoseconds_keep_their_order(tmp_path, items):
     assert dataset.interactions["time"].to_list() == [late - 1, late]
 
 
+@pytest.mark.parametrize("dtype", [pl.Int16, pl.UInt32, pl.Float32, pl.Float64, pl.Decimal(9, 2), pl.String])
+def test_numbers_mean_the_same_in_every_type(tmp_path, items, dtype):
+    frame = pl.read_csv(EDGES.replace("4.5", "4").encode())
+    expected, _ = load(tmp_path, items, frame.write_csv())
+    frame.with_columns(pl.col("timestamp", "rating").cast(dtype)).write_parquet(tmp_path / "typed.parquet")
+    assert load_tables(tmp_path / "typed.parquet", items)[0].sha256 == expected.sha256
+
+
+def test_times_of_32_bits_are_what_was_written(tmp_path, items):
+    # The nearest 32-bit float to 1,400,000,100 is 1,400,000,128.
+    frame = pl.read_csv(EDGES.encode()).with_columns(timestamp=pl.lit(1_400_000_100, dtype=pl.Float32))
+    frame.write_parquet(tmp_path / "shop.parquet")
+    dataset, _ = load_tables(tmp_path / "shop.parquet", items)
+    assert dataset.interactions["time"].unique().to_list() == [1_400_000_100]
+
+
+def test_floats_may_lack_a_rating_but_not_a_time(tmp_path, items):
+    frame = pl.read_csv(EDGES.encode()).with_columns(
+        timestamp=pl.Series([None, float("nan"), 70.5]), rating=pl.Series([float("inf"), 1.0, None])
+    )
+    frame.write_parquet(tmp_path / "shop.parquet")
+    dataset, skipped = load_tables(tmp_path / "shop.parquet", items, skip_bad_rows=True)
+    assert dataset.interactions.rows() == [(0, 2, 70, None)]
+    assert [(row.line, row.reason) for row in skipped.rows] == [
+        (2, "timestamp nan is not a number"),
+        (1, "there is no timestamp"),
+    ]
+    frame[:2].with_columns(timestamp=pl.lit(1.0)).write_parquet(tmp_path / "shop.parquet")
+    with pytest.raises(DataError, match="line 1, column 'rating': rating inf is not a number"):
+        load_tables(tmp_path / "shop.parquet", items)
+
+
 def test_a_user_with_one_interaction_is_fine(tmp_path, items):
     assert load(tmp_path, items, EDGES)[0].sequences(0).of(1).tolist() == [2]
 

@@ -98,7 +98,8 @@ class Dataset:
     order: Order
     """`clock`: `time` is seconds since 1970. `position`: it only orders the items of one user."""
     interactions: pl.DataFrame
-    """`user: i32, item: i32, time: i64, rating: f32 | null`, one row for each (user, item) pair."""
+    """`user: i32, item: i32, time: i64, rating: f32 | null`, one row for each (user, item) pair, sorted by
+    (user, time, item)."""
     users: pl.DataFrame
     """`user_id: str` and any attributes; the row number is the user index."""
     items: pl.DataFrame
@@ -153,22 +154,29 @@ class Dataset:
 
     def sequences(self, tie_seed: int) -> Sequences:
         """Each user's items oldest first; equal times ordered by a hash of (tie_seed, user id, item id)."""
-        user = self.interactions["user"].to_numpy()
-        item = self.interactions["item"].to_numpy()
+        user, item, time = (self.interactions[name].to_numpy() for name in ("user", "item", "time"))
+        rating = self.interactions["rating"].fill_null(float("nan")).to_numpy()
+        together = user[1:] == user[:-1]
+        assert ((user[1:] > user[:-1]) | (together & (time[1:] >= time[:-1]))).all(), "rows out of order"
+        # Rows stand by (user, time, item), so only those that share both with a neighbour have to move.
+        together &= time[1:] == time[:-1]
+        with_previous = np.append(False, together)
+        tied = np.flatnonzero(with_previous | np.append(together, False))
         ties = combine(
-            text_keys(self.user_ids, tie_seed, "ties/user")[user],
-            text_keys(self.item_ids, tie_seed, "ties/item")[item],
+            text_keys(self.user_ids, tie_seed, "ties/user")[user[tied]],
+            text_keys(self.item_ids, tie_seed, "ties/item")[item[tied]],
         )
-        time = self.interactions["time"].to_numpy()
-        order = np.lexsort((ties, time, user))
+        moment = np.cumsum(~with_previous[tied])
+        source = tied[np.lexsort((ties, moment))]
+        items, ratings = item.astype(np.int32), rating.astype(np.float32)
+        items[tied], ratings[tied] = item[source], rating[source]
         ptr = np.zeros(self.n_users + 1, dtype=np.int64)
         np.cumsum(np.bincount(user, minlength=self.n_users), out=ptr[1:])
-        rating = self.interactions["rating"].fill_null(float("nan")).to_numpy()
         return Sequences(
             ptr,
-            item[order].astype(np.int32),
-            (time[order] // SECONDS_A_DAY).astype(np.int32) if self.order == "clock" else None,
-            None if np.isnan(rating).all() else rating[order].astype(np.float32),
+            items,
+            (time // SECONDS_A_DAY).astype(np.int32) if self.order == "clock" else None,
+            None if np.isnan(rating).all() else ratings,
         )
 
 
@@ -219,20 +227,40 @@ def build(
     people = present if users is None else _with_attributes(name, present, users)
     item_index = catalogue.select("item_id", item=pl.int_range(pl.len(), dtype=pl.Int32))
     user_index = present.select("user_id", user=pl.int_range(pl.len(), dtype=pl.Int32))
-    indexed = edges.join(user_index, on="user_id", how="left").join(item_index, on="item_id", how="left")
-    unknown = indexed.filter(pl.col("item").is_null())["item_id"].unique().sort()
-    if unknown.len():
+    # Lazily, so that the strings go before the next join makes its copy.
+    indexed = (
+        edges.lazy()
+        .join(user_index.lazy(), on="user_id", how="left", maintain_order="left")
+        .join(item_index.lazy(), on="item_id", how="left", maintain_order="left")
+        .select("user", "item", "time", "rating")
+        .collect()
+    )
+    if indexed["item"].null_count():
+        unknown = edges.join(item_index, on="item_id", how="anti")["item_id"].unique().sort()
         raise DataError(
             f"Dataset {name!r}: {unknown.len()} item ids of the interactions are not in the catalogue, "
             f"such as {', '.join(map(repr, unknown.head(3)))}. Add them to the items."
         )
+    kept = _without_repeats(indexed, catalogue.height).sort("user", "time", "item")
+    return Dataset(name, order, kept, people, catalogue, repeats=indexed.height - kept.height)
+
+
+def _without_repeats(indexed: pl.DataFrame, n_items: int) -> pl.DataFrame:
+    """The earliest row of each (user, item) pair, in any order."""
+    pairs = indexed.select(pair=pl.col("user").cast(pl.Int64) * n_items + pl.col("item")).to_series()
+    ordered = np.sort(pairs.to_numpy())
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if len(repeated) == 0:
+        return indexed
+    taken_again = pairs.is_in(pl.Series(repeated).implode())
     # The rating takes part in the sort so that of two rows alike in all else the same one stays, whatever the
     # file's order.
-    ordered = indexed.select("user", "item", "time", "rating").sort(
-        "user", "item", "time", "rating", nulls_last=True
+    first = (
+        indexed.filter(taken_again)
+        .sort("user", "item", "time", "rating", nulls_last=True)
+        .unique(["user", "item"], keep="first", maintain_order=True)
     )
-    kept = ordered.unique(["user", "item"], keep="first", maintain_order=True).sort("user", "time", "item")
-    return Dataset(name, order, kept, people, catalogue, repeats=ordered.height - kept.height)
+    return pl.concat([indexed.filter(~taken_again), first])
 
 
 def _catalogue(name: str, items: pl.DataFrame) -> pl.DataFrame:

@@ -2,8 +2,8 @@
 
 Nothing is guessed silently. A file that cannot be meant (wrong delimiter, missing column, no rows) is refused
 with what was found and which setting would mend it. A row that cannot be used is refused with its file, line,
-column and reason, or, with `skip_bad_rows`, left out and counted. Every cell is read as text first, so that
-the error can show what stands there.
+column and reason, or, with `skip_bad_rows`, left out and counted. Cells of CSV and TSV are read as text, so
+that the error can show what stands there.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ MIN_ITEMS = 20
 """A task has 20 candidates, so a catalogue has at least as many items."""
 _SHOWN = 5
 _LINE = "__line__"
+_TEXT = "__text__"
+_PARSED = "__parsed__"
 _DELIMITERS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}
 _SUFFIXES = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .jsonl, .jsonl.gz"
 
@@ -90,10 +92,9 @@ def load_tables(
             stands twice, or an interaction's item is not among the items.
     """
     names = columns or ColumnMap()
-    item_table = _read(items, delimiter)
-    catalogue, bad = _items(item_table, names)
-    edge_table = _read(interactions, delimiter)
-    edges, order, bad_edges = _interactions(edge_table, names, catalogue["item_id"])
+    catalogue, bad = _items(_read(items, delimiter), names)
+    # No name is kept for the table as read, so that its text is gone before `build` needs the room.
+    edges, order, bad_edges = _interactions(_read(interactions, delimiter), names, catalogue["item_id"])
     report = SkipReport([*bad, *bad_edges])
     people = None
     if users is not None:
@@ -213,10 +214,13 @@ class _Checks:
         self.bad = list(self.table.bad)
 
     def refuse(self, frame: pl.DataFrame, bad: pl.Expr, name: str, reason: str) -> pl.DataFrame:
+        mask = frame.select(bad).to_series()
+        if not mask.any():
+            return frame
         column = getattr(self.names, name)
-        for line, value in frame.filter(bad).select(_LINE, name).iter_rows():
+        for line, value in frame.filter(mask).select(_LINE, name).iter_rows():
             self.bad.append(BadRow(self.table.path, line, column, reason.format(value)))
-        return frame.filter(~bad)
+        return frame.filter(~mask)
 
     def present(self, frame: pl.DataFrame, name: str) -> pl.DataFrame:
         frame = frame.with_columns(pl.col(name).cast(pl.String).str.strip_chars())
@@ -226,17 +230,25 @@ class _Checks:
 
     def number(self, frame: pl.DataFrame, name: str, required: bool = True) -> pl.DataFrame:
         """The column as integers where all are, else as floats; ratings stay floats."""
-        text = pl.col(name).cast(pl.String).str.strip_chars()
-        absent = text.fill_null("") == ""
-        parsed = text.cast(pl.Float64, strict=False)
+        given = frame.schema[name]
+        # Times of 32 bits go through text, where 1.4e9 is what was written and not 1,400,000,128 or so.
+        if given.is_integer() or given == pl.Float64 or (given == pl.Float32 and name == "rating"):
+            parsed, absent = pl.col(name), pl.col(name).is_null()
+            whole = parsed.floor().cast(pl.Int64)
+        else:
+            # Columns rather than expressions: each is used several times and would be computed as often.
+            text, parsed = pl.col(_TEXT), pl.col(_PARSED)
+            frame = frame.with_columns(pl.col(name).cast(pl.String).str.strip_chars().alias(_TEXT))
+            frame = frame.with_columns(text.cast(pl.Float64, strict=False).alias(_PARSED))
+            absent = text.fill_null("") == ""
+            # Through Int64 first: a float would round times in nanoseconds.
+            whole = pl.coalesce(text.cast(pl.Int64, strict=False), parsed.floor().cast(pl.Int64))
         usable = parsed.is_finite().fill_null(False)
         frame = self.refuse(frame, ~(usable | absent), name, f"{name} {{!r}} is not a number")
         if required:
             frame = self.refuse(frame, absent, name, f"there is no {name}")
-        if name == "rating":
-            return frame.with_columns(parsed)
-        # Through Int64 first: a float would round times in nanoseconds.
-        return frame.with_columns(pl.coalesce(text.cast(pl.Int64, strict=False), parsed.floor().cast(pl.Int64)))
+        number = parsed.cast(pl.Float64) if name == "rating" else whole
+        return frame.with_columns(number.alias(name)).drop(_TEXT, _PARSED, strict=False)
 
 
 def _require(table: _Table, names: ColumnMap, *wanted: str) -> None:
@@ -310,8 +322,9 @@ def _read_delimited(path: Path, delimiter: str) -> _Table:
     if n_lines != frame.height + 1:
         # Line breaks inside quotes: row numbers are not line numbers.
         return _read_delimited_slowly(path, header, delimiter)
-    blank = pl.all_horizontal(pl.all().is_null())
-    return _Table(path, frame.with_row_index(_LINE, offset=2).filter(~frame.select(blank).to_series()), [])
+    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    frame = frame.with_row_index(_LINE, offset=2)
+    return _Table(path, frame.filter(~blank) if blank.any() else frame, [])
 
 
 def _read_delimited_slowly(path: Path, header: list[str], delimiter: str) -> _Table:

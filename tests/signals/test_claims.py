@@ -139,6 +139,40 @@ def test_labels_stand_before_sentences_and_in_them():
     assert claims("13 people took ‹C›.", labels)[0].measure.items == (-1,)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "negated"),
+    [
+        ("Popularity alone predicts 14 people with both A and B.", "expected", False),
+        ("By popularity alone, 14 people would have taken both A and B.", "expected", False),
+        ("People who took A do not avoid B.", "contrary", True),
+        ("B is not rarely taken by people who took A.", "contrary", True),
+        ("A and B do not go together less often than chance.", "lift", True),
+        ("Given A, B is twice as likely as its popularity predicts.", "lift", False),
+        ("B does not follow A more often than A follows B.", "followed", True),
+        ("Looking at the last 30 items of this history, 18 of them share a category with B.", "kin", False),
+    ],
+)
+def test_wordings_of_other_measures(text, kind, negated):
+    for name, item in (("A", 0), ("B", 1)):
+        text = re.sub(rf"\b{name}\b", MENTIONS[item], text)
+    claim = only(text)
+    assert (claim.measure.kind, claim.negated) == (kind, negated)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "As chance predicts, 14 people took both A and B.",
+        "Overall, 14 people took both A and B.",
+        "On average, 14 people took both A and B.",
+    ],
+)
+def test_a_count_is_not_taken_for_what_popularity_predicts(text):
+    for name, item in (("A", 0), ("B", 1)):
+        text = re.sub(rf"\b{name}\b", MENTIONS[item], text)
+    assert all(claim.unread or claim.measure.kind != "expected" for claim in claims(text))
+
+
 @pytest.mark.parametrize("topic", TOPICS)
 def test_categories_as_templates_write_them(topic):
     said = topic.replace("|", "&#124;").replace(". ", "&#46; ")

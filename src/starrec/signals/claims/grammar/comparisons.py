@@ -334,6 +334,7 @@ def _go_not_more(q: Quantity, a: int, b: int, c: int | None = None, d: int | Non
     "PEOPLE GO on? from a:item (on|over)? to b:item q:oftener (REVERSE|back)",
     "AFTER TAKE? a:item COMMA? q:many people? goes b:item than (to|take|goes)? d2:item",
     "AFTER TAKE? a:item COMMA? PEOPLE goes b:item q:oftener (to|take|goes)? d2:item",
+    "AFTER TAKE? a:item COMMA? PEOPLE goes b:item q:oftener (to|take|goes)? d:item AFTER TAKE? c:item",
     "g:group goes b:item q:oftener (to|take|goes)? d2:item",
     "a:item BE FOLLOWED by b:item q:oftener by d2:item",
     "a:item (LEADSTO) b:item q:oftener to? d2:item",

@@ -83,7 +83,9 @@ rule("did", "leave x:items")(lambda x: took(x, negated=True))
 rule("did", "(HAVE|DO)? AVOID b:item")(lambda b: Did(left=(b,), how="AVOID"))
 
 
-@rule("did", "take a:item (WITHOUTING|WITHOUT|BUT NOT) TAKE? b:item", "take a:item (BUT|AND)? leave b:item")
+@rule(
+    "did", "take a:item (WITHOUTING|WITHOUT|BUT NOT) TAKE? b:item", "take a:item COMMA? (BUT|AND) leave b:item"
+)
 def _took_without(a: int, b: int) -> Did:
     return Did(took=(a,), left=(b,))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from starrec.signals.counts import Counts, Postings, Source
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
+_BIT: Final = [np.uint64(1 << place) for place in range(kernels.BITS)]
 
 
 class Graph:
@@ -126,7 +127,7 @@ class View:
         planes = -(-len(items) // kernels.BITS)
         masks = np.zeros((planes, self._source.about.n_users), dtype=np.uint64)
         for row, users in enumerate(self._source.postings(items)):
-            kernels.mark(masks[row // kernels.BITS], users, np.uint64(1 << row % kernels.BITS))
+            kernels.mark(masks[row // kernels.BITS], users, _BIT[row % kernels.BITS])
         return Marked(self, items, masks)
 
     def cooccurrence(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -142,23 +142,17 @@ def _ones(mask: np.uint64) -> int:
     return int((mask * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
+_DE_BRUIJN: Final = np.uint64(0x03F79D71B4CB0A89)
+_PLACES: Final = np.zeros(BITS, np.uint8)
+for _place in range(BITS):
+    _PLACES[(int(_DE_BRUIJN) << _place & 0xFFFFFFFFFFFFFFFF) >> 58] = _place
+
+
 @compiled
 def _lowest(bit: np.uint64) -> int:
-    """Number of the one set bit."""
-    place = 0
-    if bit & np.uint64(0xFFFFFFFF00000000):
-        place += 32
-    if bit & np.uint64(0xFFFF0000FFFF0000):
-        place += 16
-    if bit & np.uint64(0xFF00FF00FF00FF00):
-        place += 8
-    if bit & np.uint64(0xF0F0F0F0F0F0F0F0):
-        place += 4
-    if bit & np.uint64(0xCCCCCCCCCCCCCCCC):
-        place += 2
-    if bit & np.uint64(0xAAAAAAAAAAAAAAAA):
-        place += 1
-    return place
+    """Number of the one set bit: six bits of a de Bruijn sequence shifted by it are its own name (Leiserson,
+    Prokop and Randall, 1998)."""
+    return _PLACES[(bit * _DE_BRUIJN) >> np.uint64(58)]  # type: ignore[no-any-return]
 
 
 @compiled
@@ -194,7 +188,7 @@ def nearest(
     similarities = np.empty(k, np.float64)
     users = np.empty(k, np.int64)
     # In a loop of its own this becomes vector instructions.
-    overlaps = np.zeros(masks.shape[1], np.int32)
+    overlaps = np.zeros(masks.shape[1], np.uint16)
     for plane in range(len(window)):
         words, bits = masks[plane], window[plane]
         for user in range(len(words)):
@@ -202,7 +196,7 @@ def nearest(
     enough = 0.0
     n = 0
     for user in range(masks.shape[1]):
-        overlap = overlaps[user]
+        overlap = np.int64(overlaps[user])
         # Squares sort out who cannot be near; a root for every user would double the time.
         if overlap == 0 or user == left_out or overlap * overlap < enough * lengths[user]:
             continue

@@ -19,7 +19,6 @@ from typing import Final
 from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
-from starrec.signals.claims import makes_claim
 from starrec.student.tokenizer import MAX_LABELS
 
 _SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
@@ -39,8 +38,9 @@ class Grounding:
     def hear(self, response: str) -> None:
         """Take in a tool response."""
         for label, text in _SAID.findall(response):
-            # What makes no claim, such as "Nothing is known.", needs no copying.
-            if makes_claim(text):
+            # What holds no figure, such as "Nothing is known.", needs no copying. (To read its
+            # claims would take longer than to write it.)
+            if re.search(r"\d", _STRUCTURE.sub("", text)):
                 endings = [f" {text.strip()}{ending}" for ending in _ENDINGS]
                 self._said[label] += self._encode(endings)
 

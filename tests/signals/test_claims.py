@@ -123,6 +123,16 @@ def test_a_title_that_several_items_have_is_the_one_at_hand():
     assert item_in("Pulp Fiction", at_hand={0}) == 1
 
 
+def test_a_count_is_no_title_though_a_film_is_called_so():
+    catalogue = Catalogue([mention("0", "187 (1997)"), MENTIONS[0]])
+    (claim,) = read(f"187 of 942 people took {MENTIONS[0]}.", catalogue, {}, {0, 1})
+    assert not claim.unread and claim.quantity.number == Number(187) and claim.measure.items == (1,)
+    # With its year, and in quotation marks, it is the film.
+    for said in ("187 (1997)", '"187"'):
+        (claim,) = read(f"13 people took {said}.", catalogue, {}, {0, 1})
+        assert claim.quantity.number == Number(13) and claim.measure.items == (0,)
+
+
 def test_titles_may_claim_what_they_like():
     assert claims(f"I like {MENTIONS[8]} and 13 of the 64 people, 20% (2001). So {MENTIONS[14]}!") == []
     claim = only(f"7 people took {MENTIONS[14]}.")

@@ -234,6 +234,15 @@ class Counts:
         return fit_conditional(self, modelled=self.modelled, ridge=self.ridge)
 
 
+def cooccurrence_row(source: Source, item: int, left_out: int = -1) -> NDArray[np.int32]:
+    """`(n_items,)` users who took both this item and each other one, one user left out."""
+    (users,) = source.postings(np.array([item], dtype=np.int32))
+    taken = source.sequences(users[users != left_out]).values
+    both = np.bincount(taken, minlength=source.about.n_items).astype(np.int32)
+    both[item] = 0
+    return both
+
+
 def neighbour_block(counts: Counts, items: NDArray[np.int32]) -> Neighbours:
     """The nearest items of these, counted from the posting lists; the unit of work of a build."""
     return Neighbours(

@@ -18,7 +18,7 @@ from starrec.data import Sequences
 from starrec.data.hashing import combine
 from starrec.errors import DataError
 from starrec.signals import kernels
-from starrec.signals.counts import Counts, Postings, Source
+from starrec.signals.counts import Counts, Postings, Source, cooccurrence_row
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
@@ -138,11 +138,7 @@ class View:
 
     def cooccurrence_row(self, anchor: int) -> NDArray[np.int32]:
         """`(n_items,)` others who took both the anchor and each item."""
-        (users,) = self._source.postings(np.array([anchor], dtype=np.int32))
-        taken = self._source.sequences(users[users != self.user]).values
-        counts = np.bincount(taken, minlength=self.graph.n_items).astype(np.int32)
-        counts[anchor] = 0
-        return counts
+        return cooccurrence_row(self._source, anchor, self.user)
 
     def followed(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(anchors), len(subjects))` others who took the subject soon after the anchor."""

@@ -36,26 +36,8 @@ BITS: Final = 64
 
 
 @compiled
-def transpose(ptr: Ptr, values: Ints, n_columns: int) -> tuple[Ptr, Ints]:
-    """Rows that hold each column, ascending: a counting sort, O(entries)."""
-    out_ptr = np.zeros(n_columns + 1, np.int64)
-    for value in values:
-        out_ptr[value + 1] += 1
-    for column in range(n_columns):
-        out_ptr[column + 1] += out_ptr[column]
-    at = out_ptr[:-1].copy()
-    out = np.empty(len(values), np.int32)
-    for row in range(len(ptr) - 1):
-        for entry in range(ptr[row], ptr[row + 1]):
-            column = values[entry]
-            out[at[column]] = row
-            at[column] += 1
-    return out_ptr, out
-
-
-@compiled
-def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
-    """The values of each group, ascending, as a ragged array."""
+def grouped(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
+    """The values of each group, in their order, as a ragged array: a counting sort, O(values)."""
     ptr = np.zeros(n_groups + 1, np.int64)
     for group in groups:
         ptr[group + 1] += 1
@@ -67,6 +49,22 @@ def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints
         group = groups[entry]
         out[at[group]] = values[entry]
         at[group] += 1
+    return ptr, out
+
+
+@compiled
+def transpose(ptr: Ptr, values: Ints, n_columns: int) -> tuple[Ptr, Ints]:
+    """Rows that hold each column, ascending."""
+    rows = np.empty(len(values), np.int32)
+    for row in range(len(ptr) - 1):
+        rows[ptr[row] : ptr[row + 1]] = row
+    return grouped(values, rows, n_columns)
+
+
+@compiled
+def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
+    """The values of each group, ascending, as a ragged array."""
+    ptr, out = grouped(groups, values, n_groups)
     for group in range(n_groups):
         out[ptr[group] : ptr[group + 1]].sort()
     return ptr, out

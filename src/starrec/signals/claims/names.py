@@ -291,7 +291,8 @@ def _capital(said: str) -> bool:
 def _is_prose(said: str) -> bool:
     lower = said.lower()
     return (
-        (lower in PHRASES and said[:1].islower())
+        said.isdigit()  # "187 of the 942 people": there is a film of that name
+        or (lower in PHRASES and said[:1].islower())
         or lower in NUMBER_WORDS
         or (lower in PHRASES and " " not in said)
     )

@@ -19,7 +19,14 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.signals.counts import Counts, Neighbours, all_neighbours, item_ties, neighbour_block
+from starrec.signals.counts import (
+    Counts,
+    Neighbours,
+    all_neighbours,
+    cooccurrence_row,
+    item_ties,
+    neighbour_block,
+)
 from starrec.signals.kernels import compiled
 from starrec.signals.store.pairs import PairChanges
 
@@ -123,14 +130,6 @@ def _row_of_each(counts: Counts, item: np.int32) -> _Entries:
     both = cooccurrence_row(counts, int(item))
     rows = np.flatnonzero(both).astype(np.int32)
     return _Entries(rows, np.full(len(rows), item, dtype=np.int32), both[rows])
-
-
-def cooccurrence_row(counts: Counts, item: int) -> NDArray[np.int32]:
-    """`(n_items,)` users who took both this item and each other one."""
-    taken = counts.sequences(counts.users_of.row(item)).values
-    both = np.bincount(taken, minlength=counts.about.n_items).astype(np.int32)
-    both[item] = 0
-    return both
 
 
 def _joined(parts: list[_Entries]) -> _Entries:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from starrec.data import Sequences
 from starrec.signals import kernels
 from starrec.signals.conditional import Conditional, count_gram, modelled_items, solve
-from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped
+from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped, cooccurrence_row
 from starrec.signals.store.build import (
     Bar,
     Entry,
@@ -38,7 +38,7 @@ from starrec.signals.store.build import (
 )
 from starrec.signals.store.lmdb_store import LmdbSource, Writer
 from starrec.signals.store.log import Changes, Log
-from starrec.signals.store.neighbourhoods import cooccurrence_row, refreshed
+from starrec.signals.store.neighbourhoods import refreshed
 from starrec.signals.store.pairs import PairChanges
 from starrec.signals.store.records import Kind, Meta, encode, key
 from starrec.signals.store.source import Report, counted_again

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeAlias
 
-from starrec.signals.claims.grammar.counts import Said, counted, generally
+from starrec.signals.claims.grammar.counts import Said, counted
+from starrec.signals.claims.grammar.frequency import generally
 from starrec.signals.claims.grammar.people import Did, Group, Some, went
 from starrec.signals.claims.grammar.quantities import rule
 from starrec.signals.claims.meaning import IT, Number

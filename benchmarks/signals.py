@@ -48,7 +48,6 @@ from starrec.pipeline.preparation import count
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
-from starrec.signals.checker import Checker
 from starrec.tools import World
 from starrec.trajectories.store import read as read_trajectories
 
@@ -240,7 +239,7 @@ def responses(run: Annotated[Path, typer.Option(help="A finished run.")] = Path(
     verdicts: Counter[str] = Counter()
     examples: list[str] = []
     started = time.monotonic()
-    with Workers((prepared.world, Checker.of(prepared.dataset))) as workers:
+    with Workers(prepared.world) as workers:
         batches = [work[at : at + 64] for at in range(0, len(work), 64)]
         for counted, failed in workers.map(_check_sentences, batches):
             verdicts += counted
@@ -263,16 +262,15 @@ def responses(run: Annotated[Path, typer.Option(help="A finished run.")] = Path(
 
 
 def _check_sentences(
-    held: tuple[World, Checker], tasks: list[tuple[RankingTask, list[str]]]
+    world: World, tasks: list[tuple[RankingTask, list[str]]]
 ) -> tuple[Counter[str], list[str]]:
     """Verdicts on what tools said in these tasks; `no_claim` counts sentences with a figure and no claim."""
-    world, checker = held
     verdicts: Counter[str] = Counter()
     failed = []
     for task, sentences in tasks:
-        sight = world.toolbox(task).sight
+        toolbox = world.toolbox(task)
         for sentence in sentences:
-            checked = checker.check(sentence, sight)
+            checked = toolbox.check(sentence)
             verdicts.update(claim.verdict for claim in checked)
             bad = [claim for claim in checked if claim.verdict != "verified"]
             if not checked:

@@ -375,7 +375,7 @@ def test_generated_answers_conform_to_each_schema() -> None:
         for name in ANALYSTS:
             finding = await agents.study(name, brief, plan, [], call)
             assert finding.analyst == name
-        verdict = await agents.reflect(brief, plan, [finding], 0, False)
+        verdict = await agents.reflect(brief, plan, [finding], [], 0, False)
         await agents.rank(brief, plan, [finding], verdict, call)
 
     asyncio.run(everybody())
@@ -403,7 +403,7 @@ def policy_model(policy: EmbeddedPolicy, toolboxes: Mapping[str, Toolbox]) -> Fu
         findings = [Finding.model_validate(finding) for finding in told.get("findings", [])]
         result: BaseModel
         if told["agent"] == "reflector":
-            result = await policy.reflect(brief, plan, findings, told["round"], told["final"])
+            result = await policy.reflect(brief, plan, findings, [], told["round"], told["final"])
         elif told["agent"] == "ranker":
             verdict = Verdict.model_validate(told["verdict"])
             result = await policy.rank(brief, plan, findings, verdict, call)

@@ -168,7 +168,7 @@ class TestAnalysts:
 
 class TestReflector:
     def reflect(self, brief, findings, plan=PLAN, final=False):
-        return ask(EmbeddedPolicy().reflect(brief, plan, findings, 0, final))
+        return ask(EmbeddedPolicy().reflect(brief, plan, findings, [], 0, final))
 
     def test_agreement_with_support_is_accepted(self, brief):
         verdict = self.reflect(
@@ -273,7 +273,7 @@ def test_figures_in_a_reflection_are_the_tools_own(world, split, task):
     cites = {part[:3]: part[4:].strip() for part in said}
     brief = Brief(tools.task, think_task(tools), tools.labels, 0, False, tools.ties)
     found = Finding(analyst="recent_interest", order=list(cites), cites=cites)
-    text = ask(EmbeddedPolicy().reflect(brief, PLAN, [found], 0, True)).text
+    text = ask(EmbeddedPolicy().reflect(brief, PLAN, [found], [], 0, True)).text
     # All three, word for word, and who leads.
     sentences = re.split(" (?=‹)", text.split(" Lead ")[0])
     assert set(sentences) == {part.strip() for part in said} and len(said) == 3

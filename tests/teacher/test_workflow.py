@@ -253,7 +253,10 @@ class Anything:
             cites=self._draw(st.dictionaries(names, texts)),
         )
 
-    async def reflect(self, brief, plan, findings, round, final):
+    async def remember(self, brief, window):
+        return self._draw(texts)
+
+    async def reflect(self, brief, plan, findings, checks, round, final):
         requests = st.builds(Request, analyst=analysts, tool=tool_names, candidates=orders)
         return Verdict(
             text=self._draw(texts),

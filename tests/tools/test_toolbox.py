@@ -215,7 +215,9 @@ def test_prompts_show_the_latest_items_and_all_candidates(toolbox, small):
     tools = toolbox(-1, history, [1, 3])
     latest = "".join(mention(f"i{item}", small.titles[item]) for item in range(24, 40))
     first, second = (mention(f"i{item}", small.titles[item]) for item in (1, 3))
-    assert think_task(tools) == f"History: {latest} Candidates: ‹A›{first}‹B›{second}"
+    # Those before them, 20 to 23, are remembered by their strongest taste.
+    earlier = "Earlier: 80s &#124; 90s."
+    assert think_task(tools) == f"{earlier} History: {latest} Candidates: ‹A›{first}‹B›{second}"
     assert fast_task(tools) == f"History: {latest} Candidates: {''.join(tools.rows())}"
 
 

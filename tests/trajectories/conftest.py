@@ -1,7 +1,7 @@
 import pytest
 
 from starrec.signals import labels
-from starrec.trajectories import Cost, Message, ToolCall, Trajectory
+from starrec.trajectories import Cost, Message, Spent, ToolCall, Trajectory
 
 
 def _make(task_id="test/7/0", run=0, place=1, n=4, outcome=None, says="Recent taste first.", seconds=0.5):
@@ -23,7 +23,7 @@ def _make(task_id="test/7/0", run=0, place=1, n=4, outcome=None, says="Recent ta
         labels=names,
         ranking=ranking,
         outcome=outcome,
-        cost=Cost(seconds=seconds),
+        cost=Cost({"planner": Spent(seconds=seconds)}),
     )
 
 

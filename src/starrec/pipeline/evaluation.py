@@ -47,7 +47,6 @@ from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking
-from starrec.signals.checker import Checker
 from starrec.student import Star, Thought
 from starrec.teacher import EmbeddedPolicy, rank_with_teacher
 
@@ -141,7 +140,7 @@ def _faithfulness(
     prepared: Prepared, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
 ) -> dict[str, float]:
     """Of the traces of the first tasks asked, against the graph as each task may see it."""
-    checker = Checker.of(prepared.dataset)
+    checker = prepared.world.checker
     return faithfulness(
         [
             check_trace(thought, prepared.world.toolbox(task).sight, checker)

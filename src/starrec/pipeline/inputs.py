@@ -12,7 +12,7 @@ import inspect
 
 from starrec.data import DataConfig, Dataset
 from starrec.pipeline.config import RunConfig
-from starrec.teacher import policy, workflow
+from starrec.teacher import checking, policy, workflow
 
 
 def data_inputs(config: DataConfig) -> dict[str, object]:
@@ -49,6 +49,6 @@ def evaluate_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
 
 
 def policy_sha() -> str:
-    """Hash of the embedded policy's and the workflow's source: which teacher the results speak of."""
-    text = inspect.getsource(policy) + inspect.getsource(workflow)
+    """Hash of the source of the embedded policy and its workflow: which teacher the results speak of."""
+    text = "".join(map(inspect.getsource, (policy, workflow, checking)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

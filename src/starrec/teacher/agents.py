@@ -11,7 +11,7 @@ Answers are pydantic models because a language model's answers must be validated
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from starrec.data import RankingTask
 from starrec.data.hashing import Keys
-from starrec.tools import ToolResponse
+from starrec.errors import StarrecError
+from starrec.tools import ToolResponse, Window
+from starrec.trajectories import Cost, Spent
 
 Analyst: TypeAlias = Literal["user_profile", "historical_interest", "recent_interest", "interest_divergence"]
 ANALYSTS: Final[tuple[Analyst, ...]] = get_args(Analyst)
@@ -32,6 +34,50 @@ TOOLS_OF: Final[Mapping[Analyst, tuple[str, ...]]] = {
     "interest_divergence": ("transitions", "contrary"),
 }
 """The tools that each analyst may call."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Adds up what the answers of a run took, by agent."""
+
+    agents: dict[str, Spent] = field(default_factory=dict)
+
+    def add(self, agent: str, spent: Spent) -> None:
+        self.agents[agent] = self.agents.get(agent, Spent()) + spent
+
+    def cost(self) -> Cost:
+        return Cost(dict(self.agents))
+
+
+Reason: TypeAlias = Literal["limit", "invalid", "endpoint"]
+"""Why a run has no end: an agent came to the limit of its requests, tool calls or tokens; its answers were no
+answers however often it was corrected; the model could not be asked."""
+
+
+class AgentError(StarrecError):
+    """An agent gave no answer; other tasks can go on."""
+
+    def __init__(self, message: str, agent: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.agent = agent
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AgentError], tuple[str, str, Reason]]:
+        return AgentError, (str(self), self.agent, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A claim of a finding that the evidence checker could not verify."""
+
+    analyst: Analyst
+    label: str
+    """The candidate that it was cited for."""
+    claim: str
+    """As the analyst wrote it."""
+    verdict: Literal["contradicted", "unverifiable"]
+    reason: str
+    """Why, with the true figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +94,10 @@ class Brief:
     """Whether to vary plan and trust (for teaching) or to answer greedily (for evaluation)."""
     ties: Keys
     """`(c,)` a hash of each candidate, for ordering what is equal: places must decide nothing."""
+    meter: Meter = field(default_factory=Meter)
+    """Where agents say what an answer took."""
+    memory: str = ""
+    """What is remembered of the interactions before those in `text`; empty where there are none."""
 
 
 class Plan(BaseModel):
@@ -129,6 +179,12 @@ class Agents(Protocol):
     kind: str
     """What a report calls this teacher, such as "embedded policy, no learned weights"."""
 
+    # The workflow times what it asks; tokens and money are the agent's to tell (`Brief.meter`).
+
+    async def remember(self, brief: Brief, window: Window) -> str:
+        """Fold the next window of old interactions into `brief.memory`, and give all that is to be
+        remembered."""
+
     async def plan(self, brief: Brief) -> Plan:
         """Decide whom to consult and how far to trust each."""
 
@@ -139,9 +195,19 @@ class Agents(Protocol):
         first)."""
 
     async def reflect(
-        self, brief: Brief, plan: Plan, findings: Sequence[Finding], round: int, final: bool
+        self,
+        brief: Brief,
+        plan: Plan,
+        findings: Sequence[Finding],
+        checks: Sequence[Check],
+        round: int,
+        final: bool,
     ) -> Verdict:
-        """Check the findings of all rounds so far; a final verdict cannot send work back."""
+        """Weigh the findings of all rounds so far; a final verdict cannot send work back.
+
+        Args:
+            checks: what of the findings' claims is false or cannot be verified.
+        """
 
     async def rank(
         self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller

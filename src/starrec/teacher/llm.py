@@ -26,16 +26,19 @@ from starrec.errors import StarrecError
 from starrec.teacher.agents import (
     ANALYSTS,
     TOOLS_OF,
+    AgentError,
     Analyst,
     Brief,
     Caller,
+    Check,
     Decision,
     Finding,
     Plan,
+    Reason,
     Request,
     Verdict,
 )
-from starrec.tools import TOOLS, ToolError
+from starrec.tools import TOOLS, ToolError, Window, fold
 
 try:
     from pydantic_ai import Agent, ModelRetry, ModelSettings, RunContext, Tool, UsageLimits
@@ -55,10 +58,6 @@ _LABEL: Final = re.compile(r"\s*‹?([A-Z]+)›?\s*")
 
 _Deps = TypeVar("_Deps")
 _Typed = TypeVar("_Typed", bound=BaseModel)
-
-
-class AgentError(StarrecError):
-    """An agent whose model gave no valid answer within its limits; other tasks can go on."""
 
 
 class LLMAgents:
@@ -102,6 +101,9 @@ class LLMAgents:
         self._reflector: Agent[None, Verdict] = _agent("reflector", model, Verdict, (), retries)
         self._ranker: Agent[Caller, Decision] = _agent("ranker", model, Decision, [_tool("compare")], retries)
 
+    async def remember(self, brief: Brief, window: Window) -> str:
+        return fold(brief.memory, window)
+
     async def plan(self, brief: Brief) -> Plan:
         return await self._ask(self._planner, brief, {}, None)
 
@@ -115,9 +117,15 @@ class LLMAgents:
         return Finding(analyst=analyst, order=_labels(finding.order), cites=cites)
 
     async def reflect(
-        self, brief: Brief, plan: Plan, findings: Sequence[Finding], round: int, final: bool
+        self,
+        brief: Brief,
+        plan: Plan,
+        findings: Sequence[Finding],
+        checks: Sequence[Check],
+        round: int,
+        final: bool,
     ) -> Verdict:
-        inputs = {"plan": plan, "findings": findings, "round": round, "final": final}
+        inputs = {"plan": plan, "findings": findings, "checks": checks, "round": round, "final": final}
         verdict = await self._ask(self._reflector, brief, inputs, None)
         requests = [
             request.model_copy(update={"candidates": _labels(request.candidates)})
@@ -148,7 +156,9 @@ class LLMAgents:
         except AgentRunError as error:
             raise AgentError(
                 f"Task {brief.task.task_id}, run {brief.run}: the agent `{agent.name}` gave no answer "
-                f"({self.kind}). {self._explain(error)}"
+                f"({self.kind}). {self._explain(error)}",
+                str(agent.name),
+                _reason(error),
             ) from error
         return type(result.output).model_validate(_holdable(result.output.model_dump()))
 
@@ -164,6 +174,15 @@ class LLMAgents:
                 "model that can call tools."
             )
         return f"The model cannot be asked: {error}"
+
+
+def _reason(error: AgentRunError) -> Reason:
+    match error:
+        case UsageLimitExceeded():
+            return "limit"
+        case UnexpectedModelBehavior():
+            return "invalid"
+    return "endpoint"
 
 
 def _agent(

@@ -26,13 +26,14 @@ from starrec.teacher.agents import (
     Answer,
     Brief,
     Caller,
+    Check,
     Decision,
     Finding,
     Plan,
     Request,
     Verdict,
 )
-from starrec.tools import TOOLS
+from starrec.tools import TOOLS, Window, fold
 
 _RRF: Final = 2.0
 """Constant of reciprocal-rank fusion; small, because the candidates are only 20."""
@@ -52,6 +53,17 @@ _TRUST_SHORT: Final[Mapping[Analyst, int]] = {
     "interest_divergence": 3,
     "user_profile": 2,
 }
+
+
+_ASK_AGAIN_BY: Final[Mapping[Analyst, str]] = {
+    "user_profile": "item_facts",
+    "historical_interest": "item_cf",
+    "recent_interest": "user_cf",
+    "interest_divergence": "transitions",
+}
+"""The tool that each analyst is sent back to ..."""
+_FIRST_ASKED_AGAIN: Final[Sequence[Analyst]] = ("recent_interest", "historical_interest")
+"""... and who goes first."""
 
 
 Question: TypeAlias = tuple[str, dict[str, str]]
@@ -90,6 +102,9 @@ class EmbeddedPolicy:
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
 
+    async def remember(self, brief: Brief, window: Window) -> str:
+        return fold(brief.memory, window)
+
     async def plan(self, brief: Brief) -> Plan:
         length = len(brief.task.history)
         short = length <= _SHORT
@@ -124,7 +139,13 @@ class EmbeddedPolicy:
         return self._finding(analyst, brief, [call(tool, arguments) for tool, arguments in asks], None)
 
     async def reflect(
-        self, brief: Brief, plan: Plan, findings: Sequence[Finding], round: int, final: bool
+        self,
+        brief: Brief,
+        plan: Plan,
+        findings: Sequence[Finding],
+        checks: Sequence[Check],
+        round: int,
+        final: bool,
     ) -> Verdict:
         fused = _fuse(brief, plan, findings)
         lead = [name for name in _ordered(brief, fused)[:3] if fused[name] > 0]
@@ -133,14 +154,16 @@ class EmbeddedPolicy:
         firsts = list(dict.fromkeys(f.order[0] for f in findings if f.order and f.order[0] in fused))
         if not lead:
             return Verdict(text="Nothing is known of any candidate.")
+        if not final and (false := [check for check in checks if check.claim]):
+            asked = list(dict.fromkeys(check.label for check in false))
+            text = f"What is said of {''.join(asked)} does not hold."
+            return Verdict(text=text, requests=[_again(false[0].analyst, asked)])
         thin = (support_of(cited[lead[0]]) or 0) < _THIN
         if not final and (len(firsts) > 1 or thin):
             contenders = list(dict.fromkeys([*firsts, *lead]))[:3]
-            requests = [
-                Request(analyst=name, tool=tool, candidates=contenders)
-                for name, tool in (("recent_interest", "user_cf"), ("historical_interest", "item_cf"))
-                if name in plan.trust
-            ] or [Request(analyst=next(iter(plan.trust)), tool=_any_tool(plan), candidates=contenders)]
+            requests = [_again(name, contenders) for name in _FIRST_ASKED_AGAIN if name in plan.trust] or [
+                _again(next(iter(plan.trust)), contenders)
+            ]
             problem = "They disagree" if len(firsts) > 1 else "The leader is thin"
             return Verdict(text=f"{problem}: check {''.join(contenders)}.", requests=requests[:1])
         return Verdict(text=f"{said} Lead {''.join(lead)}.".lstrip(), lead=lead)
@@ -224,7 +247,5 @@ def _best_cite(name: str, plan: Plan, findings: Sequence[Finding]) -> str:
     return next((finding.cites[name] for finding in ranked if name in finding.cites), "")
 
 
-def _any_tool(plan: Plan) -> str:
-    return {"user_profile": "item_facts", "interest_divergence": "transitions"}.get(
-        next(iter(plan.trust)), "user_cf"
-    )
+def _again(analyst: Analyst, asked: list[str]) -> Request:
+    return Request(analyst=analyst, tool=_ASK_AGAIN_BY[analyst], candidates=asked)

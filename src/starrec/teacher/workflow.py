@@ -1,6 +1,7 @@
 """MARS: plan, execute, reflect, rank; one workflow for whichever agents answer.
 
-    Planner -> analysts (tool calls) -> Reflector -> [analysts on what it sent back -> Reflector]* -> Ranker
+    [memory of a long history ->] Planner -> analysts (tool calls) -> check of what they cite
+        -> Reflector -> [analysts on what it sent back -> check -> Reflector]* -> Ranker
 
 Every call and answer becomes a message of the trajectory in the order in which it happened. What agents write
 is text from outside: escaped before it enters a message, and a ranking is repaired to a permutation whatever
@@ -10,20 +11,25 @@ was said.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
 from starrec.data import escape
 from starrec.ranking import Ranking, repair
 from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Request
+from starrec.teacher.checking import unverified
 from starrec.tools import Toolbox, ToolError, think_task
-from starrec.trajectories import Agent, Message, ToolCall, Trajectory, TrajectoryError
+from starrec.trajectories import Agent, Message, Spent, ToolCall, Trajectory, TrajectoryError
 
 _SPECIAL: Final = "<>⟦⟧‹›\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _UNSAFE: Final = re.compile(f"[{_SPECIAL}]")
 # A mention that an agent writes stands only if nothing in it needs escaping.
 _STRUCTURE: Final = re.compile(f"⟦[^|{_SPECIAL}]*\\|[^|{_SPECIAL}]*⟧|‹[A-Z]+›")
+
+
+_Answered = TypeVar("_Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +92,29 @@ async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: boo
     brief = Brief(task, text, toolbox.labels, number, explore, toolbox.ties)
     record = _Record(toolbox, [Message("user", "", 0, text)])
 
-    plan = await agents.plan(brief)
+    async def timed(agent: Agent, answer: Coroutine[Any, Any, _Answered]) -> _Answered:
+        started = time.perf_counter()
+        answered = await answer
+        brief.meter.add(agent, Spent(seconds=time.perf_counter() - started))
+        return answered
+
+    for window in toolbox.old_windows:
+        brief = replace(brief, memory=safe(await timed("planner", agents.remember(brief, window))))
+    plan = await timed("planner", agents.plan(brief))
     record.say("planner", 0, plan.text)
     findings: list[Finding] = []
     requests: list[Request] = []
     consulted: list[Analyst] = [name for name in plan.trust if name in ANALYSTS]
-    round = 0
+    round = checked = 0
     while True:
         for analyst in consulted:
             asked = [request for request in requests if request.analyst == analyst]
             call = record.caller(analyst, round, TOOLS_OF[analyst])
-            findings.append(await agents.study(analyst, brief, plan, asked, call))
+            findings.append(await timed(analyst, agents.study(analyst, brief, plan, asked, call)))
         final = round + 1 >= plan.rounds
-        verdict = await agents.reflect(brief, plan, findings, round, final)
+        checks = unverified(findings[checked:], record.messages, toolbox)
+        checked = len(findings)
+        verdict = await timed("reflector", agents.reflect(brief, plan, findings, checks, round, final))
         record.say("reflector", round, verdict.text)
         round += 1
         requests = _answerable(verdict.requests, toolbox.labels)
@@ -106,7 +122,8 @@ async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: boo
             break
         consulted = list(dict.fromkeys(request.analyst for request in requests))
 
-    decision = await agents.rank(brief, plan, findings, verdict, record.caller("ranker", round, ("compare",)))
+    call = record.caller("ranker", round, ("compare",))
+    decision = await timed("ranker", agents.rank(brief, plan, findings, verdict, call))
     place = {name: index for index, name in enumerate(toolbox.labels)}
     ranking = repair(
         [int(task.candidates[place[name]]) if name in place else -1 for name in decision.order],
@@ -115,7 +132,15 @@ async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: boo
     column = {item: index for index, item in enumerate(task.candidates.tolist())}
     labels = tuple(toolbox.labels[column[item]] for item in ranking.items)
     record.messages.append(Message("assistant", "ranker", round, "".join(labels)))
-    trajectory = Trajectory(task.task_id, number, agents.kind, tuple(record.messages), toolbox.labels, labels)
+    trajectory = Trajectory(
+        task.task_id,
+        number,
+        agents.kind,
+        tuple(record.messages),
+        toolbox.labels,
+        labels,
+        cost=brief.meter.cost(),
+    )
     return Outcome(trajectory, ranking)
 
 

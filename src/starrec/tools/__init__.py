@@ -1,6 +1,7 @@
 """Floor 4: what teacher and student may call, how they are asked, and candidate retrieval."""
 
-from starrec.tools.prompts import SHOWN, fast_task, think_task
+from starrec.tools.memory import SHOWN, Window, fold
+from starrec.tools.prompts import fast_task, think_task
 from starrec.tools.retrieval import retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolResponse, ToolSpec, World
 
@@ -11,8 +12,10 @@ __all__ = [
     "ToolResponse",
     "ToolSpec",
     "Toolbox",
+    "Window",
     "World",
     "fast_task",
+    "fold",
     "retrieve",
     "think_task",
 ]

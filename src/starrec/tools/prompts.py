@@ -6,19 +6,19 @@ evidence to tool calls; the fast rendering is given all of it at once, as compac
 
 from __future__ import annotations
 
-from typing import Final
-
+from starrec.tools.memory import SHOWN, fold
 from starrec.tools.toolbox import Toolbox
-
-SHOWN: Final = 16
-"""Latest items of the history that a prompt shows; tools look at more."""
 
 
 def think_task(toolbox: Toolbox) -> str:
-    """History and labelled candidates."""
+    """Labelled candidates and the history: its latest items, and what is remembered of those before."""
     mentions = toolbox.mentions(toolbox.task.candidates)
     listed = "".join(name + item for name, item in zip(toolbox.labels, mentions, strict=True))
-    return f"{_history(toolbox)} Candidates: {listed}"
+    memory = ""
+    for window in toolbox.old_windows:
+        memory = fold(memory, window)
+    earlier = f"Earlier: {memory}. " if memory else ""
+    return f"{earlier}{_history(toolbox)} Candidates: {listed}"
 
 
 def fast_task(toolbox: Toolbox) -> str:

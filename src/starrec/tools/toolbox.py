@@ -11,7 +11,7 @@ looks at it last, and fast mode looks at nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, RankingTask
+from starrec.data import Dataset, RankingTask, escape
 from starrec.data.hashing import Keys, combine
 from starrec.errors import StarrecError
 from starrec.signals import (
@@ -35,6 +35,9 @@ from starrec.signals import (
     select,
     sentence,
 )
+from starrec.signals.checker import Checked, Checker
+from starrec.signals.claims import Catalogue
+from starrec.tools.memory import SHOWN, WINDOW, Window
 
 
 class ToolError(StarrecError):
@@ -114,6 +117,11 @@ class World:
         """Of a catalogue and what was counted over it; embeddings as in `Semantics`."""
         return cls(dataset.mentions, graph, Evidence.of(dataset, embeddings), config or SignalsConfig())
 
+    @cached_property
+    def checker(self) -> Checker:
+        """Checks what anyone says of this world."""
+        return Checker(Catalogue(self.mentions, self.evidence.semantics.topics))
+
     def sentence(self, fact: Fact) -> str:
         """A fact as it may be said to anyone."""
         return sentence(fact, self.mentions, support=self.config.support)
@@ -146,6 +154,18 @@ class Toolbox:
         """All evidence for the task, gathered once."""
         return self._world.evidence.gather(self.sight)
 
+    @property
+    def old_windows(self) -> Iterator[Window]:
+        """The history before its `SHOWN` latest items, oldest first, cut where windows are full."""
+        old = self.task.history[:-SHOWN]
+        semantics = self._world.evidence.semantics
+        for start in range(0, len(old), WINDOW):
+            items = old[start : start + WINDOW]
+            counts = semantics.category[items].sum(axis=0)
+            strongest = np.lexsort((np.arange(len(counts)), -counts))
+            tastes = {escape(semantics.topics[at]): int(counts[at]) for at in strongest.tolist() if counts[at]}
+            yield Window(self.mentions(items), tastes)
+
     def call(self, name: str, arguments: Mapping[str, object]) -> ToolResponse:
         """Answer one call.
 
@@ -169,6 +189,10 @@ class Toolbox:
                 return self._answer(name, columns)
             case _:
                 return self._answer(f"{name}.{window}", columns)
+
+    def check(self, text: str) -> list[Checked]:
+        """Each claim of a text about the graph, and whether it is true of what the task may see."""
+        return self._world.checker.check(text, self.sight)
 
     def mentions(self, items: NDArray[np.int32]) -> list[str]:
         """How these items stand in text."""

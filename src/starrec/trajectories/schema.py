@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 Role: TypeAlias = Literal["user", "assistant", "tool"]
@@ -98,14 +98,39 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What the answers of one agent took."""
+
+    seconds: float = 0.0
+    requests: int = 0
+    """Calls of a language model; 0 for the embedded policy."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt's: what the server had kept from an earlier request."""
+    usd: float = 0.0
+    """At the provider's list price; 0 where the price is not known."""
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a trajectory took; outside its equality and its hash."""
 
-    seconds: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    requests: int = 0
-    """Calls of a language model; 0 for the embedded policy."""
+    agents: Mapping[str, Spent] = field(default_factory=dict, hash=False)
+    """By agent, in the order in which they first answered."""
+
+    @property
+    def total(self) -> Spent:
+        """Of all agents; their seconds one after the other."""
+        return sum(self.agents.values(), Spent())
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Cost:
+        """The inverse of `dataclasses.asdict`; `KeyError` or `TypeError` for something else."""
+        return cls({agent: Spent(**spent) for agent, spent in record["agents"].items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +249,7 @@ class Trajectory:
             labels=tuple(record["labels"]),
             ranking=tuple(record["ranking"]),
             outcome=record["outcome"],
-            cost=Cost(**cost) if cost else Cost(),
+            cost=Cost.from_record(cost) if cost else Cost(),
         )
 
     def _check_text(self) -> None:

@@ -152,8 +152,8 @@ class TestHistoryCap:
         assert whole.about.first_day == 3 and whole.daily.tolist() == cut.daily.tolist() == [1, 1, 1, 1]
         everything = np.arange(5, dtype=np.int32)
         for mine, theirs in (
-            (whole.followed(everything)[0].values, cut.followed(everything)[0].values),
-            (whole.item_days(everything).values, cut.item_days(everything).values),
+            *zip(whole.followed(everything), cut.followed(everything), strict=True),
+            *zip(whole.item_days(everything), cut.item_days(everything), strict=True),
             (whole.neighbours(everything).items, cut.neighbours(everything).items),
         ):
             np.testing.assert_array_equal(mine, theirs)
@@ -217,18 +217,16 @@ class TestLinearModel:
 
 def test_transitions_are_kept_by_their_later_item(sequences):
     counts = Counts.build(sequences(ROWS), 7)
-    earlier, users = counts.followed(ints(2, 6))
+    second, sixth = counts.followed(ints(2, 6))
     # Before 2 within three: 0 and 1 (users 0 and 2), 5, 4 and 3 (user 4). Before 6: nothing.
-    assert earlier.row(0).tolist() == [0, 1, 3, 4, 5] and users.tolist() == [2, 2, 1, 1, 1]
-    assert earlier.row(1).tolist() == []
+    assert second.earlier.tolist() == [0, 1, 3, 4, 5] and second.counts.tolist() == [2, 2, 1, 1, 1]
+    assert sixth.earlier.tolist() == sixth.counts.tolist() == []
 
 
 def test_days_stand_by_item_in_their_order(sequences):
     counts = Counts.build(sequences([[0, 1], [1, 0], [1]], [[-3, 7], [2, 9], [-5]]), 3)
     assert counts.about.clock and counts.about.first_day == -5
-    assert counts.item_days(ints(1, 2, 0)).row(0).tolist() == [-5, 2, 7]
-    assert counts.item_days(ints(1, 2, 0)).row(1).tolist() == []
-    assert counts.item_days(ints(0)).values.tolist() == [-3, 9]
+    assert [days.tolist() for days in counts.item_days(ints(1, 2, 0))] == [[-5, 2, 7], [], [-3, 9]]
     # From day -5 to day 9.
     assert counts.daily.tolist() == [1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1]
 

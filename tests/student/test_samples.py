@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from starrec.student import make_samples, sample_loss
+from starrec.student.samples import RANKING_WEIGHT
 from starrec.trajectories import linear, segments
 
 
@@ -45,21 +46,33 @@ def test_what_is_too_long_is_left_out(tokenizer, lessons, samples):
     assert make_samples(tokenizer, [], context=100) == []
 
 
-def test_the_loss_is_the_cross_entropy_of_the_learned_tokens_however_they_are_padded(newborn, samples):
+def test_the_ranking_stands_after_the_recommend_tag(tokenizer, lessons, samples):
+    for run, sample in zip(lessons[2], samples, strict=True):
+        tag = tokenizer.convert_tokens_to_ids("<recommend>")
+        assert sample.ids[sample.recommend] == tag and (sample.ids == tag).sum() == 1
+        assert sample.ids[sample.recommend + 1 : -1].tolist() == sample.ranking.tolist()
+        assert tokenizer.convert_ids_to_tokens(sample.ranking.tolist()) == list(run.ranking)
+
+
+def test_the_loss_is_that_of_what_was_written_and_of_the_ranking_however_they_are_padded(newborn, samples):
     star = newborn()
     short, *_, long = sorted(samples[:10], key=lambda sample: len(sample.ids))
     assert len(short.ids) < len(long.ids)
     with torch.inference_mode():
-        each = []
+        each, places = [], []
         for sample in (short, long):
             logits = star.model(torch.from_numpy(sample.ids)[None]).logits[0, :-1]
             learned = torch.from_numpy(sample.learn)[1:]
+            learned[sample.recommend :] = False
             each.append(
                 functional.cross_entropy(
                     logits[learned], torch.from_numpy(sample.ids)[1:][learned], reduction="none"
                 )
             )
-        expected = torch.cat(each).mean()
+            # Plackett-Luce by hand: each of five places takes its label from those that are left.
+            left = logits[sample.recommend][torch.from_numpy(sample.ranking)]
+            places += [left[place:].log_softmax(0)[0] for place in range(5)]
+        expected = torch.cat(each).mean() - RANKING_WEIGHT * torch.stack(places).mean()
         found = sample_loss(star.model, [short, long], star.tokenizer.pad_token_id)
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
 
@@ -73,4 +86,4 @@ def test_what_tools_answered_carries_no_loss(newborn, samples):
     with torch.inference_mode():
         sample_loss(star.model, [sample], star.tokenizer.pad_token_id)
     hook.remove()
-    assert len(seen[0]) == np.count_nonzero(sample.learn[1:])
+    assert len(seen[0]) == np.count_nonzero(sample.learn[1 : sample.recommend + 1])

@@ -37,9 +37,18 @@ BLOCK: Final = 256
 """Items of a block of neighbours."""
 
 
-Postings: TypeAlias = Sequence[NDArray[np.int32]]
-"""A list of users for each item. Lists, not one ragged array: those of a task's items are megabytes, and are
-read where they lie."""
+Lists: TypeAlias = Sequence[NDArray[np.int32]]
+"""A list for each item, such as its users. Lists, not one ragged array: those of a task's items are megabytes,
+and are read where they lie."""
+
+
+class Followed(NamedTuple):
+    """What is taken soon before an item."""
+
+    earlier: NDArray[np.int32]
+    """Items, ascending."""
+    counts: NDArray[np.int32]
+    """How many users had each."""
 
 
 class Ragged(NamedTuple):
@@ -104,15 +113,14 @@ class Source(Protocol):
     def daily(self) -> NDArray[np.int64] | None:
         """`(n_days,)` interactions on each day from `first_day`; None without a clock."""
 
-    def postings(self, items: NDArray[np.int32]) -> Postings:
+    def postings(self, items: NDArray[np.int32]) -> Lists:
         """Users who took each of these items, ascending."""
 
-    def item_days(self, items: NDArray[np.int32]) -> Ragged:
+    def item_days(self, items: NDArray[np.int32]) -> Lists:
         """Days on which each of these items was taken, ascending; with a clock only."""
 
-    def followed(self, items: NDArray[np.int32]) -> tuple[Ragged, NDArray[np.int32]]:
-        """For each of these *later* items, the earlier ones (ascending) within `FOLLOW_WINDOW` before it, and
-        how many users had each: `counts` is aligned with the values."""
+    def followed(self, items: NDArray[np.int32]) -> Sequence[Followed]:
+        """For each of these *later* items, the earlier ones within `FOLLOW_WINDOW` before it."""
 
     def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         """A user's counted items, oldest first, and their days."""
@@ -204,15 +212,16 @@ class Counts:
     def popularity(self) -> NDArray[np.int32]:
         return np.diff(self.users_of.ptr).astype(np.int32)
 
-    def postings(self, items: NDArray[np.int32]) -> Postings:
+    def postings(self, items: NDArray[np.int32]) -> Lists:
         return [self.users_of.row(item) for item in items.tolist()]
 
-    def item_days(self, items: NDArray[np.int32]) -> Ragged:
+    def item_days(self, items: NDArray[np.int32]) -> Lists:
         assert self.days_of is not None, "without a clock there are no days"
-        return self.days_of.take(items)
+        return [self.days_of.row(item) for item in items.tolist()]
 
-    def followed(self, items: NDArray[np.int32]) -> tuple[Ragged, NDArray[np.int32]]:
-        return self.earlier.take(items), kernels.take(self.earlier.ptr, self.earlier_counts, items)[1]
+    def followed(self, items: NDArray[np.int32]) -> Sequence[Followed]:
+        counts = Ragged(self.earlier.ptr, self.earlier_counts)
+        return [Followed(self.earlier.row(item), counts.row(item)) for item in items.tolist()]
 
     def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         part = slice(self.train.ptr[user], self.train.ptr[user + 1])

@@ -18,7 +18,7 @@ from starrec.data import Sequences
 from starrec.data.hashing import combine
 from starrec.errors import DataError
 from starrec.signals import kernels
-from starrec.signals.counts import Counts, Postings, Source, cooccurrence_row
+from starrec.signals.counts import Counts, Lists, Source, cooccurrence_row
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
@@ -74,7 +74,7 @@ class Marked:
     items: NDArray[np.int32]
     _masks: NDArray[np.uint64]
 
-    def with_(self, subjects: Postings) -> NDArray[np.int32]:
+    def with_(self, subjects: Lists) -> NDArray[np.int32]:
         """`(len(items), len(subjects))` others who took both, from the subjects' postings."""
         counts = np.zeros((len(subjects), len(self.items)), dtype=np.int32)
         for row, users in enumerate(subjects):
@@ -118,7 +118,7 @@ class View:
         """`(len(items),)` how many others took each item."""
         return self._source.popularity[items] - self.owns(items)
 
-    def postings(self, items: NDArray[np.int32]) -> Postings:
+    def postings(self, items: NDArray[np.int32]) -> Lists:
         """The users of each item; the left-out one still stands there, and whoever counts leaves her out."""
         return self._source.postings(items)
 
@@ -142,8 +142,10 @@ class View:
 
     def followed(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(anchors), len(subjects))` others who took the subject soon after the anchor."""
-        rows, values = self._source.followed(subjects)
-        counts = kernels.look_up(rows.ptr, rows.values, values, anchors)
+        found = np.empty((len(subjects), len(anchors)), dtype=np.int32)
+        for row, (earlier, counted) in enumerate(self._source.followed(subjects)):
+            kernels.look_up(earlier, counted, anchors, found[row])
+        counts = np.ascontiguousarray(found.T)
         own = self._own.tolist()
         for column in np.flatnonzero(self.owns(subjects)).tolist():
             at = own.index(int(subjects[column]))
@@ -162,7 +164,7 @@ class View:
         return self.members(self.postings(subjects), users, weights)
 
     def members(
-        self, subjects: Postings, users: Ints, weights: NDArray[np.float64]
+        self, subjects: Lists, users: Ints, weights: NDArray[np.float64]
     ) -> tuple[Ints, NDArray[np.float64]]:
         """`taken_by` from the subjects' postings."""
         found = [kernels.count_members(takers, users, weights) for takers in subjects]
@@ -192,7 +194,9 @@ class View:
         first, last = np.clip(np.array([day - TREND_DAYS, day]) - about.first_day, 0, len(until) - 1)
         total = int(until[last] - until[first])
         days = self._source.item_days(items)
-        counts = kernels.count_between(days.ptr, days.values, day - TREND_DAYS, day)
+        counts = np.array(
+            [kernels.count_between(taken, day - TREND_DAYS, day) for taken in days], dtype=np.int64
+        )
         if self._own_days is not None:
             lately = (self._own_days >= day - TREND_DAYS) & (self._own_days < day)
             counts -= kernels.contains(np.sort(self._own[lately]), items)

@@ -272,13 +272,9 @@ def contains(ascending: Ints, wanted: Ints) -> Ints:
 
 
 @compiled
-def count_between(ptr: Ptr, values: Ints, first: int, last: int) -> NDArray[np.int64]:
-    """Values v of each (ascending) row with first <= v < last, `(rows,)`."""
-    counts = np.empty(len(ptr) - 1, np.int64)
-    for row in range(len(ptr) - 1):
-        part = values[ptr[row] : ptr[row + 1]]
-        counts[row] = np.searchsorted(part, last) - np.searchsorted(part, first)
-    return counts
+def count_between(ascending: Ints, first: int, last: int) -> int:
+    """Values v with first <= v < last."""
+    return int(np.searchsorted(ascending, last) - np.searchsorted(ascending, first))
 
 
 @compiled
@@ -317,21 +313,21 @@ def product(left: Floats, right: Floats) -> Floats:
 
 
 @compiled
-def look_up(ptr: Ptr, columns: Ints, values: Ints, wanted: Ints) -> NDArray[np.int32]:
-    """`values` at each wanted column of each row, 0 where absent, `(len(wanted), rows)`; rows ascend."""
-    found = np.zeros((len(wanted), len(ptr) - 1), np.int32)
-    for row in range(len(ptr) - 1):
-        for at in range(len(wanted)):
-            low, high = ptr[row], ptr[row + 1]
-            while low < high:
-                middle = (low + high) >> 1
-                if columns[middle] < wanted[at]:
-                    low = middle + 1
-                else:
-                    high = middle
-            if low < ptr[row + 1] and columns[low] == wanted[at]:
-                found[at, row] = values[low]
-    return found
+def look_up(ascending: Ints, values: Ints, wanted: Ints, found: NDArray[np.int32]) -> None:
+    """The value at each wanted place of the ascending ones, 0 where it is not among them.
+
+    Args:
+        found: `(len(wanted),)` is filled.
+    """
+    for at in range(len(wanted)):
+        low, high = 0, len(ascending)
+        while low < high:
+            middle = (low + high) >> 1
+            if ascending[middle] < wanted[at]:
+                low = middle + 1
+            else:
+                high = middle
+        found[at] = values[low] if low < len(ascending) and ascending[low] == wanted[at] else 0
 
 
 @compiled

@@ -23,8 +23,9 @@ from starrec.signals.conditional import Conditional
 from starrec.signals.counts import (
     About,
     Counts,
+    Followed,
+    Lists,
     Neighbours,
-    Postings,
     Ragged,
     Source,
 )
@@ -92,15 +93,14 @@ class Stored(ABC):
     def daily(self) -> NDArray[np.int64] | None:
         return records.array(self._one(Kind.DAILY), "<i8").copy() if self.about.clock else None
 
-    def postings(self, items: NDArray[np.int32]) -> Postings:
+    def postings(self, items: NDArray[np.int32]) -> Lists:
         return [records.int32s(raw) for raw in self._read(Kind.POSTINGS, items.tolist())]
 
-    def item_days(self, items: NDArray[np.int32]) -> Ragged:
-        return _ragged(map(records.int32s, self._read(Kind.DAYS, items.tolist())))
+    def item_days(self, items: NDArray[np.int32]) -> Lists:
+        return [records.int32s(raw) for raw in self._read(Kind.DAYS, items.tolist())]
 
-    def followed(self, items: NDArray[np.int32]) -> tuple[Ragged, NDArray[np.int32]]:
-        found = [records.pairs(raw) for raw in self._read(Kind.FOLLOWED, items.tolist())]
-        return _ragged(earlier for earlier, _ in found), _ragged(counts for _, counts in found).values
+    def followed(self, items: NDArray[np.int32]) -> Sequence[Followed]:
+        return [Followed(*records.pairs(raw)) for raw in self._read(Kind.FOLLOWED, items.tolist())]
 
     def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         try:
@@ -293,10 +293,9 @@ def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
         case Kind.POSTINGS:
             return encode(kind, index, counts.postings(one)[0])
         case Kind.DAYS:
-            return encode(kind, index, *((counts.item_days(one).values,) if meta.about.clock else ()))
+            return encode(kind, index, *((counts.item_days(one)[0],) if meta.about.clock else ()))
         case Kind.FOLLOWED:
-            earlier, soon = counts.followed(one)
-            return encode(kind, index, earlier.values, soon)
+            return encode(kind, index, *counts.followed(one)[0])
         case Kind.NEIGHBOURS:
             found = counts.neighbours(one)
             known = found.items[0] >= 0

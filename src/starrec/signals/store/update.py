@@ -318,7 +318,7 @@ def _days(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> It
         part = slice(*np.searchsorted(items, [item, item + 1]))
         known = np.empty(0, dtype=np.int32)
         if item < source.about.n_items:
-            known = source.item_days(np.array([item], dtype=np.int32)).values
+            (known,) = source.item_days(np.array([item], dtype=np.int32))
         found, counts = _changed(known, None, days[part], change[part])
         yield key(Kind.DAYS, item), encode(Kind.DAYS, item, np.repeat(found, counts))
 
@@ -330,7 +330,7 @@ def _followed(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -
         part = slice(*np.searchsorted(later, [item, item + 1]))
         known = counts = np.empty(0, dtype=np.int32)
         if item < source.about.n_items:
-            (_, known), counts = source.followed(np.array([item], dtype=np.int32))
+            ((known, counts),) = source.followed(np.array([item], dtype=np.int32))
         found, now = _changed(known, counts, earlier[part], change[part])
         yield key(Kind.FOLLOWED, item), encode(Kind.FOLLOWED, item, found, now)
 

@@ -41,7 +41,7 @@ def _growth(axis: Axes) -> None:
     )
     axis.set_xticks(millions, [f"{value:.0f}M" for value in millions])
     axis.minorticks_off()
-    axis.set_title(f"full build, 2 cores: time grows as interactions^{found['exponent']:.2f}")
+    axis.set_title(f"full build: seconds ~ interactions^{found['exponent']:.2f}")
     axis.set_xlabel("interactions")
     axis.legend(frameon=False)
 
@@ -57,8 +57,8 @@ def _tools(axis: Axes) -> None:
         axis.axvline(ceiling, color=colour, linestyle=":", label=f"all evidence, {name}: {ceiling:.3f}")
     axis.axvline(0.15, color=_GREY, linewidth=0.8)
     axis.set_yticks(range(len(names)), names)
-    axis.set_title("avg_hr on test: single signals, and a listwise ranker over all")
-    axis.legend(frameon=False, fontsize=7, loc="lower right")
+    axis.set_title("avg_hr on test of single signals")
+    axis.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
 
 
 def _cap(axis: Axes) -> None:
@@ -69,7 +69,7 @@ def _cap(axis: Axes) -> None:
     axis.set_xscale("log")
     axis.set_xticks(limits, [str(limit) for limit in limits])
     axis.minorticks_off()
-    axis.set_title("what a cap on histories costs (MovieLens-100K, validation B)")
+    axis.set_title("avg_hr on validation B under a cap on histories")
     axis.set_xlabel("latest items of a user that are counted")
     axis.legend(frameon=False)
 

@@ -257,6 +257,7 @@ class Anything:
         return self._draw(texts)
 
     async def reflect(self, brief, plan, findings, checks, round, final):
+        assert all(check.verdict != "verified" for check in checks)
         requests = st.builds(Request, analyst=analysts, tool=tool_names, candidates=orders)
         return Verdict(
             text=self._draw(texts),

@@ -33,7 +33,7 @@ from starrec.teacher.agents import (
     Request,
     Verdict,
 )
-from starrec.tools import TOOLS, Window, fold
+from starrec.tools import TOOLS, Window, fold, tastes
 
 _RRF: Final = 2.0
 """Constant of reciprocal-rank fusion; small, because the candidates are only 20."""
@@ -120,7 +120,8 @@ class EmbeddedPolicy:
         # Trust is said in order and without figures: figures in a trajectory are claims about the graph.
         said = ", ".join(name for name, _ in sorted(trust.items(), key=lambda item: -item[1]))
         size = "Short" if short else "Long"
-        return Plan(text=f"{size} history. Trust {said}.", trust=trust, rounds=rounds)
+        began = f", at first {tastes(brief.memory)[0]}" if brief.memory else ""
+        return Plan(text=f"{size} history{began}. Trust {said}.", trust=trust, rounds=rounds)
 
     async def study(
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller

@@ -1,6 +1,6 @@
 """Floor 4: what teacher and student may call, how they are asked, and candidate retrieval."""
 
-from starrec.tools.memory import SHOWN, Window, fold
+from starrec.tools.memory import SHOWN, Window, fold, tastes
 from starrec.tools.prompts import fast_task, think_task
 from starrec.tools.retrieval import retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolResponse, ToolSpec, World
@@ -17,5 +17,6 @@ __all__ = [
     "fast_task",
     "fold",
     "retrieve",
+    "tastes",
     "think_task",
 ]

@@ -29,6 +29,11 @@ class Window:
     """How many of the items belong to each category, most first."""
 
 
+def tastes(memory: str) -> list[str]:
+    """What `fold` remembers, oldest first."""
+    return memory.split(_THEN) if memory else []
+
+
 def fold(memory: str, window: Window) -> str:
     """The memory with the window's strongest taste at its end; a taste that goes on is said once.
 
@@ -37,10 +42,13 @@ def fold(memory: str, window: Window) -> str:
     """
     if not window.tastes:
         return memory
-    phases = memory.split(_THEN) if memory else []
+    phases = tastes(memory)
     taste = next(iter(window.tastes))
     if phases[-1:] != [taste]:
         phases.append(taste)
     if len(phases) > PHASES:
         del phases[1]
+        # What stood around it may be one taste.
+        if phases[0] == phases[1]:
+            del phases[1]
     return _THEN.join(phases)

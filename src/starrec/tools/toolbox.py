@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,10 @@ from starrec.signals import (
     select,
     sentence,
 )
-from starrec.signals.checker import Checked, Checker
-from starrec.signals.claims import Catalogue
 from starrec.tools.memory import SHOWN, WINDOW, Window
+
+if TYPE_CHECKING:
+    from starrec.signals.checker import Checked, Checker
 
 
 class ToolError(StarrecError):
@@ -120,6 +121,10 @@ class World:
     @cached_property
     def checker(self) -> Checker:
         """Checks what anyone says of this world."""
+        # Imported here: reading claims takes half a second to get ready, and ranking reads none.
+        from starrec.signals.checker import Checker
+        from starrec.signals.claims import Catalogue
+
         return Checker(Catalogue(self.mentions, self.evidence.semantics.topics))
 
     def sentence(self, fact: Fact) -> str:

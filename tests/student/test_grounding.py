@@ -43,3 +43,15 @@ def test_two_sentences_of_one_label_stay_two(tokenizer):
     assert {tokenizer.decode([index]) for index in firsts} == {"61", "12"}
     for first, sentence in (("12", popular), ("61", SAID[4:].strip())):
         assert follow(grounding, tokenizer, f"‹B› {first}").startswith(f"‹B› {sentence}")
+
+
+def test_the_labels_of_a_list_are_those_at_its_end(tokenizer):
+    grounding = Grounding(tokenizer)
+
+    def listed(text):
+        found = grounding.listed(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return tokenizer.convert_ids_to_tokens(found)
+
+    assert listed("check ‹A›‹C›") == ["‹C›", "‹A›"]
+    assert listed("‹A› Nothing is known. Lead ‹B›") == ["‹B›"]
+    assert listed("‹A›.") == listed("") == []

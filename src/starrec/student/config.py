@@ -23,7 +23,7 @@ class SFTConfig(Section):
     steps: int = Field(default=400, ge=1, description="Optimizer steps.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
     fast_batch: int = Field(default=32, ge=1, description="Kept runs a step in the fast rendering.")
-    think_batch: int = Field(default=8, ge=1, description="Kept runs a step in the think rendering.")
+    think_batch: int = Field(default=12, ge=1, description="Kept runs a step in the think rendering.")
     top_k: int = Field(
         default=1, ge=1, le=5, description="Outcome filter: runs with the target this high teach."
     )
@@ -43,7 +43,7 @@ class GRPOConfig(Section):
     )
     tasks_per_user: int = Field(default=24, ge=1, description="Training positions of each user, at most.")
     replay_every: int = Field(
-        default=4,
+        default=2,
         ge=1,
         description="Every so many steps a batch of kept runs is replayed, so think mode stays.",
     )

@@ -7,9 +7,10 @@ inserted while the key-value cache is kept, so the cost of a trace is its own to
 
 The model is free in what it writes, not in which tag may come next: between elements only tags that the linear
 form allows are open, inside an element only its own end. So every trace parses. Figures are copied from this
-trace's tool responses (`grounding`). A call that is no call (broken JSON, a tool or label that does not exist)
-is taken back, noted among the repairs, and the trace goes on without it. The ranking is read off the label
-distribution right after `<recommend>`, so it is always a permutation.
+trace's tool responses (`grounding`), and calls are decoded under their schema (`calls`). Before it ranks, it
+looks at `compare` as the teacher's Ranker always does: a student that would skip that is made to ask, which is
+noted among the repairs. The ranking is read off the label distribution right after `<recommend>`, so it is
+always a permutation.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from transformers import logging as transformers_logging
 from starrec.data import RankingTask, plain
 from starrec.errors import RunError
 from starrec.ranking import Ranking, from_scores
+from starrec.student.calls import CallForm
 from starrec.student.grounding import Grounding, digit_tokens
 from starrec.student.listwise import label_logits, logits_of
 from starrec.student.prompts import FastPrompts, FastTasks, gather_tasks
-from starrec.tools import Toolbox, ToolError, World, think_task
-from starrec.trajectories import LinearFormError, parse_call
+from starrec.tools import Toolbox, World, think_task
+from starrec.trajectories import parse_call
 
 TIE_SEED: Final = 5
 MAX_ELEMENT: Final = 200
@@ -88,6 +90,8 @@ class Star:
         self.prompts = FastPrompts(tokenizer, list(world.mentions))
         self.digits = torch.tensor(digit_tokens(tokenizer))
         vocabulary = tokenizer.get_vocab().items()
+        self.words = tokenizer.batch_decode([[at] for at in range(len(tokenizer))])
+        """Each token's text."""
         self.brackets = torch.tensor(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
         """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
 
@@ -172,14 +176,17 @@ class Star:
         """
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
-        trace = _Trace(self, toolbox, Grounding(self.tokenizer) if grounded else None)
+        trace = _Trace(self, toolbox, CallForm(toolbox.labels), Grounding(self.tokenizer) if grounded else None)
         trace.read(f"<task>{prompt}</task>")
         trace.write("plan")
         while (tag := trace.choose()) != "recommend":
             if tag == "reflection":
                 trace.write(tag)
             else:
-                trace.ask()
+                trace.ask(trace.form)
+        if not trace.compared and not trace.full:
+            trace.repairs.append("asked `compare` before the ranking")
+            trace.ask(CallForm(toolbox.labels, ["compare"]))
         trace.read("<recommend>")
         ranking = from_scores(task.candidates, self._label_scores(trace.hidden, toolbox), TIE_SEED)
         column = {item: at for at, item in enumerate(task.candidates.tolist())}
@@ -210,6 +217,7 @@ class _Trace:
 
     star: Star
     toolbox: Toolbox
+    form: CallForm
     grounding: Grounding | None
     cache: DynamicCache = field(default_factory=DynamicCache)
     hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
@@ -217,9 +225,15 @@ class _Trace:
     length: int = 0
     written: int = 0
     calls: int = 0
-    may_ask: bool = True
+    compared: bool = False
+    """Whether all signals were looked at."""
     steps: list[Step] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        """Whether the context has no room for much more."""
+        return self.length > int(self.star.model.config.max_position_embeddings)
 
     def read(self, text: str) -> None:
         """Text that the model did not write."""
@@ -228,25 +242,32 @@ class _Trace:
     def choose(self) -> str:
         """The element that the model opens next."""
         open_ = ["reflection", "recommend"]
-        if self.may_ask and self.calls < MAX_CALLS:
+        if self.calls < MAX_CALLS:
             open_.append("tool_call")
-        if len(self.steps) > 2 * MAX_CALLS or self.length > self.star.model.config.max_position_embeddings:
+        if len(self.steps) > 2 * MAX_CALLS or self.full:
             open_ = ["recommend"]
         scores = self._logits()[self._tags([f"<{tag}>" for tag in open_])]
         return open_[int(scores.argmax())]
 
-    def write(self, tag: str) -> str:
-        """The model writes one element; the text between its tags."""
+    def write(self, tag: str, form: CallForm | None = None) -> str:
+        """The model writes one element; the text between its tags.
+
+        Args:
+            form: what a tool call may be.
+        """
         closing = int(self._tags([f"</{tag}>"])[0])
         barred = self.star.brackets[self.star.brackets != closing]
         self._feed(self._tags([f"<{tag}>"])[None])
         tokens: list[int] = []
         while len(tokens) < MAX_ELEMENT:
             logits = self._logits()
-            logits[barred] = float("-inf")
-            if self.grounding is not None and tag != "tool_call":
-                self._ground(logits, tokens)
-            token = int(logits.argmax())
+            if form is not None:
+                token = self._next_of_call(logits, tokens, form, closing)
+            else:
+                logits[barred] = float("-inf")
+                if self.grounding is not None:
+                    self._ground(logits, tokens)
+                token = int(logits.argmax())
             if token == closing:
                 break
             tokens.append(token)
@@ -256,34 +277,35 @@ class _Trace:
         self._feed(torch.tensor([[closing]]))
         self.written += len(tokens) + 2
         text = str(self.star.tokenizer.decode(tokens))
-        if tag != "tool_call":
-            self.steps.append(Step(tag, text, True))
+        self.steps.append(Step(tag, text, True))
         return text
 
-    def ask(self) -> None:
+    def ask(self, form: CallForm) -> None:
         """The model writes a tool call; the answer is looked up and read."""
-        before, state = self.length, self.hidden
-        written = self.written
-        text = self.write("tool_call")
+        call = parse_call(self.write("tool_call", form))
         self.calls += 1
-        try:
-            call = parse_call(text)
-            answer = self.toolbox.call(call.name, call.arguments).text
-        except (LinearFormError, ToolError) as error:
-            # Taken back: an unanswerable call would stand in the trace as if it had been evidence.
-            self.repairs.append(f"took back the call {text!r}: {error}")
-            self.cache.crop(before - self.length)
-            self.length, self.hidden, self.written, self.may_ask = before, state, written, False
-            return
-        self.steps.append(Step("tool_call", text, True))
+        self.compared |= call.name == "compare"
+        answer = self.toolbox.call(call.name, call.arguments).text
         self.read(f"<tool_response>{answer}</tool_response>")
         self.steps.append(Step("tool_response", answer, False))
         if self.grounding is not None:
             self.grounding.hear(answer)
 
+    def _next_of_call(self, logits: torch.Tensor, written: Sequence[int], form: CallForm, closing: int) -> int:
+        """The likeliest token after which this still is the beginning of a call."""
+        text = "".join(self.star.words[token] for token in written)
+        if form.whole(text):
+            return closing
+        likely = logits.argsort(descending=True).tolist()
+        for token in likely:
+            if (word := self.star.words[token]) and form.open(text + word):
+                return int(token)
+        raise AssertionError("single characters are tokens, so some token always goes on")
+
     def _ground(self, logits: torch.Tensor, written: Sequence[int]) -> None:
         """Leave open only what `Grounding` allows after what was written of this element."""
         assert self.grounding is not None
+        logits[self.grounding.listed(written)] = float("-inf")
         allowed = self.grounding.next_tokens(written)
         if allowed is None:
             logits[self.star.digits] = float("-inf")

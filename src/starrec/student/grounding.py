@@ -4,8 +4,8 @@ A small model that has learned the form of a reflection still slips when it copi
 count, another item. Sampling cannot be trusted with that, so decoding is grounded. After a label in a
 reflection the student may go on with a sentence that a tool of this very trace said of that label; which
 label, which sentence, and when to stop is its choice, every figure and item in it is the tool's. Outside such
-sentences it writes freely, but no digits. (Constrained decoding over what is known, as in GENRE, De Cao et
-al., ICLR 2021.)
+sentences it writes freely, but no digits, and in a list of labels none twice. (Constrained decoding over what
+is known, as in GENRE, De Cao et al., ICLR 2021.)
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ class Grounding:
         # Whole when any ending of the sentence is: pieces of text may span its full stop.
         open_ = {sequence[len(since)] for sequence in said if sequence[: len(since)] == since != sequence}
         return sorted(open_) if open_ and since not in said else None
+
+    def listed(self, written: Sequence[int]) -> list[int]:
+        """The labels that end what was written, one after the other: in a list each stands once."""
+        return list(takewhile(self._labels.__contains__, reversed(written)))
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         encoded: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]

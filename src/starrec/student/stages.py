@@ -31,7 +31,7 @@ from starrec.student.samples import Sample, sample_loss
 from starrec.student.training import Progress, Schedule, fit
 
 _WARMUP: Final = 50
-_REPLAY_WEIGHT: Final = 0.25
+_REPLAY_WEIGHT: Final = 0.5
 _EVALUATION_BATCH: Final = 128
 
 

@@ -1,5 +1,6 @@
 """Floor 5: what the teacher did, as messages, as one linear text and as a store on disk."""
 
+from starrec.trajectories.journal import Key
 from starrec.trajectories.linear import (
     CHAT_TEMPLATE,
     TAGS,
@@ -35,22 +36,25 @@ from starrec.trajectories.schema import (
     Trajectory,
     TrajectoryError,
 )
-from starrec.trajectories.store import Key, Store, read
+from starrec.trajectories.store import REASONS, Failure, Reason, Store, find, read, read_failures
 
 __all__ = [
     "AGENTS",
     "CHAT_TEMPLATE",
     "LABEL",
     "MIX",
+    "REASONS",
     "TAGS",
     "Agent",
     "Argument",
     "Canonical",
     "Cost",
     "Difficulty",
+    "Failure",
     "Key",
     "LinearFormError",
     "Message",
+    "Reason",
     "Role",
     "Segment",
     "Spent",
@@ -59,6 +63,7 @@ __all__ = [
     "Trajectory",
     "TrajectoryError",
     "difficulties",
+    "find",
     "judge",
     "keep",
     "linear",
@@ -67,6 +72,7 @@ __all__ = [
     "parse_call",
     "pass_at",
     "read",
+    "read_failures",
     "segments",
     "stratify",
     "target_columns",

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from starrec.config import Section
+from starrec.engines import EngineName
 from starrec.llm import LimitsConfig, ModelConfig
 from starrec.teacher.agents import Analyst
 
@@ -26,6 +27,16 @@ class TeacherConfig(Section):
     )
     min_history: int = Field(default=3, ge=1, description="Items before a training position, at least.")
     seed: int = Field(default=0, description="Seed of exploration.")
+    engine: EngineName = Field(
+        default="processes",
+        description='Where the embedded policy works: "processes" (on this machine) or "ray" (on a cluster). A '
+        "language model is asked from this process.",
+    )
+    address: str = Field(
+        default="",
+        description='Of the Ray cluster: "host:port", or "local" to start one here. Empty: RAY_ADDRESS, or the '
+        "cluster that runs on this machine.",
+    )
     record: Path | None = Field(
         default=None, description="File to add every exchange with a language model to, for `replay`."
     )
@@ -48,13 +59,21 @@ class TeacherConfig(Section):
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What decides the answers, for fingerprints: all but how patiently, by which road and with what
-        record the same model is asked."""
+        """What decides the answers, for fingerprints: all but where the work is done, and how patiently, by
+        which road and with what record the same model is asked."""
         roads = {"timeout", "api_key_env", "input_usd", "output_usd", "say_task"}
-        patience = set(LimitsConfig.model_fields) - {"requests", "calls", "corrections", "output_tokens", "context"}
+        patience = set(LimitsConfig.model_fields) - {
+            "requests",
+            "calls",
+            "corrections",
+            "output_tokens",
+            "context",
+        }
         return self.model_dump(
             mode="json",
             exclude={
+                "engine": True,
+                "address": True,
                 "record": True,
                 "replay": True,
                 "telemetry": True,
@@ -72,6 +91,8 @@ class TeacherConfig(Section):
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> TeacherConfig:
+        if self.address and self.engine != "ray":
+            raise ValueError('`address` is of a Ray cluster; set `engine = "ray"` too')
         if self.record and self.replay:
             raise ValueError("`record` and `replay` exclude each other: a replay asks no model")
         if self.model.embedded and self.roles:

@@ -36,6 +36,7 @@ from starrec.trajectories.schema import (
     Trajectory,
     TrajectoryError,
 )
+from starrec.trajectories.statistics import Statistics, statistics
 from starrec.trajectories.store import REASONS, Failure, Reason, Store, find, read, read_failures
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Role",
     "Segment",
     "Spent",
+    "Statistics",
     "Store",
     "ToolCall",
     "Trajectory",
@@ -74,6 +76,7 @@ __all__ = [
     "read",
     "read_failures",
     "segments",
+    "statistics",
     "stratify",
     "target_columns",
 ]

@@ -105,7 +105,7 @@ class Journal:
             path.unlink()
 
 
-_LEVEL: Final = 6
+_LEVEL: Final = 3
 """Of Zstandard."""
 
 

@@ -154,8 +154,8 @@ def _teach(
         return
     if config.engine == "ray":
         raise ConfigError(
-            "The engine `ray` spreads the embedded policy; a language model is waited for, which one process does. "
-            'Set `[teacher] engine = "processes"`.'
+            "The engine `ray` spreads the embedded policy; a language model is waited for, which one process "
+            'does. Set `[teacher] engine = "processes"`.'
         )
     # Imported here: pydantic-ai is an extra, and takes seconds.
     from starrec.llm.connection import connect
@@ -175,8 +175,8 @@ def _require_price(session: Session, budget: Budget | None) -> None:
     for model in (config.model, *config.roles.values()):
         if price(model) is None:
             raise ConfigError(
-                f"--budget {budget.said} cannot be kept: the price of the model {model.model!r} is not known. Set "
-                "its `input_usd` and `output_usd`, or give a budget in tokens or time."
+                f"--budget {budget.said} cannot be kept: the price of the model {model.model!r} is not known. "
+                "Set its `input_usd` and `output_usd`, or give a budget in tokens or time."
             )
 
 
@@ -197,6 +197,6 @@ def _said(facts: Mapping[str, Any], runs: int) -> str:
     failed = sum(facts["failures"].values())
     without_end = f", {failed:,} that came to no end" if failed else ""
     return (
-        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{without_end}, pass@1 {facts['pass@1']:.3f}, "
-        f"pass@{runs} {facts[f'pass@{runs}']:.3f}, {facts['kept_tasks']:,} tasks with a run that teaches"
+        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{without_end}, "
+        f"pass@1 {facts['pass@1']:.3f}, pass@{runs} {facts[f'pass@{runs}']:.3f}, {facts['kept_tasks']:,} tasks with a run that teaches"
     )

@@ -56,6 +56,7 @@ def teach(
     store: Store,
     seed: int,
     spending: Spending | None = None,
+    batch: int = BATCH,
 ) -> Iterator[list[Ended]]:
     """Reason by the embedded policy, and store the judged trajectories.
 
@@ -64,6 +65,7 @@ def teach(
         columns: where each task's target stands (`trajectories.target_columns`); used after a run has ended.
         seed: of exploration.
         spending: the account; no batch begins that its budget does not allow.
+        batch: tasks that go to a process at a time.
 
     Yields:
         What each batch added to the store.
@@ -73,12 +75,12 @@ def teach(
 
     def batches() -> Iterator[tuple[int, Sequence[Work]]]:
         nonlocal under_way
-        for at in range(0, len(work), BATCH):
+        for at in range(0, len(work), batch):
             if not account.allows(under_way):
                 return
-            batch = work[at : at + BATCH]
-            under_way += sum(len(numbers) for _, numbers in batch)
-            yield seed, batch
+            part = work[at : at + batch]
+            under_way += sum(len(numbers) for _, numbers in part)
+            yield seed, part
 
     for trajectories in engine.map(_explore, batches()):
         under_way -= len(trajectories)

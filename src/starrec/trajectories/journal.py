@@ -65,9 +65,9 @@ class Journal:
         Raises:
             RunError: a line that is not the last one is unreadable.
         """
-        for path in self._folder.glob(f"{self._name}-*.jsonl"):
-            if _packed(path).exists():
-                path.unlink()
+        for plain in self._folder.glob(f"{self._name}-*.jsonl"):
+            if _packed(plain).exists():
+                plain.unlink()
         path, end = None, 0
         for line in lines(self._folder, self._name):
             path, end = line.path, line.end

@@ -83,9 +83,7 @@ def test_facts_say_what_each_agent_took(taught):
 
 def test_show_prints_one_run_as_it_was(taught):
     folder = taught[0] / "run"
-    example = next(
-        found for found in read(folder / "trajectories") if "&lt;/recommend" in found.messages[0].content
-    )
+    example = next(found for found in read(folder / "trajectories") if "⟦hostile|" in found.messages[0].content)
     shown = done("trajectories", "show", example.task_id, "--number", example.run, "--run", folder).stdout
     assert f"{example.task_id}, run {example.run}  the target came " in shown and "\x1b" not in shown
     # As it stands in the catalogue: no markup, no tag, no label.

@@ -175,7 +175,8 @@ def _unknown(folder: Path, task_id: str) -> str:
 
     for failure in read_failures(folder):
         if failure.task_id == task_id:
-            return f"No run over task {task_id} came to an end. Run {failure.run} ({failure.reason}): {failure.message}"
+            why = f"Run {failure.run} ({failure.reason}): {failure.message}"
+            return f"No run over task {task_id} came to an end. {why}"
     known = sorted({key[0] for key in keys(folder)})
     close = difflib.get_close_matches(task_id, known, n=1) or known[:1]
     hint = f" There is {close[0]}, for example." if close else ""

@@ -198,5 +198,6 @@ def _said(facts: Mapping[str, Any], runs: int) -> str:
     without_end = f", {failed:,} that came to no end" if failed else ""
     return (
         f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{without_end}, "
-        f"pass@1 {facts['pass@1']:.3f}, pass@{runs} {facts[f'pass@{runs}']:.3f}, {facts['kept_tasks']:,} tasks with a run that teaches"
+        f"pass@1 {facts['pass@1']:.3f}, pass@{runs} {facts[f'pass@{runs}']:.3f}, "
+        f"{facts['kept_tasks']:,} tasks with a run that teaches"
     )

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Look at the teacher's runs, count them, and export them for other trainers.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -41,6 +40,18 @@ class Format(StrEnum):
 
     chat = "chat"
     linear = "linear"
+
+
+@app.callback()
+def trajectories() -> None:
+    """Look at the teacher's runs, count them, and export them for other trainers.
+
+    \b
+    Examples:
+      starrec trajectories stats --run runs/mine
+      starrec trajectories show train/5/12/0
+      starrec trajectories export sft.jsonl --run runs/mine
+    """
 
 
 @app.command()

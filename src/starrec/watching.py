@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from starrec.trajectories import Spent
 
 _FRAMES_PER_SECOND: Final = 4
+_SHOWN: Final = 400
+"""Characters of a reflection."""
 
 
 class View:
@@ -82,9 +84,9 @@ class View:
         if self._agents:
             parts.append(self._by_agent())
         if self._reflection:
-            said = text(f"last reflection: {self._reflection}", "dim")
-            said.truncate(400, overflow="ellipsis")
-            parts.append(said)
+            last = text(f"last reflection: {self._reflection}", "dim")
+            last.truncate(_SHOWN, overflow="ellipsis")
+            parts.append(last)
         return Group(*parts)
 
     def _by_agent(self) -> Table:

@@ -118,7 +118,7 @@ def _waited(total: Count, config: TeacherConfig) -> NDArray[np.float64]:
     """Seconds, with so many requests at a time and no more a minute than allowed."""
     limits = config.limits
     asked = total.requests * _SECONDS_PER_REQUEST + total.completion_tokens * _SECONDS_PER_TOKEN
-    seconds = asked / limits.concurrency
+    seconds: NDArray[np.float64] = asked / limits.concurrency
     for amount, per_minute in (
         (total.requests, limits.requests_per_minute),
         (total.prompt_tokens + total.completion_tokens, limits.tokens_per_minute),

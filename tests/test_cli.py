@@ -22,7 +22,7 @@ from starrec.pipeline import RunConfig
 from starrec.trajectories.store import read
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["run", "data", "signals", "teach", "distill", "evaluate", "recommend"]
+COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evaluate", "recommend"]
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 
 TINY = """

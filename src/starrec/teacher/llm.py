@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -150,7 +151,10 @@ class LLMAgents:
             result = await agent.run(
                 to_json(told).decode(),
                 deps=deps,
-                model_settings=ModelSettings(temperature=self._temperature if brief.explore else 0.0),
+                model_settings=ModelSettings(
+                    temperature=self._temperature if brief.explore else 0.0,
+                    extra_headers=_headers(brief, str(agent.name)),
+                ),
                 usage_limits=UsageLimits(request_limit=self._requests, tool_calls_limit=self._calls),
             )
         except AgentRunError as error:
@@ -174,6 +178,16 @@ class LLMAgents:
                 "model that can call tools."
             )
         return f"The model cannot be asked: {error}"
+
+
+def _headers(brief: Brief, agent: str) -> dict[str, str]:
+    """What a server may know of a request without reading it; values are ASCII."""
+    return {
+        "X-Starrec-Task": quote(brief.task.task_id),
+        "X-Starrec-Run": str(brief.run),
+        "X-Starrec-Explore": str(int(brief.explore)),
+        "X-Starrec-Agent": agent,
+    }
 
 
 def _reason(error: AgentRunError) -> Reason:

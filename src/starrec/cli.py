@@ -213,7 +213,7 @@ def recommend(
       starrec recommend --run runs/demo --history "Star Wars" --think
       starrec recommend --run runs/mine --history "Blue mug" --json
     """
-    from starrec.serving import Recommender
+    from starrec.serving.recommender import Recommender
 
     recommender = Recommender.open(run)
     taken = [recommender.match(title) for title in history]

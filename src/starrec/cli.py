@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from starrec import __version__
-from starrec.commands import signals
+from starrec.commands import llm, signals
 from starrec.commands.options import (
     DEMO,
     ColumnOption,
@@ -121,6 +121,7 @@ def data(
 
 
 app.add_typer(signals.app, name="signals")
+app.add_typer(llm.app, name="llm")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The embedded policy behind a socket: language model agents that ask it tell the story of the policy itself."""
+"""The embedded policy behind a socket: agents that ask it tell the story of the policy itself."""
 
 import asyncio
 import json

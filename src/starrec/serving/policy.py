@@ -1,16 +1,16 @@
 """The embedded policy behind OpenAI's chat-completions protocol: a model that needs no weights and no key.
 
-Whoever can talk to a language model can talk to this one, over a real socket. So the whole way of agents that are
-backed by a model (prompts, tool turns, retries, limits, faults) can be tried with a model whose right answers are
-known: its trajectories must be those of the policy in process, byte for byte.
+Whoever can talk to a language model can talk to this one, over a real socket. So the whole way of agents that
+are backed by a model (prompts, tool turns, retries, limits, faults) can be tried with a model whose right answers
+are known: its trajectories must be those of the policy in process, byte for byte.
 
 Nothing is kept between requests. A request carries all that was said so far; the server knows the tasks and the
-world, runs the policy from the start, and answers its tool calls itself as long as the conversation shows that they
-were made. The first call that was not yet made is what the response asks for; where there is none, the response is
-the agent's answer, in the way in which the request wants one.
+world, runs the policy from the start, and answers its tool calls itself as long as the conversation shows that
+they were made. The first call that was not yet made is what the response asks for; where there is none, the
+response is the agent's answer, in the way in which the request wants one.
 
-What the text of a request cannot say stands in headers (`LLMAgents` sends them): X-Starrec-Task (percent-encoded),
-X-Starrec-Run, X-Starrec-Explore.
+What the text of a request cannot say stands in headers (`LLMAgents` sends them): X-Starrec-Task
+(percent-encoded), X-Starrec-Run, X-Starrec-Explore.
 
 Needs the extra `serve`.
 """
@@ -133,9 +133,7 @@ class _Replay:
         return Answer(tool, arguments, self._toolbox.call(tool, arguments))
 
 
-def policy_app(
-    world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedPolicy | None = None
-) -> FastAPI:
+def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedPolicy | None = None) -> FastAPI:
     """The server's application: `POST /v1/chat/completions` and `GET /v1/models`.
 
     Args:
@@ -168,9 +166,7 @@ def policy_app(
             raise Refused("`stream` is not supported here: the policy answers at once. Leave it out.")
         told = _told(request)
         tools = toolbox(task_id)
-        brief = Brief(
-            tools.task, told.task, tools.labels, x_starrec_run, bool(x_starrec_explore), tools.ties
-        )
+        brief = Brief(tools.task, told.task, tools.labels, x_starrec_run, bool(x_starrec_explore), tools.ties)
         replay = _Replay(tools, request.messages)
         offered = {tool.function.name for tool in request.tools or ()}
         try:

@@ -142,7 +142,7 @@ def test_an_agent_that_is_told_too_little_or_may_not_call_is_refused(world, less
 
 
 def test_it_names_its_model(url):
-    assert [model["id"] for model in httpx2.get(f"{url}/models").json()["data"]] == ["embedded"]
+    assert [model["id"] for model in httpx2.get(f"{url}/models").json()["data"]] == ["embedded-policy"]
 
 
 def test_the_server_needs_no_torch():
@@ -151,3 +151,10 @@ def test_the_server_needs_no_torch():
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'pydantic_ai')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_it_remembers_by_the_rule_of_the_policy(lessons, url):
+    told = {"agent": "memory", "memory": "Crime", "window": {"items": ["⟦1|x⟧"], "tastes": {"Drama": 2}}}
+    body = {"model": "any", "messages": [{"role": "user", "content": json.dumps(told)}]}
+    message = post(url, body, lessons[0][0].task_id).json()["choices"][0]["message"]
+    assert json.loads(message["content"]) == {"text": "Crime, then Drama"}

@@ -100,13 +100,13 @@ def serve(
 def _policy(console: Console, run: Path) -> Loading:
     def load() -> tuple[str, Any]:
         from starrec.pipeline.reopening import by_id, reopen
-        from starrec.serving.policy import policy_app
+        from starrec.serving.policy import NAME, policy_app
 
         with _waiting(console, f"counting {run}"):
             tasks = reopen(run)
             asked = by_id(tasks)
         announce(console, f"{run}: {len(asked):,} tasks can be asked")
-        return EMBEDDED, policy_app(tasks.prepared.world, asked)
+        return NAME, policy_app(tasks.prepared.world, asked)
 
     return load
 

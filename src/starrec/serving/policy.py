@@ -1,8 +1,8 @@
 """The embedded policy behind OpenAI's chat-completions protocol: a model that needs no weights and no key.
 
 Whoever can talk to a language model can talk to this one, over a real socket. So the whole way of agents that
-are backed by a model (prompts, tool turns, retries, limits, faults) can be tried with a model whose right answers
-are known: its trajectories must be those of the policy in process, byte for byte.
+are backed by a model (prompts, tool turns, retries, limits, faults) can be tried with a model whose right
+answers are known: its trajectories must be those of the policy in process, byte for byte.
 
 Nothing is kept between requests. A request carries all that was said so far; the server knows the tasks and the
 world, runs the policy from the start, and answers its tool calls itself as long as the conversation shows that
@@ -33,12 +33,13 @@ from pydantic_core import from_json, to_json
 
 from starrec.data import RankingTask
 from starrec.errors import StarrecError
-from starrec.llm import EMBEDDED
 from starrec.teacher import ANALYSTS, Analyst, Brief, Check, EmbeddedPolicy, Finding, Plan, Verdict
 from starrec.teacher import Request as SentBack
 from starrec.teacher.agents import Answer
-from starrec.tools import Toolbox, World
+from starrec.tools import Toolbox, Window, World, fold
 
+NAME: Final = "embedded-policy"
+"""What the server calls its model; "embedded" alone names the policy without a server."""
 KEPT: Final = 1024
 """Tasks whose gathered evidence is kept at hand; a cache, and no state: it decides no answer."""
 _ANSWER_TOOL: Final = "final_result"
@@ -89,11 +90,22 @@ class ChatRequest(BaseModel):
     stream: bool = False
 
 
+class _Window(BaseModel):
+    items: list[str]
+    tastes: dict[str, int]
+
+
+class _Memory(BaseModel):
+    text: str
+
+
 class _Told(BaseModel):
     """The input of an agent, as `LLMAgents` writes it."""
 
     agent: str
-    task: str
+    task: str = ""
+    memory: str = ""
+    window: _Window | None = None
     plan: Plan | None = None
     requests: list[SentBack] = []
     findings: list[Finding] = []
@@ -149,7 +161,7 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
 
     @app.get("/v1/models")
     async def models() -> dict[str, object]:
-        model = {"id": EMBEDDED, "object": "model", "created": 0, "owned_by": "starrec"}
+        model = {"id": NAME, "object": "model", "created": 0, "owned_by": "starrec"}
         return {"object": "list", "data": [model]}
 
     @app.post("/v1/chat/completions")
@@ -203,6 +215,9 @@ async def _answer(policy: EmbeddedPolicy, told: _Told, brief: Brief, call: _Repl
         _Unanswered: it makes a call first.
         Refused: there is no such agent, or the request lacks what it is told.
     """
+    if told.agent == "memory":
+        window = _given(told, "window", told.window)
+        return _Memory(text=fold(told.memory, Window(window.items, window.tastes)))
     if told.agent == "planner":
         return await policy.plan(brief)
     plan = _given(told, "plan", told.plan)
@@ -258,7 +273,7 @@ def _completion(message: Mapping[str, object]) -> dict[str, object]:
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": EMBEDDED,
+        "model": NAME,
         "choices": [{"index": 0, "finish_reason": finish, "message": message}],
         "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
     }

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/teacher.py ROW [options]
 
-Each row prints what it measured and keeps it as `benchmarks/results/teacher_ROW.json`. The server is `starrec llm
-serve` in a process of its own.
+Each row prints what it measured and keeps it as `benchmarks/results/teacher_ROW.json`. The server is
+`starrec llm serve` in a process of its own.
 """
 
 from __future__ import annotations
@@ -51,7 +51,16 @@ _Tasks = Annotated[int, typer.Option(help="Tasks that are asked.")]
 @contextmanager
 def serving(*arguments: str) -> Iterator[str]:
     """The base URL of `starrec llm serve` with these arguments, while the context lasts."""
-    command = [sys.executable, "-m", "starrec", "llm", "serve", "--port", "0", *arguments]
+    command = [
+        sys.executable,
+        "-c",
+        "from starrec.cli import main; main()",
+        "llm",
+        "serve",
+        "--port",
+        "0",
+        *arguments,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
@@ -93,7 +102,7 @@ def played(agents: Agents, world: World, tasks: Sequence[RankingTask]) -> tuple[
 
 @app.command()
 def socket(run: _Run = Path("runs/demo"), tasks: _Tasks = 200) -> None:
-    """The policy behind a socket: canonical trajectories equal those in process, and what an agent's run costs."""
+    """The policy behind a socket: are its trajectories those in process, and what an agent's run costs."""
     opened = reopen(run)
     asked, _ = opened.validation("B")
     asked = _spread(asked, tasks)
@@ -136,7 +145,7 @@ def faults(
     concurrency: Annotated[int, typer.Option(help="Runs under way at a time.")] = 8,
     timeout: Annotated[float, typer.Option(help="Seconds of one attempt.")] = 2.0,
 ) -> None:
-    """Faults in front of a real server: each task ends once, as a valid permutation or as a recorded failure."""
+    """Faults in front of a real server: each task ends once, as a permutation or as a recorded failure."""
     opened = reopen(run)
     asked, targets = opened.taught
     asked = _spread(asked, tasks)

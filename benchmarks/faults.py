@@ -1,8 +1,8 @@
 """A reverse proxy that fails as real endpoints fail: in front of a real server, it spoils a share of the calls.
 
 Which calls, and how, is drawn with a seed. What a fault looks like is what clients have met in the wild: a
-status with and without a word on when to come back, a server that holds the line and says nothing, an answer that
-ends in the middle, a whole and well-formed answer that is wrong.
+status with and without a word on when to come back, a server that holds the line and says nothing, an answer
+that ends in the middle, a whole and well-formed answer that is wrong.
 """
 
 from __future__ import annotations

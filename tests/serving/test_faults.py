@@ -1,4 +1,4 @@
-"""The fault proxy of the benchmarks, in front of a real server; and that agents behind it account for all tasks."""
+"""The fault proxy of the benchmarks, in front of a real server."""
 
 import json
 import sys

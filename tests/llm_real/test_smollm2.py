@@ -1,8 +1,8 @@
-"""The whole team, played by a real language model behind a real socket: SmolLM2-135M, served by `starrec llm serve`.
+"""The whole team, played by a real language model behind a real socket: SmolLM2-135M by `starrec llm serve`.
 
-It is a poor recommender. What must hold is everything else: each role answers in its schema, tools are called, a
-ranking is a permutation, a trajectory parses back. `make test-llm` runs this; plain pytest leaves it out, because
-the extra `local-llm` is compiled and a task takes many seconds.
+It is a poor recommender. What must hold is everything else: each role answers in its schema, tools are called,
+a ranking is a permutation, a trajectory parses back. `make test-llm` runs this; plain pytest leaves it out,
+because the extra `local-llm` is compiled and a task takes many seconds.
 """
 
 import asyncio

@@ -36,7 +36,7 @@ from starrec.errors import StarrecError
 from starrec.teacher import ANALYSTS, Analyst, Brief, Check, EmbeddedPolicy, Finding, Plan, Verdict
 from starrec.teacher import Request as SentBack
 from starrec.teacher.agents import Answer
-from starrec.tools import Toolbox, Window, World, fold
+from starrec.tools import Toolbox, ToolError, Window, World, fold
 
 NAME: Final = "embedded-policy"
 """What the server calls its model; "embedded" alone names the policy without a server."""
@@ -190,6 +190,10 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
                     "offer. The embedded policy needs tool calls: leave `tools` on."
                 ) from None
             return _completion(_calling(call.tool, to_json(call.arguments), replay.turns))
+        except ToolError as error:
+            raise Refused(
+                f"The agent {told.agent!r} asks what no tool answers: {error}"
+            ) from error
         said = to_json(answer)
         if _ANSWER_TOOL in offered:
             return _completion(_calling(_ANSWER_TOOL, said, replay.turns))

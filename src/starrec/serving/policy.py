@@ -191,9 +191,7 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
                 ) from None
             return _completion(_calling(call.tool, to_json(call.arguments), replay.turns))
         except ToolError as error:
-            raise Refused(
-                f"The agent {told.agent!r} asks what no tool answers: {error}"
-            ) from error
+            raise Refused(f"The agent {told.agent!r} asks what no tool answers: {error}") from error
         said = to_json(answer)
         if _ANSWER_TOOL in offered:
             return _completion(_calling(_ANSWER_TOOL, said, replay.turns))

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from starrec import __version__
-from starrec.commands import llm, signals
+from starrec.commands import llm, signals, trajectories
 from starrec.commands.options import (
     DEMO,
     ColumnOption,
@@ -32,6 +32,7 @@ from starrec.commands.options import (
 )
 from starrec.errors import StarrecError
 from starrec.terminal import Commands, show_next_steps, show_recommendation, show_results
+from starrec.watching import show_estimate, watching
 
 app = typer.Typer(
     cls=Commands,
@@ -125,16 +126,80 @@ app.add_typer(llm.app, name="llm")
 
 
 @app.command()
-def teach(config: ConfigOption = None, run: RunOption = None, fresh: FreshOption = False) -> None:
+def teach(
+    config: ConfigOption = None,
+    run: RunOption = None,
+    fresh: FreshOption = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only estimate calls, tokens, time and money of what is left to do. Nothing is spent.",
+            show_default=False,
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample", min=1, metavar="N", help="Tasks that --dry-run plays: 20.", show_default=False
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="AMOUNT",
+            help="Stop when this command has spent so much, such as 5.00usd, 200000tokens or 30min. Runs under "
+            "way are finished.",
+            show_default=False,
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Try runs again that came to no end. Those whose model could not be asked always are.",
+            show_default=False,
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show how runs end while they do: rates, tokens and latency by agent, the last reflection.",
+            show_default=False,
+        ),
+    ] = False,
+) -> None:
     """Let the teacher reason over training tasks, and keep every run as a trajectory.
+
+    What was stopped, or killed, goes on where it was. See `starrec trajectories` for what was thought.
 
     \b
     Examples:
       starrec teach --config configs/demo.toml
-      starrec teach --run runs/mine
+      starrec teach --run runs/mine --watch
+      starrec teach --run runs/mine --dry-run --sample 50
+      starrec teach --run runs/mine --budget 5.00usd
     """
+    from starrec.pipeline import Teaching
+    from starrec.teacher import Budget
+
+    if sample is not None and not dry_run:
+        raise StarrecError("--sample says how many tasks --dry-run plays. Give both, or neither.")
+    if dry_run and (budget or retry_failed or watch):
+        raise StarrecError("--dry-run only estimates: it goes without --budget, --retry-failed and --watch.")
+    limit = Budget.parse(budget) if budget is not None else None
     with open_pipeline(run_folder(config, run), config, fresh) as pipeline:
-        pipeline.teach()
+        if dry_run:
+            estimate = pipeline.estimate_teaching(20 if sample is None else sample)
+        else:
+            pipeline.teach(Teaching(limit, retry_failed, watching if watch else None))
+    if dry_run:
+        show_estimate(estimate)
+
+
+app.add_typer(trajectories.app, name="trajectories")
 
 
 @app.command()

@@ -115,11 +115,24 @@ def _explain(
 
 
 def _model_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
-    current: type[BaseModel] | None = model
+    annotation: object = model
     for part in location:
+        if (named := _named_in(annotation)) is not None:
+            annotation = named
+            continue
+        current = _model_in(annotation)
         field = current.model_fields.get(str(part)) if current else None
-        current = _model_in(field.annotation) if field else None
-    return current
+        annotation = field.annotation if field else None
+    return _model_in(annotation)
+
+
+def _named_in(annotation: object) -> type[BaseModel] | None:
+    """The section that a mapping holds by name, if the annotation is one of a mapping of sections."""
+    parts = get_args(annotation)
+    mapping = get_origin(annotation)
+    if len(parts) == 2 and isinstance(mapping, type) and issubclass(mapping, Mapping):
+        return _model_in(parts[1])
+    return None
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
@@ -138,6 +151,10 @@ def _dump_table(table: BaseModel, path: tuple[str, ...], description: str, lines
         value = getattr(table, name)
         if isinstance(value, BaseModel):
             inner.append((value, (*path, name), field.description or ""))
+        elif _named_in(field.annotation) is not None:
+            # An empty inline table could not be added to where the file goes on.
+            lines += [*_comment(field.description or ""), f"# [{'.'.join((*path, name))}.<name>]"]
+            inner += [(section, (*path, name, key), "") for key, section in value.items()]
         else:
             lines += _comment(field.description or "")
             lines.append(f"# {name} =" if value is None else f"{name} = {_toml(value)}")

@@ -1,7 +1,6 @@
 """The store: nothing lost, nothing doubled, whatever was killed."""
 
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -9,9 +8,19 @@ import sys
 import time
 
 import pytest
+import zstandard
 
 from starrec.errors import RunError
-from starrec.trajectories import Store, TrajectoryError, read
+from starrec.trajectories import (
+    Cost,
+    Failure,
+    Spent,
+    Store,
+    TrajectoryError,
+    find,
+    read,
+    read_failures,
+)
 
 
 @pytest.fixture
@@ -122,10 +131,15 @@ def test_a_torn_line_in_any_file_but_the_last_is_an_error(tmp_path, batch):
     with Store(tmp_path, segment_bytes=1) as store:
         store.append(batch[:1])
         store.append(batch[1:2])
-    first = tmp_path / "part-00000.jsonl"
-    first.write_bytes(first.read_bytes()[:-10])
-    with pytest.raises(RunError, match=r"part-00000\.jsonl, line 1"):
+    first = tmp_path / "part-00000.jsonl.zst"
+    plain = zstandard.decompress(first.read_bytes())
+    first.write_bytes(zstandard.compress(plain[:-10]))
+    with pytest.raises(RunError, match=r"part-00000\.jsonl\.zst, line 1"):
         Store(tmp_path)
+    for damaged in (b"", b"no such thing", zstandard.compress(plain)[:-5]):
+        first.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"part-00000\.jsonl\.zst changed.*Restore the file"):
+            Store(tmp_path)
 
 
 def test_a_file_that_is_full_is_followed_by_another(tmp_path, batch):
@@ -135,7 +149,7 @@ def test_a_file_that_is_full_is_followed_by_another(tmp_path, batch):
     with Store(tmp_path, segment_bytes=1) as store:
         store.append(batch[3:])
         assert list(store) == batch
-    assert sorted(files(tmp_path)) == [f"part-0000{n}.jsonl" for n in range(4)]
+    assert sorted(files(tmp_path)) == [*(f"part-0000{n}.jsonl.zst" for n in range(3)), "part-00003.jsonl"]
     (tmp_path / "part-00003.jsonl").write_bytes(b"torn")
     with Store(tmp_path, segment_bytes=1) as store:
         assert keys(store) == keys(batch[:3])
@@ -192,6 +206,10 @@ def test_a_full_disk_stores_nothing_of_the_batch_and_one_can_go_on(tmp_path, bat
         assert store.append(batch) == 6 and list(store) == batch
 
 
+def plain(name, content):
+    return zstandard.decompress(content) if name.endswith(".zst") else content
+
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -243,6 +261,74 @@ def test_killed_while_appending_then_again(tmp_path):
     with Store(folder) as resumed, Store(tmp_path / "undisturbed") as undisturbed:
         assert resumed.dropped_bytes == 0 and resumed.count == total
         assert list(resumed) == list(undisturbed)
-    lines = b"".join(content for _, content in sorted(files(folder).items())).splitlines()
+    lines = b"".join(plain(name, content) for name, content in sorted(files(folder).items())).splitlines()
     assert len(lines) == total == len(set(lines))
-    assert os.path.getsize(folder / "part-00000.jsonl") >= 500_000
+    assert len(plain("part-00000.jsonl.zst", files(folder)["part-00000.jsonl.zst"])) >= 500_000
+
+
+def test_a_compression_cut_short_at_any_point_loses_and_doubles_nothing(tmp_path, batch):
+    with Store(tmp_path) as store:
+        store.append(batch[:5])
+        whole = (tmp_path / "part-00000.jsonl").read_bytes()
+        store.pack()
+        assert list(files(tmp_path)) == ["part-00000.jsonl.zst"] and list(store) == batch[:5]
+        store.pack()
+    # Killed after the compressed file appeared, and before the plain one went.
+    (tmp_path / "part-00000.jsonl").write_bytes(whole)
+    assert list(read(tmp_path)) == batch[:5]
+    with Store(tmp_path) as store:
+        assert list(files(tmp_path)) == ["part-00000.jsonl.zst"] and store.count == 5
+        assert store.append(batch) == 3 and list(store) == batch
+    assert sorted(files(tmp_path)) == ["part-00000.jsonl.zst", "part-00001.jsonl"]
+
+
+def test_a_reader_goes_on_where_its_file_was_compressed_meanwhile(tmp_path, batch):
+    with Store(tmp_path, segment_bytes=1) as store:
+        store.append(batch[:1])
+        store.append(batch[1:2])
+        reading = read(tmp_path)
+        assert next(reading) == batch[0]
+        store.pack()
+        assert list(reading) == batch[1:2]
+
+
+def failure(reason="limit", message="It reached its limit.", run=9):
+    return Failure("train/é0/0", run, "planner", reason, message, Cost({"planner": Spent(requests=3)}))
+
+
+def test_failures_are_kept_beside_the_trajectories_and_the_last_one_counts(tmp_path, batch, make):
+    with Store(tmp_path) as store:
+        store.append(batch[:2])
+        assert store.fail([failure("endpoint"), failure("endpoint", run=10)]) == 2
+        assert store.fail([failure("limit", "No end: \ud800 <plan>")]) == 1
+        # A run that has a trajectory did not fail.
+        assert store.fail([failure(run=0)]) == 0
+    with Store(tmp_path) as store:
+        assert store.failed() == {
+            ("train/é0/0", 9): failure("limit", "No end: ? <plan>"),
+            ("train/é0/0", 10): failure("endpoint", run=10),
+        }
+        assert store.failed()["train/é0/0", 9].cost.total.requests == 3
+        assert store.append([make(task_id="train/é0/0", run=9)]) == 1
+        assert list(store.failed()) == [("train/é0/0", 10)] and store.count == 3
+    assert [found.run for found in read_failures(tmp_path)] == [10]
+
+
+def test_a_torn_failure_is_cut_off_and_a_changed_one_refused(tmp_path):
+    with Store(tmp_path) as store:
+        store.fail([failure()])
+        store.fail([failure(run=10)])
+    path = tmp_path / "failures-00000.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    with Store(tmp_path) as store:
+        assert list(store.failed()) == [("train/é0/0", 9)] and store.dropped_bytes > 0
+    path.write_bytes(whole.replace(b"limit", b"tilim", 1))
+    with pytest.raises(RunError, match=r"failures-00000\.jsonl, line 1 changed"):
+        Store(tmp_path)
+
+
+def test_the_runs_of_one_task_are_found(tmp_path, batch):
+    with Store(tmp_path) as store:
+        store.append(reversed(batch))
+    assert find(tmp_path, "train/é1/0") == batch[4:] and find(tmp_path, "train/7") == []

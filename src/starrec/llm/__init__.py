@@ -3,6 +3,6 @@
 `connection.connect` needs the extra `llm`; the setting does not, so that every configuration can be read.
 """
 
-from starrec.llm.config import EMBEDDED, ModelConfig
+from starrec.llm.config import EMBEDDED, LimitsConfig, ModelConfig, Output
 
-__all__ = ["EMBEDDED", "ModelConfig"]
+__all__ = ["EMBEDDED", "LimitsConfig", "ModelConfig", "Output"]

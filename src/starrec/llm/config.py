@@ -1,4 +1,4 @@
-"""Which language model is asked: one setting, shared by the teacher and by the verbaliser of evidence.
+"""Which language model is asked, and how hard: settings shared by the teacher and by the verbaliser of evidence.
 
 A key is never part of it. The setting names the environment variable that holds the key, because a
 configuration is saved in every run folder; a key written into it by mistake is refused, and not repeated in
@@ -8,16 +8,22 @@ the error.
 from __future__ import annotations
 
 import re
-from typing import Final, NoReturn
+from ipaddress import ip_address
+from typing import Final, Literal, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from starrec.config import Section
 
 EMBEDDED: Final = "embedded"
 """The model that is none: policy and templates answer by rule."""
+
+Output: TypeAlias = Literal["auto", "tool", "json_schema", "json_object", "prompted"]
+"""How an answer is made to fit its schema: as arguments of a tool call, by the provider's own structured output
+(`response_format` with `json_schema`), by the `json_object` of llama.cpp's server with a `schema` beside it, or by
+asking for it."""
 
 
 class ModelConfig(Section):
@@ -40,13 +46,61 @@ class ModelConfig(Section):
         "and none for an endpoint.",
     )
     timeout: float = Field(
-        120.0, gt=0, description="Seconds that one request may take, the client's repetitions included."
+        120.0, gt=0, description="Seconds that one attempt at a request may take before it counts as failed."
+    )
+    output: Output = Field(
+        "auto",
+        description='How answers are made to fit their schema: "tool" (as a tool call), "json_schema" (the '
+        'provider\'s structured output), "json_object" (with a `schema` beside it, as llama.cpp\'s server wants '
+        'it), "prompted" (asked for and corrected). "auto": what is known to suit the model.',
+    )
+    tools: bool = Field(
+        True,
+        description="Whether the model can call tools. If not, agents ask for calls in their structured answers.",
+    )
+    temperature: float = Field(
+        0.8, ge=0, le=2, description="Of runs that explore; runs that do not have temperature 0."
+    )
+    input_usd: float | None = Field(
+        None, ge=0, description="US dollars a million tokens of prompt. Unset: the list price, where one is known."
+    )
+    output_usd: float | None = Field(
+        None, ge=0, description="US dollars a million tokens of answer. Unset: the list price, where one is known."
+    )
+    say_task: bool = Field(
+        False,
+        description="Whether headers (X-Starrec-...) say which task, run and agent a request is of; a task's id "
+        "holds its user's. An endpoint on this machine is always told.",
     )
 
     @property
     def embedded(self) -> bool:
         """Whether no language model is asked."""
         return self.model == EMBEDDED
+
+    @property
+    def told_task(self) -> bool:
+        """Whether requests say which task they are of: to whom `say_task` says, and on this machine."""
+        if self.say_task or not self.base_url:
+            return self.say_task
+        host = urlsplit(self.base_url).hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
+    def price(self) -> tuple[float, float] | None:
+        """US dollars a token of prompt and of answer, where the configuration gives one."""
+        if self.input_usd is None and self.output_usd is None:
+            return None
+        return (self.input_usd or 0.0) / 1e6, (self.output_usd or 0.0) / 1e6
+
+    @model_validator(mode="after")
+    def _can_answer(self) -> ModelConfig:
+        if self.output == "tool" and not self.tools:
+            _refuse('`output = "tool"` needs a model that can call tools; choose another `output`')
+        return self
 
     @field_validator("api_key_env")
     @classmethod
@@ -71,6 +125,46 @@ class ModelConfig(Section):
                 "a key goes into the environment variable that `api_key_env` names"
             )
         return value
+
+
+class LimitsConfig(Section):
+    """How hard language models are asked, and what one answer of one agent may take."""
+
+    concurrency: int = Field(8, ge=1, description="Requests under way at once to one model.")
+    requests_per_minute: int = Field(0, ge=0, description="Requests to one model a minute; 0 for no limit.")
+    tokens_per_minute: int = Field(
+        0, ge=0, description="Tokens (prompt and answer) of one model a minute; 0 for no limit."
+    )
+    attempts: int = Field(
+        6,
+        ge=1,
+        description="Attempts at a request. Another one follows time-outs, 429, 5xx, lost connections and bodies "
+        "that are no chat completion.",
+    )
+    first_wait: float = Field(
+        1.0, gt=0, description="Seconds before the second attempt, at most; doubled for each further one."
+    )
+    longest_wait: float = Field(
+        120.0, gt=0, description="Seconds between attempts, at most; a server that asks for more is given up."
+    )
+    failures_to_open: int = Field(
+        10, ge=1, description="Failures in a row of one model after which all requests wait for `cool_down`."
+    )
+    cool_down: float = Field(
+        30.0, gt=0, description="Seconds that all wait when a model is down; then one request tries it."
+    )
+    requests: int = Field(8, ge=1, description="Requests for one answer of one agent, tool turns included.")
+    calls: int = Field(16, ge=1, description="Tool calls for one answer.")
+    corrections: int = Field(
+        2, ge=0, description="How often in a row an answer, or the calls of one tool, may be sent back."
+    )
+    output_tokens: int = Field(2048, ge=16, description="Tokens of one response of the model.")
+    context: int = Field(
+        16_384,
+        ge=256,
+        description="The model's context window in tokens. A prompt is held to it, less `output_tokens`, by the "
+        "cautious estimate of a token for three bytes.",
+    )
 
 
 def _refuse(message: str) -> NoReturn:

@@ -37,6 +37,7 @@ from starrec.pipeline.facts import (
     baseline_latency,
     best_tool,
     code_commit,
+    cost_of,
     over_tie_seeds,
     percentiles,
     probes,
@@ -107,7 +108,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             worked_example(prepared.dataset, task, thought, targets[task.task_id])
             for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]
         ],
-        "cost": {"language_model_requests": 0, "evaluate_seconds": time.monotonic() - started},
+        "cost": cost_of(training, time.monotonic() - started),
         "data_sha256": prepared.dataset.sha256,
         "commit": code_commit(),
         "policy_sha": policy_sha(),

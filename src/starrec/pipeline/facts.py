@@ -7,8 +7,9 @@ tie seeds, the latency, the examples), nothing is decided by it.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,6 +86,20 @@ def worked_example(dataset: Dataset, task: RankingTask, thought: Thought, target
         "ranking": [dataset.titles[item] for item in thought.ranking.items],
         "target": dataset.titles[target],
         "rank": thought.ranking.rank_of(target),
+    }
+
+
+def cost_of(training: Mapping[str, Any], seconds: float) -> dict[str, object]:
+    """What the run took: of language models in teaching (by agent in the facts of `teach`), and to evaluate."""
+    agents = training["teach"]["cost"]["agents"]
+    spent = {
+        name: sum(agent[name] for agent in agents.values()) for name in ("prompt_tokens", "completion_tokens")
+    }
+    return {
+        "language_model_requests": sum(agent["requests"] for agent in agents.values()),
+        **spent,
+        "usd": sum(agent["usd"] for agent in agents.values()),
+        "evaluate_seconds": seconds,
     }
 
 

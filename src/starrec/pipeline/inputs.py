@@ -35,7 +35,7 @@ def task_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
 
 def teach_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
     """Of the teacher's runs."""
-    return {**task_inputs(config, dataset), "teacher": config.teacher, "policy": policy_sha()}
+    return {**task_inputs(config, dataset), "teacher": config.teacher.decisive, "policy": policy_sha()}
 
 
 def distill_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:

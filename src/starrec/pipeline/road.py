@@ -28,8 +28,9 @@ from starrec.pipeline.preparation import Prepared, prepare
 from starrec.pipeline.reading import keep_dataset, read_source
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teaching import gather_runs
+from starrec.pipeline.teaching import Teaching, estimate_runs, gather_runs
 from starrec.runs import Run
+from starrec.teacher import Estimate
 
 
 class Pipeline:
@@ -93,9 +94,13 @@ class Pipeline:
         """Build the evidence store of the run's data, for answering; its folder (`store_evidence`)."""
         return store_evidence(self._session, self._dataset, where, address, fresh=fresh, grace=grace)
 
-    def teach(self) -> dict[str, object]:
-        """Let the teacher reason over training tasks; facts about its runs."""
-        return gather_runs(self._session, self._prepared, self._tasks)
+    def teach(self, wanted: Teaching | None = None) -> dict[str, object]:
+        """Let the teacher reason over training tasks; facts about its runs (`gather_runs`)."""
+        return gather_runs(self._session, self._prepared, self._tasks, wanted)
+
+    def estimate_teaching(self, sample: int) -> Estimate:
+        """What teaching would take, from that many tasks (`estimate_runs`)."""
+        return estimate_runs(self._session, self._prepared, self._tasks, sample)
 
     def distill(self) -> dict[str, Any]:
         """Train the student on the kept runs, then by GRPO; facts about each stage, teaching included."""

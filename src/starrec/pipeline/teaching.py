@@ -6,53 +6,118 @@ relaxed later finds what it needs. Only `kept_runs` decides what the student see
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
-from starrec.engines import Workers
-from starrec.errors import DataError
+from rich.progress import Progress
+
+from starrec.engines import open_engine
+from starrec.errors import ConfigError, DataError, RunError
+from starrec.llm.price import price
 from starrec.pipeline.inputs import teach_inputs
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.runs import Step
-from starrec.teacher import teach
-from starrec.trajectories import Store, Trajectory, keep, one_per_task, pass_at, target_columns
+from starrec.teacher import Budget, Ended, Estimate, Spending, Work, estimate, missing, teach, teach_with
+from starrec.trajectories import Store, Trajectory, keep, one_per_task, statistics, target_columns
 
-_FOLDER = "trajectories"
+FOLDER: Final = "trajectories"
+"""Of the run, where the store is."""
+
+Report: TypeAlias = Callable[[Sequence[Ended]], None]
+"""Is told of runs that have ended and are stored."""
+Watch: TypeAlias = Callable[[int, int, Progress | None], AbstractContextManager[Report]]
+"""Given how many runs there are to be, how many are settled, and the bars: shows the rest while it lasts."""
 
 
-def gather_runs(session: Session, prepared: Prepared, tasks: Tasks) -> dict[str, object]:
-    """Let the teacher reason over the taught tasks; facts about its runs."""
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """How a command wants its teaching; nothing here decides what a run says."""
+
+    budget: Budget | None = None
+    """Stop cleanly when this much is spent."""
+    retry: bool = False
+    """Try the runs again that came to no end."""
+    watch: Watch | None = None
+    """Shows what ends; None for a bar."""
+
+
+def gather_runs(
+    session: Session, prepared: Prepared, tasks: Tasks, wanted: Teaching | None = None
+) -> dict[str, object]:
+    """Let the teacher reason over the taught tasks; facts about its runs, those of an unfinished step too.
+
+    Raises:
+        ConfigError: a budget in money, for a model whose price nobody knows.
+        RunError: the model could not be asked in some runs; they are tried again when this goes on.
+    """
+    wanted = wanted or Teaching()
     config = session.config.teacher
     step = _step(session, prepared)
-    if step.done:
+    if step.done and not (wanted.retry and step.facts.get("failures")):
         session.announce(f"{_said(step.facts, config.runs)} (done before)")
         return step.facts
+    _require_price(session, wanted.budget)
     started = time.monotonic()
     taught, targets = tasks.taught
     columns = target_columns(taught, targets)
-    folder = session.folder(_FOLDER, step.inputs)
-    with Store(folder) as store, Workers(prepared.world) as workers:
-        with session.bar("teaching", len(taught) * config.runs, store.count) as advance:
-            for added in teach(workers, taught, columns, store, config):
-                advance(added)
-        runs = list(store)
-    kept = keep(runs, session.config.student.sft.top_k)
+    folder = session.folder(FOLDER, step.inputs)
+    spending = Spending(wanted.budget)
+    with Store(folder) as store:
+        work = missing(taught, config.runs, store, retry=wanted.retry)
+        total, left = len(taught) * config.runs, sum(len(numbers) for _, numbers in work)
+        watch = wanted.watch or _bar(session)
+        with watch(total, total - left, session.progress) as report:
+            for ended in _teach(session, prepared, work, columns, store, spending):
+                report(ended)
+        failures = list(store.failed().values())
+        # Read before packed: what was appended last is in the page cache.
+        found = statistics(store, failures)
+        kept = keep(store, session.config.student.sft.top_k)
+        if not spending.stopped:
+            store.pack()
     facts: dict[str, object] = {
         "tasks": len(taught),
-        "runs": len(runs),
+        "runs": found["runs"],
         "kept": len(kept),
         "kept_tasks": len({run.task_id for run in kept}),
-        "pass@1": pass_at(runs, 1),
-        f"pass@{config.runs}": pass_at(runs, config.runs),
+        "pass@1": found["pass@1"],
+        f"pass@{config.runs}": found.get(f"pass@{config.runs}", found["pass@1"]),
         "labels_seen": len(taught),
+        "failures": found["failures"],
+        "cost": found["cost"],
         "seconds": time.monotonic() - started,
     }
+    if spending.stopped and wanted.budget is not None:
+        settled = found["runs"] + len(failures)
+        session.announce(
+            f"teach: stopped at the budget of {wanted.budget.said} with {settled:,} of {total:,} runs settled; "
+            "run the same command to go on, with or without a budget"
+        )
+        return facts
+    unasked = [failure for failure in failures if failure.reason == "endpoint"]
+    if unasked:
+        raise RunError(
+            f"In {len(unasked):,} of {total:,} runs the model could not be asked. The last one said: "
+            f"{unasked[-1].message} All others are stored; run the same command to try these again."
+        )
     step.complete([folder], **facts)
     session.announce(_said(facts, config.runs))
     return facts
+
+
+def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: int) -> Estimate:
+    """What the rest of teaching would take, from a sample of its tasks; nothing is asked, spent or kept."""
+    config = session.config.teacher
+    taught, _ = tasks.taught
+    with Store(session.folder(FOLDER, _step(session, prepared).inputs)) as store:
+        work = missing(taught, config.runs, store)
+    return estimate(prepared.world, work, sample, config, os.cpu_count() or 1)
 
 
 def kept_runs(session: Session, prepared: Prepared) -> list[Trajectory]:
@@ -62,7 +127,7 @@ def kept_runs(session: Session, prepared: Prepared) -> list[Trajectory]:
         DataError: none passed.
     """
     config = session.config.student
-    with Store(session.folder(_FOLDER, _step(session, prepared).inputs)) as store:
+    with Store(session.folder(FOLDER, _step(session, prepared).inputs)) as store:
         kept = one_per_task(keep(store, config.sft.top_k), config.seed)
     if not kept:
         raise DataError(
@@ -72,12 +137,66 @@ def kept_runs(session: Session, prepared: Prepared) -> list[Trajectory]:
     return kept
 
 
+def _teach(
+    session: Session,
+    prepared: Prepared,
+    work: Sequence[Work],
+    columns: Mapping[str, int],
+    store: Store,
+    spending: Spending,
+) -> Iterator[list[Ended]]:
+    config = session.config.teacher
+    if not work:
+        return
+    if config.model.embedded:
+        with open_engine(prepared.world, config.engine, address=config.address or None) as engine:
+            yield from teach(engine, work, columns, store, config.seed, spending)
+        return
+    if config.engine == "ray":
+        raise ConfigError(
+            "The engine `ray` spreads the embedded policy; a language model is waited for, which one process "
+            'does. Set `[teacher] engine = "processes"`.'
+        )
+    # Imported here: pydantic-ai is an extra, and takes seconds.
+    from starrec.llm.connection import connect
+    from starrec.teacher.llm import LLMAgents
+
+    agents = LLMAgents(connect(config.model))
+    concurrency = config.limits.concurrency
+    yield from teach_with(
+        agents, prepared.world, work, columns, store, concurrency=concurrency, spending=spending
+    )
+
+
+def _require_price(session: Session, budget: Budget | None) -> None:
+    config = session.config.teacher
+    if budget is None or budget.resource != "usd":
+        return
+    for model in (config.model, *config.roles.values()):
+        if price(model) is None:
+            raise ConfigError(
+                f"--budget {budget.said} cannot be kept: the price of the model {model.model!r} is not known. "
+                "Set its `input_usd` and `output_usd`, or give a budget in tokens or time."
+            )
+
+
+def _bar(session: Session) -> Watch:
+    @contextmanager
+    def watch(total: int, settled: int, progress: Progress | None) -> Iterator[Report]:
+        with session.bar("teaching", total, settled) as advance:
+            yield lambda ended: advance(len(ended))
+
+    return watch
+
+
 def _step(session: Session, prepared: Prepared) -> Step:
     return session.run.step("teach", teach_inputs(session.config, prepared.dataset))
 
 
 def _said(facts: Mapping[str, Any], runs: int) -> str:
+    failed = sum(facts["failures"].values())
+    without_end = f", {failed:,} that came to no end" if failed else ""
     return (
-        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks, pass@1 {facts['pass@1']:.3f}, "
-        f"pass@{runs} {facts[f'pass@{runs}']:.3f}, {facts['kept_tasks']:,} tasks with a run that teaches"
+        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{without_end}, "
+        f"pass@1 {facts['pass@1']:.3f}, pass@{runs} {facts[f'pass@{runs}']:.3f}, {facts['kept_tasks']:,} tasks with a run that teaches"
     )

@@ -12,13 +12,14 @@ from starrec.teacher.agents import (
     Finding,
     Meter,
     Plan,
-    Reason,
     Request,
     Verdict,
 )
+from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
+from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import EmbeddedPolicy
-from starrec.teacher.teach import rank_with_teacher, teach
+from starrec.teacher.teach import Work, missing, rank_with_teacher, teach, teach_with
 from starrec.teacher.workflow import Outcome, run
 
 __all__ = [
@@ -28,18 +29,26 @@ __all__ = [
     "Agents",
     "Analyst",
     "Brief",
+    "Budget",
     "Check",
     "Decision",
     "EmbeddedPolicy",
+    "Ended",
+    "Estimate",
     "Finding",
     "Meter",
     "Outcome",
     "Plan",
-    "Reason",
+    "Range",
     "Request",
+    "Spending",
     "TeacherConfig",
     "Verdict",
+    "Work",
+    "estimate",
+    "missing",
     "rank_with_teacher",
     "run",
     "teach",
+    "teach_with",
 ]

@@ -22,7 +22,7 @@ from starrec.data import RankingTask
 from starrec.data.hashing import Keys
 from starrec.errors import StarrecError
 from starrec.tools import ToolResponse, Window
-from starrec.trajectories import Cost, Spent
+from starrec.trajectories import Cost, Reason, Spent
 
 Analyst: TypeAlias = Literal["user_profile", "historical_interest", "recent_interest", "interest_divergence"]
 ANALYSTS: Final[tuple[Analyst, ...]] = get_args(Analyst)
@@ -47,11 +47,6 @@ class Meter:
 
     def cost(self) -> Cost:
         return Cost(dict(self.agents))
-
-
-Reason: TypeAlias = Literal["limit", "invalid", "endpoint"]
-"""Why a run has no end: an agent came to the limit of its requests, tool calls or tokens; its answers were no
-answers however often it was corrected; the model could not be asked."""
 
 
 class AgentError(StarrecError):

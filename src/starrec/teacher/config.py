@@ -1,14 +1,23 @@
-"""Settings of the teacher."""
+"""Settings of the teacher: what it reasons over, which models play its agents, and what they may take."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
 
 from starrec.config import Section
+from starrec.engines import EngineName
+from starrec.llm import LimitsConfig, ModelConfig
+from starrec.teacher.agents import Analyst
+
+Role: TypeAlias = Literal["planner", "reflector", "ranker", "memory"] | Analyst
+"""Whom a model can be named for. "memory" sums up long histories; the planner's model does it otherwise."""
 
 
 class TeacherConfig(Section):
-    """`[teacher]`: which tasks it reasons over, and how often."""
+    """`[teacher]`: which tasks it reasons over, how often, and by which model."""
 
     tasks_per_user: int = Field(
         default=6, ge=1, description="Training positions of each user to reason over, at most."
@@ -18,3 +27,76 @@ class TeacherConfig(Section):
     )
     min_history: int = Field(default=3, ge=1, description="Items before a training position, at least.")
     seed: int = Field(default=0, description="Seed of exploration.")
+    engine: EngineName = Field(
+        default="processes",
+        description='Where the embedded policy works: "processes" (on this machine) or "ray" (on a cluster). A '
+        "language model is asked from this process.",
+    )
+    address: str = Field(
+        default="",
+        description='Of the Ray cluster: "host:port", or "local" to start one here. Empty: RAY_ADDRESS, or the '
+        "cluster that runs on this machine.",
+    )
+    record: Path | None = Field(
+        default=None, description="File to add every exchange with a language model to, for `replay`."
+    )
+    replay: Path | None = Field(
+        default=None, description="File of recorded exchanges that answers in place of the models."
+    )
+    telemetry: bool = Field(
+        default=False,
+        description="Whether to send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
+    )
+    model: ModelConfig = Field(default_factory=ModelConfig, description="The model that plays all agents.")
+    roles: dict[Role, ModelConfig] = Field(
+        default_factory=dict,
+        description="Another model for one agent: planner, user_profile, historical_interest, recent_interest, "
+        "interest_divergence, reflector, ranker, or memory (which sums up long histories).",
+    )
+    limits: LimitsConfig = Field(
+        default_factory=LimitsConfig, description="How hard the models are asked, and what an answer may take."
+    )
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What decides the answers, for fingerprints: all but where the work is done, and how patiently, by
+        which road and with what record the same model is asked."""
+        roads = {"timeout", "api_key_env", "input_usd", "output_usd", "say_task"}
+        patience = set(LimitsConfig.model_fields) - {
+            "requests",
+            "calls",
+            "corrections",
+            "output_tokens",
+            "context",
+        }
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "engine": True,
+                "address": True,
+                "record": True,
+                "replay": True,
+                "telemetry": True,
+                "model": roads,
+                "roles": {"__all__": roads},
+                "limits": patience,
+            },
+        )
+
+    def model_of(self, role: Role) -> ModelConfig:
+        """Who plays this role."""
+        if role == "memory" and role not in self.roles:
+            role = "planner"
+        return self.roles.get(role, self.model)
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> TeacherConfig:
+        if self.address and self.engine != "ray":
+            raise ValueError('`address` is of a Ray cluster; set `engine = "ray"` too')
+        if self.record and self.replay:
+            raise ValueError("`record` and `replay` exclude each other: a replay asks no model")
+        if self.model.embedded and self.roles:
+            raise ValueError("`roles` name models for some agents; name one for the others in `model`")
+        if embedded := [role for role, model in self.roles.items() if model.embedded]:
+            raise ValueError(f"`roles.{embedded[0]}` needs a `model`: no agent of a team is embedded alone")
+        return self

@@ -35,11 +35,11 @@ from starrec.teacher.agents import (
     Decision,
     Finding,
     Plan,
-    Reason,
     Request,
     Verdict,
 )
 from starrec.tools import TOOLS, ToolError, Window, fold
+from starrec.trajectories import Reason
 
 try:
     from pydantic_ai import Agent, ModelRetry, ModelSettings, RunContext, Tool, UsageLimits

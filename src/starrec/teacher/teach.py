@@ -1,58 +1,153 @@
-"""Teaching and evaluating with the embedded policy, batch by batch over worker processes."""
+"""Teaching: sampled runs over many tasks, each stored the moment it ends, so that a kill costs only what was
+under way.
+
+The embedded policy computes, so its runs go in batches over an engine's processes. A language model is waited
+for, so its runs go side by side in one process, a bounded number at a time. Either way a run ends as a judged
+trajectory or as a failure, both are stored before they are told of, and what the store accounts for is not done
+again. The exception is a run whose model could not be asked: that is tried again whenever teaching goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from starrec.data import RankingTask
-from starrec.engines import Workers
+from starrec.engines import Engine
+from starrec.errors import RunError
 from starrec.ranking import Ranking
-from starrec.teacher.config import TeacherConfig
+from starrec.teacher.agents import AgentError, Agents, Meter
+from starrec.teacher.budget import Ended, Spending
 from starrec.teacher.policy import EmbeddedPolicy
 from starrec.teacher.workflow import run
-from starrec.tools import World
-from starrec.trajectories import Store, Trajectory, judge
+from starrec.tools import Toolbox, World
+from starrec.trajectories import Failure, Store, Trajectory, judge
 
 BATCH: Final = 64
 """Tasks a batch; what is lost when a run is killed is what the workers had in flight."""
+_UNANSWERED: Final = 20
+"""Runs in a row whose model could not be asked, after which nobody is asked any more."""
+
+Work: TypeAlias = tuple[RankingTask, list[int]]
+"""A task, and which runs over it are to be made."""
+
+
+def missing(tasks: Iterable[RankingTask], runs: int, store: Store, *, retry: bool = False) -> list[Work]:
+    """What is left to do of so many runs a task.
+
+    Args:
+        retry: also the runs that came to no end, not only those whose model could not be asked.
+    """
+    settled = store.done()
+    if not retry:
+        settled |= {key for key, failure in store.failed().items() if failure.reason != "endpoint"}
+    return [
+        (task, numbers)
+        for task in tasks
+        if (numbers := [number for number in range(runs) if (task.task_id, number) not in settled])
+    ]
 
 
 def teach(
-    workers: Workers[World],
-    tasks: Sequence[RankingTask],
+    engine: Engine[World],
+    work: Sequence[Work],
     columns: Mapping[str, int],
     store: Store,
-    config: TeacherConfig,
-) -> Iterator[int]:
-    """Reason over tasks, `config.runs` sampled runs each, and store the judged trajectories; those in the
-    store are not done again.
+    seed: int,
+    spending: Spending | None = None,
+    batch: int = BATCH,
+) -> Iterator[list[Ended]]:
+    """Reason by the embedded policy, and store the judged trajectories.
 
     Args:
+        work: see `missing`.
         columns: where each task's target stands (`trajectories.target_columns`); used after a run has ended.
+        seed: of exploration.
+        spending: the account; no batch begins that its budget does not allow.
+        batch: tasks that go to a process at a time.
 
     Yields:
-        Trajectories added by each batch.
+        What each batch added to the store.
     """
-    done = store.done()
-    missing = [
-        (task, numbers)
-        for task in tasks
-        if (numbers := [n for n in range(config.runs) if (task.task_id, n) not in done])
-    ]
-    batches = ((config.seed, missing[at : at + BATCH]) for at in range(0, len(missing), BATCH))
-    for trajectories in workers.map(_explore, batches):
-        yield store.append(judge(trajectories, columns))
+    account = spending or Spending()
+    under_way = 0
+
+    def batches() -> Iterator[tuple[int, Sequence[Work]]]:
+        nonlocal under_way
+        for at in range(0, len(work), batch):
+            if not account.allows(under_way):
+                return
+            part = work[at : at + batch]
+            under_way += sum(len(numbers) for _, numbers in part)
+            yield seed, part
+
+    for trajectories in engine.map(_explore, batches()):
+        under_way -= len(trajectories)
+        yield _settle(trajectories, columns, store, account)
 
 
-def rank_with_teacher(workers: Workers[World], tasks: Sequence[RankingTask], seed: int) -> list[Ranking]:
+def teach_with(
+    agents: Agents,
+    world: World,
+    work: Sequence[Work],
+    columns: Mapping[str, int],
+    store: Store,
+    *,
+    concurrency: int,
+    spending: Spending | None = None,
+) -> Iterator[list[Ended]]:
+    """As `teach`, by agents that are waited for, in this process.
+
+    Args:
+        concurrency: runs under way at a time.
+
+    Yields:
+        What ended and was added to the store, as soon as it did.
+
+    Raises:
+        RunError: the model could not be asked for so many runs in a row that it must be down.
+    """
+    account = spending or Spending()
+    # The runs of a task share its evidence.
+    runs = ((toolbox, n) for task, numbers in work for toolbox in (world.toolbox(task),) for n in numbers)
+    left = sum(len(numbers) for _, numbers in work)
+    unanswered = 0
+    with asyncio.Runner() as runner:
+        under_way: set[asyncio.Task[Ended]] = set()
+        while True:
+            while left and len(under_way) < concurrency and account.allows(len(under_way)):
+                toolbox, number = next(runs)
+                left -= 1
+                under_way.add(runner.get_loop().create_task(_attempt(agents, toolbox, number)))
+            if not under_way:
+                return
+            ended, under_way = runner.run(_first_of(under_way))
+            results = [task.result() for task in ended]
+            yield _settle(results, columns, store, account)
+            for result in results:
+                unasked = isinstance(result, Failure) and result.reason == "endpoint"
+                unanswered = unanswered + 1 if unasked else 0
+                if isinstance(result, Failure) and unanswered >= max(_UNANSWERED, 2 * concurrency):
+                    raise RunError(
+                        f"The model could not be asked for {unanswered} runs in a row, so the others were not "
+                        f"begun. The last one said: {result.message} What is done is stored; mend that and run "
+                        "the same command again."
+                    )
+
+
+def rank_with_teacher(engine: Engine[World], tasks: Sequence[RankingTask], seed: int) -> list[Ranking]:
     """The greedy teacher's rankings, in the order of tasks."""
     batches = ((seed, list(tasks[at : at + BATCH])) for at in range(0, len(tasks), BATCH))
-    return [ranking for batch in workers.map(_greedy, batches) for ranking in batch]
+    return [ranking for batch in engine.map(_greedy, batches) for ranking in batch]
 
 
-def _explore(world: World, batch: tuple[int, Iterable[tuple[RankingTask, Sequence[int]]]]) -> list[Trajectory]:
+def explore(world: World, seed: int, work: Sequence[Work]) -> list[Trajectory]:
+    """Runs of the embedded policy, in this process, not judged."""
+    return _explore(world, (seed, work))
+
+
+def _explore(world: World, batch: tuple[int, Sequence[Work]]) -> list[Trajectory]:
     seed, work = batch
     policy = EmbeddedPolicy(seed)
 
@@ -78,4 +173,30 @@ def _greedy(world: World, batch: tuple[int, Sequence[RankingTask]]) -> list[Rank
     return asyncio.run(all_tasks())
 
 
-__all__ = ["BATCH", "rank_with_teacher", "teach"]
+async def _attempt(agents: Agents, toolbox: Toolbox, number: int) -> Ended:
+    meter = Meter()
+    try:
+        return (await run(agents, toolbox, number=number, explore=True, meter=meter)).trajectory
+    except AgentError as error:
+        task_id = toolbox.task.task_id
+        return Failure(task_id, number, error.agent, error.reason, str(error), meter.cost())
+
+
+async def _first_of(
+    under_way: set[asyncio.Task[Ended]],
+) -> tuple[set[asyncio.Task[Ended]], set[asyncio.Task[Ended]]]:
+    return await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _settle(ended: Sequence[Ended], columns: Mapping[str, int], store: Store, account: Spending) -> list[Ended]:
+    """Judge and store what has ended, and account for it."""
+    judged = judge([run for run in ended if isinstance(run, Trajectory)], columns)
+    failures = [run for run in ended if isinstance(run, Failure)]
+    store.append(judged)
+    store.fail(failures)
+    account.add(judged)
+    account.add(failures)
+    return [*judged, *failures]
+
+
+__all__ = ["BATCH", "Work", "explore", "missing", "rank_with_teacher", "teach", "teach_with"]

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from starrec.data import escape
 from starrec.ranking import Ranking, repair
-from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Request
+from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Meter, Request
 from starrec.teacher.checking import unverified
 from starrec.tools import Toolbox, ToolError, think_task
 from starrec.trajectories import Agent, Message, Spent, ToolCall, Trajectory, TrajectoryError
@@ -80,23 +80,35 @@ class _Caller:
         messages.append(Message("tool", self.agent, self.round, answer))
 
 
-async def run(agents: Agents, toolbox: Toolbox, *, number: int = 0, explore: bool = False) -> Outcome:
+async def run(
+    agents: Agents,
+    toolbox: Toolbox,
+    *,
+    number: int = 0,
+    explore: bool = False,
+    meter: Meter | None = None,
+) -> Outcome:
     """One run of the team over one task.
 
     Args:
         number: which run over this task, recorded in the trajectory.
         explore: vary plan and trust, for teaching; greedy otherwise.
+        meter: also has what was spent where the run comes to no end.
+
+    Raises:
+        AgentError: an agent gave no answer.
     """
     task = toolbox.task
     text = think_task(toolbox)
-    brief = Brief(task, text, toolbox.labels, number, explore, toolbox.ties)
+    brief = Brief(task, text, toolbox.labels, number, explore, toolbox.ties, meter or Meter())
     record = _Record(toolbox, [Message("user", "", 0, text)])
 
     async def timed(agent: Agent, answer: Coroutine[Any, Any, _Answered]) -> _Answered:
         started = time.perf_counter()
-        answered = await answer
-        brief.meter.add(agent, Spent(seconds=time.perf_counter() - started))
-        return answered
+        try:
+            return await answer
+        finally:
+            brief.meter.add(agent, Spent(seconds=time.perf_counter() - started))
 
     for window in toolbox.old_windows:
         brief = replace(brief, memory=safe(await timed("planner", agents.remember(brief, window))))

@@ -1,5 +1,6 @@
 """Floor 5: what the teacher did, as messages, as one linear text and as a store on disk."""
 
+from starrec.trajectories.journal import Key
 from starrec.trajectories.linear import (
     CHAT_TEMPLATE,
     TAGS,
@@ -35,30 +36,36 @@ from starrec.trajectories.schema import (
     Trajectory,
     TrajectoryError,
 )
-from starrec.trajectories.store import Key, Store, read
+from starrec.trajectories.statistics import Statistics, statistics
+from starrec.trajectories.store import REASONS, Failure, Reason, Store, find, read, read_failures
 
 __all__ = [
     "AGENTS",
     "CHAT_TEMPLATE",
     "LABEL",
     "MIX",
+    "REASONS",
     "TAGS",
     "Agent",
     "Argument",
     "Canonical",
     "Cost",
     "Difficulty",
+    "Failure",
     "Key",
     "LinearFormError",
     "Message",
+    "Reason",
     "Role",
     "Segment",
     "Spent",
+    "Statistics",
     "Store",
     "ToolCall",
     "Trajectory",
     "TrajectoryError",
     "difficulties",
+    "find",
     "judge",
     "keep",
     "linear",
@@ -67,7 +74,9 @@ __all__ = [
     "parse_call",
     "pass_at",
     "read",
+    "read_failures",
     "segments",
+    "statistics",
     "stratify",
     "target_columns",
 ]

@@ -1,12 +1,12 @@
 """The store of trajectories: append-only files that survive `kill -9` and are gone on with afterwards.
 
-    part-00000.jsonl, part-00001.jsonl, …   one JSON object a line, one line a trajectory:
-    {"crc32":"9ae0daaf","key":["train/5/12/0",3],"trajectory":{…},"cost":{…}}
+    part-00000.jsonl.zst, …, part-00003.jsonl  {"crc32":…,"key":["train/5/12/0",3],"trajectory":{…},"cost":{…}}
+    failures-00000.jsonl                       {"crc32":…,"key":["train/5/12/1",0],"failure":{…},"cost":{…}}
 
-A batch is one write at the end of the last file, flushed to disk, so a process killed on the way leaves at
-most one torn line, the last one; opening cuts it off, and `done` says what remains to be made. The checksum
-covers everything after itself, so that a line that changed on disk is an error and never a lesson. A
-trajectory is known by (task_id, run); appending it twice stores it once.
+A run is known by (task_id, run). It ends as a trajectory or as a failure, and both are kept, so that together
+they account for every run and `done` and `failed` say what remains to be made. A trajectory appended twice is
+stored once. A run that failed may be tried again: then its last failure counts, and none once it succeeded.
+How the files stay whole is the journal's matter.
 """
 
 from __future__ import annotations
@@ -14,22 +14,42 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeAlias
-from zlib import crc32
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 from starrec.errors import RunError
-from starrec.trajectories.schema import Trajectory
+from starrec.trajectories.journal import SEGMENT_BYTES, Journal, Key, Line, encoded, lines
+from starrec.trajectories.schema import Cost, Trajectory
 
-Key: TypeAlias = tuple[str, int]
-"""(task_id, run)."""
+Reason: TypeAlias = Literal["limit", "invalid", "endpoint"]
+"""Why a run has no end: an agent came to the limit of its requests, tool calls or tokens; its answers were no
+answers however often it was corrected; the model could not be asked."""
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
-_HEAD: Final = re.compile(rb'\{"crc32":"([0-9a-f]{8})",("key":(\["(?:[^"\\]|\\.)*",-?\d+\]),.*\})\n')
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_RUNS: Final = "part"
+_FAILURES: Final = "failures"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that came to no ranking."""
+
+    task_id: str
+    run: int
+    agent: str
+    """Who gave no answer."""
+    reason: Reason
+    message: str
+    """For a person to read; what a model or an endpoint said may stand in it, so it is data."""
+    cost: Cost = field(default=Cost(), compare=False)
+    """What was spent until then."""
+
+    @property
+    def key(self) -> Key:
+        return self.task_id, self.run
 
 
 class Store:
@@ -39,23 +59,26 @@ class Store:
     """
 
     dropped_bytes: int
-    """Length of the torn line that opening cut off; 0 when the last writer ended in peace."""
+    """Length of the torn lines that opening cut off; 0 when the last writer ended in peace."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 64 * 2**20) -> None:
-        """Open the store in folder, or make one, and cut off a torn last line.
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Open the store in folder, or make one, and cut off torn last lines.
 
         Args:
-            segment_bytes: a file that has reached this size is followed by a new one.
+            segment_bytes: a file that has reached this size is compressed, and followed by a new one.
 
         Raises:
             RunError: another writer has the store open, or a line that is not the last one is unreadable.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._segment_bytes = segment_bytes
         self._lock = _acquire(folder)
+        self._runs = Journal(folder, _RUNS, segment_bytes)
+        self._failures = Journal(folder, _FAILURES, segment_bytes)
         try:
-            self._done, self.dropped_bytes = _recover(folder)
+            self.dropped_bytes = self._runs.recover() + self._failures.recover()
+            self._done = {line.key for line in lines(folder, _RUNS)}
+            self._failed = {failure.key: failure for failure in read_failures(folder)}
         except BaseException:
             self.close()
             raise
@@ -67,26 +90,49 @@ class Store:
             TrajectoryError: one has no linear form; then nothing of the batch is stored.
             RunError: the disk refused; then nothing of the batch is stored.
         """
-        if self._lock < 0:
-            raise ValueError("the store is closed")
+        self._require_open()
         fresh: dict[Key, bytes] = {}
         for trajectory in batch:
             key = (trajectory.task_id, trajectory.run)
             if key not in self._done and key not in fresh:
                 fresh[key] = _line(trajectory)
         if fresh:
-            self._write(b"".join(fresh.values()))
+            self._runs.append(b"".join(fresh.values()))
             self._done.update(fresh)
+            for key in fresh:
+                self._failed.pop(key, None)
+        return len(fresh)
+
+    def fail(self, batch: Iterable[Failure]) -> int:
+        """Store the failures of runs that have no trajectory, on disk when this returns; their number.
+
+        Raises:
+            RunError: the disk refused; then nothing of the batch is stored.
+        """
+        self._require_open()
+        fresh = {failure.key: failure for failure in batch if failure.key not in self._done}
+        if fresh:
+            self._failures.append(b"".join(map(_failure_line, fresh.values())))
+            self._failed.update(fresh)
         return len(fresh)
 
     def done(self) -> set[Key]:
         """The (task_id, run) of every stored trajectory."""
         return set(self._done)
 
+    def failed(self) -> dict[Key, Failure]:
+        """The runs that failed and have not succeeded since, with their last failure."""
+        return dict(self._failed)
+
     @property
     def count(self) -> int:
         """Number of stored trajectories."""
         return len(self._done)
+
+    def pack(self) -> None:
+        """Compress all that is stored: there is little more to come."""
+        self._require_open()
+        self._runs.pack()
 
     def __iter__(self) -> Iterator[Trajectory]:
         return read(self.folder)
@@ -105,31 +151,9 @@ class Store:
     ) -> None:
         self.close()
 
-    def _write(self, data: bytes) -> None:
-        segments = _segments(self.folder)
-        path = segments[-1] if segments else self.folder / _segment_name(0)
-        if segments and path.stat().st_size >= self._segment_bytes:
-            path = self.folder / _segment_name(int(path.stem.removeprefix("part-")) + 1)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size = os.fstat(file).st_size
-            try:
-                written = 0
-                while written < len(data):
-                    written += os.write(file, data[written:])
-                os.fsync(file)
-            except BaseException:
-                # Also for an interrupt: whoever goes on must not append to half a line.
-                os.ftruncate(file, size)
-                raise
-        except OSError as error:
-            raise RunError(
-                f"Cannot append to {path}: {error.strerror}. What is stored is whole; make room and run again."
-            ) from error
-        finally:
-            os.close(file)
-        if size == 0:
-            os.fsync(self._lock)
+    def _require_open(self) -> None:
+        if self._lock < 0:
+            raise ValueError("the store is closed")
 
 
 def read(folder: Path) -> Iterator[Trajectory]:
@@ -139,86 +163,71 @@ def read(folder: Path) -> Iterator[Trajectory]:
         RunError: a line other than the last is unreadable, or another version of the store wrote it.
     """
     seen: set[Key] = set()
-    for line in _lines(folder):
-        if line.key in seen:
-            continue
-        seen.add(line.key)
-        try:
-            record = json.loads(line.content)
-            trajectory = Trajectory.from_record(record["trajectory"], record["cost"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{line.path}, line {line.number} was written by another version of starrec "
-                f"({type(error).__name__}: {error}). Use that version, or start over with --fresh."
-            ) from error
-        yield trajectory
+    for line in lines(folder, _RUNS):
+        if line.key not in seen:
+            seen.add(line.key)
+            yield _trajectory(line)
 
 
-class _Line(NamedTuple):
-    path: Path
-    number: int
-    end: int
-    """Offset of the byte after the line."""
-    key: Key
-    content: bytes
+def find(folder: Path, task_id: str) -> list[Trajectory]:
+    """The runs over one task, by number; raises as `read`. Lines of other tasks are not decoded."""
+    found = {line.key: line for line in lines(folder, _RUNS) if line.key[0] == task_id}
+    return [_trajectory(found[key]) for key in sorted(found)]
 
 
-def _recover(folder: Path) -> tuple[set[Key], int]:
-    done: set[Key] = set()
-    path, end = None, 0
-    for line in _lines(folder):
-        done.add(line.key)
-        path, end = line.path, line.end
-    segments = _segments(folder)
-    if not segments:
-        return done, 0
-    last = segments[-1]
-    end = end if path == last else 0
-    dropped = last.stat().st_size - end
-    if dropped:
-        os.truncate(last, end)
-    return done, dropped
+def keys(folder: Path) -> set[Key]:
+    """The (task_id, run) of every trajectory stored in folder; raises as `read`."""
+    return {line.key for line in lines(folder, _RUNS)}
 
 
-def _lines(folder: Path) -> Iterator[_Line]:
-    """Every whole line; a line that is not whole ends the reading if it is the very last, and is an error
-    elsewhere."""
-    segments = _segments(folder)
-    for path in segments:
-        with path.open("rb") as file:
-            # What a writer appends from here on is for the next reading.
-            size = os.fstat(file.fileno()).st_size
-            end = 0
-            for number, content in enumerate(iter(file.readline, b""), start=1):
-                end += len(content)
-                head = _HEAD.fullmatch(content)
-                if head is not None and crc32(head.group(2)) == int(head.group(1), 16):
-                    task_id, run = json.loads(head.group(3))
-                    yield _Line(path, number, end, (task_id, run), content)
-                elif end < size or path != segments[-1]:
-                    raise RunError(
-                        f"{path}, line {number} changed after it was written. Restore the file, or delete its "
-                        "folder to have all trajectories made again."
-                    )
-                if end >= size:
-                    break
+def read_failures(folder: Path) -> Iterator[Failure]:
+    """The runs in folder that failed and have not succeeded since, each with its last failure; raises as
+    `read`."""
+    last = {line.key: line for line in lines(folder, _FAILURES)}
+    if last:
+        succeeded = keys(folder)
+        yield from (_failure(line) for key, line in last.items() if key not in succeeded)
+
+
+def _trajectory(line: Line) -> Trajectory:
+    try:
+        record = json.loads(line.content)
+        return Trajectory.from_record(record["trajectory"], record["cost"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _another_version(line, error) from error
+
+
+def _failure(line: Line) -> Failure:
+    try:
+        record = json.loads(line.content)
+        said: Mapping[str, str] = record["failure"]
+        reason = next(name for name in REASONS if name == said["reason"])
+        return Failure(*line.key, said["agent"], reason, said["message"], Cost.from_record(record["cost"]))
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise _another_version(line, error) from error
+
+
+def _another_version(line: Line, error: Exception) -> RunError:
+    return RunError(
+        f"{line.path}, line {line.number} was written by another version of starrec "
+        f"({type(error).__name__}: {error}). Use that version, or start over with --fresh."
+    )
 
 
 def _line(trajectory: Trajectory) -> bytes:
     trajectory.check()
-    key = [trajectory.task_id, trajectory.run]
-    cost = asdict(trajectory.cost)
-    body = f'"key":{_encode(key)},"trajectory":{_encode(trajectory.to_record())},"cost":{_encode(cost)}}}'
-    data = body.encode()
-    return b'{"crc32":"%08x",%b\n' % (crc32(data), data)
+    key = (trajectory.task_id, trajectory.run)
+    return encoded(key, {"trajectory": trajectory.to_record(), "cost": asdict(trajectory.cost)})
 
 
-def _segment_name(index: int) -> str:
-    return f"part-{index:05d}.jsonl"
+def _failure_line(failure: Failure) -> bytes:
+    said = {"agent": failure.agent, "reason": failure.reason, "message": _holdable(failure.message)}
+    return encoded(failure.key, {"failure": said, "cost": asdict(failure.cost)})
 
 
-def _segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.jsonl"))
+def _holdable(text: str) -> str:
+    """The text without lone surrogates, which no file can hold as UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _acquire(folder: Path) -> int:

@@ -1,0 +1,176 @@
+"""`starrec teach` and `starrec trajectories`, on a small shop."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from starrec.cli import app
+from starrec.trajectories import Cost, Failure, Spent, Store, linear, read
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
+TINY = "[teacher]\ntasks_per_user = 3\nruns = 2\n"
+
+
+def starrec(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def done(*arguments):
+    result = starrec(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(result, *said):
+    """One paragraph that says all of it, and code 2."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and all(part in last for part in said), last
+
+
+def own(folder):
+    return ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """A shop with one hostile title whose training tasks the policy has reasoned over, and what was said."""
+    folder = tmp_path_factory.mktemp("shop")
+    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    readme.write_shop(folder)
+    with (folder / "my_items.csv").open("a") as file:
+        file.write(f'hostile,"{HOSTILE}",mug\n')
+    with (folder / "my.csv").open("a") as file:
+        file.write("".join(f"u{user},hostile,1700000001\n" for user in range(12)))
+    (folder / "tiny.toml").write_text(TINY)
+    done("data", "--config", folder / "tiny.toml", *own(folder), "--run", folder / "run")
+    return folder, done("teach", "--run", folder / "run", "--watch")
+
+
+@pytest.fixture
+def run(taught, tmp_path):
+    """A copy of its run folder."""
+    return shutil.copytree(taught[0] / "run", tmp_path / "run")
+
+
+def facts(run):
+    return json.loads((run / "steps.json").read_text())["teach"]["facts"]
+
+
+def test_watching_shows_how_runs_end(taught):
+    folder, result = taught
+    found = facts(folder / "run")
+    assert f"teaching: {found['runs']:,} of {found['runs']:,} runs" in result.stderr
+    for said in ("runs/s", "(pass@1)", "ms a run", "interest_divergence", "last reflection: "):
+        assert said in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_facts_say_what_each_agent_took(taught):
+    cost = facts(taught[0] / "run")["cost"]
+    assert cost["runs"] == facts(taught[0] / "run")["runs"] and facts(taught[0] / "run")["failures"] == {}
+    assert cost["agents"]["planner"]["seconds"] > 0 == cost["agents"]["planner"]["requests"]
+    assert not list((taught[0] / "run" / "trajectories").glob("*.jsonl")), "all is compressed in the end"
+
+
+def test_show_prints_one_run_as_it_was(taught):
+    folder = taught[0] / "run"
+    example = next(
+        found for found in read(folder / "trajectories") if "&lt;/recommend" in found.messages[0].content
+    )
+    shown = done("trajectories", "show", example.task_id, "--number", example.run, "--run", folder).stdout
+    assert f"{example.task_id}, run {example.run}  the target came " in shown and "\x1b" not in shown
+    # As it stands in the catalogue: no markup, no tag, no label.
+    assert "[bold]</recommend>" in shown
+    for said in ("plan: ", " calls ", "answer: ", "reflection 1: ", "ranking: ", example.teacher):
+        assert said in shown
+    every = json.loads(done("trajectories", "show", example.task_id, "--run", folder, "--json").stdout)
+    assert [one["run"] for one in every] == [0, 1] and every[example.run]["ranking"] == list(example.ranking)
+
+
+def test_stats_count_runs_and_what_they_took(run):
+    runs = list(read(run / "trajectories"))
+    with Store(run / "trajectories") as store:
+        store.fail(
+            [Failure("train/none/0/0", 0, "planner", "invalid", "No.", Cost({"planner": Spent(requests=7)}))]
+        )
+    found = json.loads(done("trajectories", "stats", "--run", run, "--json").stdout)
+    assert found["runs"] == len(runs) and found["failures"] == {"invalid": 1}
+    assert found["pass@1"] == pytest.approx(sum(one.outcome == 1 for one in runs) / len(runs))
+    assert sum(row["runs"] for row in found["reflections"].values()) == len(runs)
+    assert set(found["reflections"]) == {"1", "2"}
+    assert found["cost"]["runs"] == len(runs) + 1 and found["cost"]["agents"]["planner"]["requests"] == 7
+    shown = done("trajectories", "stats", "--run", run).stdout
+    for said in ("pass@2: ", "came to no end: 1 invalid", "tool calls: ", "starrec trajectories show train/"):
+        assert said in shown
+
+
+def test_export_writes_what_teaches_as_chat(run, tmp_path):
+    file = tmp_path / "out" / "sft.jsonl"
+    assert (
+        f"{facts(run)['kept_tasks']} trajectories in"
+        in done("trajectories", "export", file, "--run", run).stdout
+    )
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == facts(run)["kept_tasks"]
+    told = {json.dumps(found.openai_messages()) for found in read(run / "trajectories") if found.outcome == 1}
+    assert all(set(line) == {"messages"} and json.dumps(line["messages"]) in told for line in lines)
+
+    done("trajectories", "export", file, "--all", "--format", "linear", "--run", run)
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [line["text"] for line in lines] == [linear(found) for found in read(run / "trajectories")]
+    first = lines[0]
+    written = [first["text"][start:end] for start, end in first["written"]]
+    assert written[0].startswith("<plan>") and written[-1].startswith("<recommend>")
+    assert not any("<task>" in part or "<tool_response>" in part for part in written)
+
+
+def test_a_budget_stops_teaching_and_says_how_to_go_on(taught, tmp_path):
+    folder = taught[0]
+    run = tmp_path / "run"
+    done("data", "--config", folder / "tiny.toml", *own(folder), "--run", run)
+    result = done("teach", "--run", run, "--budget", "0.000001s")
+    assert "stopped at the budget of 0.000001s with 0 of " in result.stderr
+    assert "same command to go on" in result.stderr and "teach" not in json.loads(
+        (run / "steps.json").read_text()
+    )
+    refused(
+        starrec("trajectories", "stats", "--run", run), "No run of the teacher has ended yet", "starrec teach"
+    )
+    done("teach", "--run", run)
+    assert list(read(run / "trajectories")) == list(read(folder / "run" / "trajectories"))
+
+
+def test_a_dry_run_estimates_and_leaves_everything_as_it_was(taught, tmp_path):
+    folder = taught[0]
+    assert "Nothing is left to do" in done("teach", "--run", folder / "run", "--dry-run").stdout
+    run = tmp_path / "run"
+    done("data", "--config", folder / "tiny.toml", *own(folder), "--run", run)
+    shown = done("teach", "--run", run, "--dry-run", "--sample", 3).stdout
+    assert "estimated from 6 runs" in shown and "no language model is asked" in shown and "time: " in shown
+    refused(starrec("trajectories", "export", tmp_path / "x.jsonl", "--run", run), "nothing to export", "--all")
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_what_cannot_be_done_is_said(run, tmp_path):
+    refused(
+        starrec("trajectories", "show", "train/u1/99/0", "--run", run), "'train/u1/99/0'", "There is train/"
+    )
+    example = next(read(run / "trajectories")).task_id
+    refused(starrec("trajectories", "show", example, "-n", 9, "--run", run), "no run 9; it has 0, 1")
+    for command in (["stats"], ["show", "x"], ["export", tmp_path / "x.jsonl"]):
+        refused(starrec("trajectories", *command, "--run", tmp_path), "no trajectories in", "starrec teach")
+    refused(starrec("trajectories", "export", tmp_path, "--run", run), "is a folder")
+    refused(starrec("teach", "--run", run, "--budget", "5 pounds"), "'5 pounds' is no budget", "usd, tokens")
+    refused(starrec("teach", "--run", run, "--sample", 3), "--dry-run")
+    refused(starrec("teach", "--run", run, "--dry-run", "--watch"), "only estimates")
+    assert starrec("teach", "--run", run, "--dry-run", "--sample", -3).exit_code == 2
+    assert starrec("trajectories", "show", example, "-n", -1, "--run", run).exit_code == 2

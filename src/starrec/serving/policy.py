@@ -33,7 +33,7 @@ from pydantic_core import from_json, to_json
 
 from starrec.data import RankingTask
 from starrec.errors import StarrecError
-from starrec.teacher import ANALYSTS, Analyst, Brief, Check, EmbeddedPolicy, Finding, Plan, Verdict
+from starrec.teacher import ANALYSTS, Brief, Check, EmbeddedPolicy, Finding, Plan, Verdict
 from starrec.teacher import Request as SentBack
 from starrec.teacher.agents import Answer
 from starrec.tools import Toolbox, ToolError, Window, World, fold
@@ -223,8 +223,8 @@ async def _answer(policy: EmbeddedPolicy, told: _Told, brief: Brief, call: _Repl
     if told.agent == "planner":
         return await policy.plan(brief)
     plan = _given(told, "plan", told.plan)
-    if told.agent in ANALYSTS:
-        analyst: Analyst = told.agent
+    analyst = next((name for name in ANALYSTS if name == told.agent), None)
+    if analyst is not None:
         return await policy.study(analyst, brief, plan, told.requests, call)
     if told.agent == "reflector":
         return await policy.reflect(brief, plan, told.findings, told.checks, told.round, told.final)

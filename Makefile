@@ -1,5 +1,6 @@
 # make demo       everything in one go: installs into .venv, then raw interactions in, a distilled recommender out
 # make test       the tests
+# make test-llm   the team played by a real small model; compiles llama.cpp once a machine (about 4 minutes)
 # make check      ruff, mypy, import-linter
 # make configs    writes configs/demo.toml anew from the defaults
 # make lock       writes requirements/dev.txt anew from .venv
@@ -11,17 +12,22 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
+# Wheels that take minutes to compile, for every checkout of this machine.
+WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels
 # As `starrec` itself sets it: threads that spin while they wait starve a busy machine.
 export OMP_WAIT_POLICY ?= passive
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check configs lock clean
+.PHONY: demo test test-llm check configs lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/starrec run --config configs/demo.toml --run runs/demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+test-llm: $(VENV)/.installed-llm
+	$(BIN)/python -m pytest -m local_llm tests/llm_real
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -47,6 +53,15 @@ $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml requirements/dev.txt
 	@echo "installing starrec and what its development needs"
 	@$(PIP) install -c requirements/dev.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-llm: $(VENV)/.installed-dev
+	@mkdir -p $(WHEELS)
+	@ls $(WHEELS)/llama_cpp_python-*.whl > /dev/null 2>&1 || { \
+		echo "compiling llama.cpp into $(WHEELS) (once a machine, about 4 minutes)"; \
+		$(PIP) wheel --no-deps -w $(WHEELS) -c requirements/dev.txt llama-cpp-python; }
+	@$(PIP) install --find-links $(WHEELS) --only-binary llama-cpp-python -c requirements/dev.txt \
+		-e '.[dev,local-llm]'
+	@touch $@
 
 configs: $(VENV)/.installed-dev
 	@sed '/^$$/,$$d' configs/demo.toml > configs/demo.toml.new

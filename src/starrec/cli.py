@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from starrec import __version__
-from starrec.commands import signals, trajectories
+from starrec.commands import llm, signals, trajectories
 from starrec.commands.options import (
     DEMO,
     ColumnOption,
@@ -122,6 +122,7 @@ def data(
 
 
 app.add_typer(signals.app, name="signals")
+app.add_typer(llm.app, name="llm")
 
 
 @app.command()
@@ -278,7 +279,7 @@ def recommend(
       starrec recommend --run runs/demo --history "Star Wars" --think
       starrec recommend --run runs/mine --history "Blue mug" --json
     """
-    from starrec.serving import Recommender
+    from starrec.serving.recommender import Recommender
 
     recommender = Recommender.open(run)
     taken = [recommender.match(title) for title in history]

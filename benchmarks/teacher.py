@@ -1,0 +1,250 @@
+"""The bars of the multi-agent teacher over real sockets, one command a row.
+
+    .venv/bin/python benchmarks/teacher.py ROW [options]
+
+Each row prints what it measured and keeps it as `benchmarks/results/teacher_ROW.json`. The server is
+`starrec llm serve` in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from faults import FaultyProxy
+from starrec.data import RankingTask, Targets
+from starrec.llm import LimitsConfig, ModelConfig
+from starrec.pipeline.reopening import reopen
+from starrec.serving.listening import served
+from starrec.serving.policy import NAME
+from starrec.teacher import Agents, EmbeddedPolicy, TeacherConfig, run
+from starrec.teacher.llm import LLMAgents
+from starrec.teacher.teach import missing, teach_with
+from starrec.tools import World
+from starrec.trajectories import Store, Trajectory, linear, parse, target_columns
+
+RESULTS: Final = Path(__file__).parent / "results"
+_ADDRESS: Final = re.compile(r'base_url = "([^"]+)"')
+_ROOMY: Final = 1 << 17
+"""Tokens of the policy's window: it reads none, so nothing need be left out for it."""
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+_Run = Annotated[Path, typer.Option("--run", help="Folder of a run with data.")]
+_Tasks = Annotated[int, typer.Option(help="Tasks that are asked.")]
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """The base URL of `starrec llm serve` with these arguments, while the context lasts."""
+    command = [
+        sys.executable,
+        "-c",
+        "from starrec.cli import main; main()",
+        "llm",
+        "serve",
+        "--port",
+        "0",
+        *arguments,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if found := _ADDRESS.search(line):
+                yield found.group(1)
+                break
+        else:
+            raise SystemExit("".join(said))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def team(url: str, model: str = NAME, **limits: Any) -> LLMAgents:
+    """Agents that ask the model at this address."""
+    timeout = limits.pop("timeout", 120.0)
+    asked = ModelConfig(model=model, base_url=url, timeout=timeout)
+    return LLMAgents(TeacherConfig(model=asked, limits=LimitsConfig(context=_ROOMY, **limits)))
+
+
+def played(
+    agents: Agents, world: World, tasks: Sequence[RankingTask]
+) -> tuple[list[Trajectory], list[float], float]:
+    """A greedy run over each task, one after the other; the seconds that each took, and those of this process's
+    work (CPU) that all took, which a busy machine does not change."""
+    trajectories, seconds = [], []
+    worked = 0.0
+
+    async def all_of_them() -> None:
+        nonlocal worked
+        for task in tasks:
+            toolbox = world.toolbox(task)
+            _ = toolbox.evidence  # the same for both ways, and not what is compared
+            started, before = time.perf_counter(), time.process_time()
+            trajectories.append((await run(agents, toolbox)).trajectory)
+            seconds.append(time.perf_counter() - started)
+            worked += time.process_time() - before
+
+    asyncio.run(all_of_them())
+    return trajectories, seconds, worked
+
+
+@app.command()
+def socket(run: _Run = Path("runs/demo"), tasks: _Tasks = 200) -> None:
+    """The policy behind a socket: are its trajectories those in process, and what an agent's run costs."""
+    opened = reopen(run)
+    asked, _ = opened.validation("B")
+    asked = _spread(asked, tasks)
+    world = opened.prepared.world
+    own, alone, worked_alone = played(EmbeddedPolicy(), world, asked)
+    with serving("--model", "embedded", "--run", str(run)) as url:
+        agents = team(url)
+        played(agents, world, asked[:5])  # connections are made, evidence of nothing that is measured
+        told, behind, worked_behind = played(agents, world, asked)
+    equal = sum(
+        linear(a).encode() == linear(b).encode() and a.canonical() == b.canonical()
+        for a, b in zip(told, own, strict=True)
+    )
+    spent = [spent for trajectory in told for spent in trajectory.cost.agents.values()]
+    turns = sum(part.requests for part in spent)
+    # Every agent's answers are one run each: a plan, findings, verdicts, a decision.
+    runs = sum(_answers(trajectory) for trajectory in own)
+    overhead = sum(behind) - sum(alone)
+    _keep(
+        "socket",
+        {
+            "run": str(run),
+            "tasks": len(asked),
+            "equal": equal,
+            "agent_runs": runs,
+            "requests": turns,
+            "in_process_ms_a_task": 1000 * statistics.median(alone),
+            "over_socket_ms_a_task": 1000 * statistics.median(behind),
+            "overhead_ms_an_agent_run": 1000 * overhead / runs,
+            "client_cpu_ms_an_agent_run": 1000 * (worked_behind - worked_alone) / runs,
+            "overhead_ms_a_request": 1000 * overhead / turns if turns else None,
+        },
+    )
+
+
+@app.command()
+def faults(
+    run: _Run = Path("runs/demo"),
+    tasks: _Tasks = 200,
+    share: Annotated[float, typer.Option(help="Of calls that are spoiled.")] = 0.3,
+    concurrency: Annotated[int, typer.Option(help="Runs under way at a time.")] = 8,
+    timeout: Annotated[float, typer.Option(help="Seconds of one attempt.")] = 2.0,
+) -> None:
+    """Faults in front of a real server: each task ends once, as a permutation or as a recorded failure."""
+    opened = reopen(run)
+    asked, targets = opened.taught
+    asked = _spread(asked, tasks)
+    world = opened.prepared.world
+    with (
+        serving("--model", "embedded", "--run", str(run)) as url,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        proxy = FaultyProxy(url, share=share, hang=3 * timeout)
+        started = time.monotonic()
+        with served(proxy) as spoiled, Store(Path(folder)) as store:
+            agents = team(spoiled, timeout=timeout, first_wait=0.05, longest_wait=2.0, cool_down=0.5)
+            found = accounted(agents, world, asked, targets, store, concurrency)
+        calls = dict(proxy.calls)
+    _keep(
+        "faults",
+        {
+            "run": str(run),
+            "tasks": len(asked),
+            "share": share,
+            "calls": sum(calls.values()),
+            "calls_by_fault": calls,
+            **found,
+            "seconds": time.monotonic() - started,
+        },
+    )
+
+
+def accounted(
+    agents: Agents,
+    world: World,
+    tasks: Sequence[RankingTask],
+    targets: Targets,
+    store: Store,
+    concurrency: int,
+) -> dict[str, Any]:
+    """One run over each task through the teaching road, and how what it left accounts for them."""
+    ended = teach_with(
+        agents,
+        world,
+        missing(tasks, 1, store),
+        target_columns(tasks, targets),
+        store,
+        concurrency=concurrency,
+    )
+    for _ in ended:
+        pass
+    runs, failed = list(store), store.failed()
+    times = Counter(trajectory.task_id for trajectory in runs) + Counter(task_id for task_id, _ in failed)
+    valid = sum(
+        sorted(trajectory.ranking) == sorted(trajectory.labels)
+        and parse(linear(trajectory), trajectory.labels) == trajectory.canonical()
+        for trajectory in runs
+    )
+    return {
+        "succeeded": len(runs),
+        "valid_permutations": valid,
+        "failed": len(failed),
+        "failed_by_reason": dict(Counter(failure.reason for failure in failed.values())),
+        "accounted_for": len(times.keys() & {task.task_id for task in tasks}),
+        "counted_twice": sum(count > 1 for count in times.values()),
+    }
+
+
+def _spread(tasks: Sequence[RankingTask], wanted: int) -> list[RankingTask]:
+    return list(tasks[:: max(1, len(tasks) // wanted)][:wanted])
+
+
+def _answers(trajectory: Trajectory) -> int:
+    """How often an agent was asked: each block of messages of one agent in one round is one answer."""
+    blocks = {(message.agent, message.round) for message in trajectory.messages if message.agent}
+    return len(blocks)
+
+
+def _keep(row: str, found: Mapping[str, Any]) -> None:
+    """Print a row's result and keep it beside the others, with what it ran on."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    result = {
+        "row": row,
+        "command": " ".join(["benchmarks/teacher.py", *sys.argv[1:]]),
+        "commit": commit,
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "load_before": os.getloadavg()[0],
+        **found,
+    }
+    text = json.dumps(result, indent=1)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"teacher_{row}.json").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    app()

@@ -18,6 +18,12 @@ class EvaluationConfig(Section):
     ungrounded_users: int = Field(
         default=100, ge=1, description="Users of those that think mode also answers without grounded decoding."
     )
+    teacher_users: int = Field(
+        default=300,
+        ge=1,
+        description="Users (by seeded hash, one draw each) that a teacher backed by a language model answers; "
+        "the embedded policy answers all.",
+    )
     latency_requests: int = Field(default=300, ge=20, description="Requests timed one by one in fast mode.")
     probe_tasks: int = Field(
         default=300, ge=1, description="Tasks on which the student's reading of its evidence is probed."

@@ -18,6 +18,7 @@ SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "star_think": "student, thinking aloud",
     "star_sft": "student before GRPO, fast",
     "teacher": "MARS, seven agents",
+    "teacher_no_reflection": "MARS, no work sent back",
     "item_cf": "Item-CF alone",
     "user_cf": "User-CF alone",
     "transitions": "what followed the last item",

@@ -10,11 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from starrec.data import RankingTask, Targets
-from starrec.data.hashing import text_keys
 from starrec.engines import Workers
 from starrec.evaluation import (
     Results,
@@ -43,13 +41,13 @@ from starrec.pipeline.facts import (
     probes,
     worked_example,
 )
+from starrec.pipeline.greedy import NO_REFLECTION, first_draws, rank_greedily, what_reflection_changed
 from starrec.pipeline.inputs import evaluate_inputs, policy_sha
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking
 from starrec.student import Star, Thought
-from starrec.teacher import EmbeddedPolicy, rank_with_teacher
 
 
 def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mapping[str, Any]) -> Results:
@@ -72,14 +70,16 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     with Workers(prepared.world) as workers:
         rankings = rank_by_signals(workers, test)
         rankings["random"] = rank_at_random(test, config.seed)
-        rankings["teacher"] = rank_with_teacher(workers, test, session.config.teacher.seed)
+        greedy = rank_greedily(session, prepared, tasks, workers)
         tool, chosen_on = best_tool(workers, tasks)
         ties = over_tie_seeds(prepared, session.config, workers.processes)
     rankings["star"] = star.rank_many(test)
     rankings["star_sft"] = before.rank_many(test)
-    subset = _think_subset(test, config.think_users, config.seed)
+    subset = first_draws(test, config.think_users, config.seed, "think subset")
     thoughts, seconds = _think(session, star, subset)
     ranks = _ranks(test, rankings, targets, config.seed)
+    for name, ranked in greedy.rankings.items():
+        ranks = replace_systems(ranks, ranks_frame(name, greedy.asked, ranked, targets, seed=config.seed))
     thought = [thought.ranking for thought in thoughts]
     ranks = replace_systems(ranks, ranks_frame("star_think", subset, thought, targets, seed=config.seed))
 
@@ -91,10 +91,14 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "star_sft": measure(before.rank, timed),
         **baseline_latency(prepared.world, timed, session.config.teacher.seed),
     }
+    if greedy.latency is not None:
+        latency["teacher"] = greedy.latency
     # How well the student copies on its own: the control for what grounding does.
     ungrounded = [star.think(task, grounded=False) for task in subset[: config.ungrounded_users]]
     facts = {
-        "teacher_kind": EmbeddedPolicy.kind,
+        "teacher_kind": greedy.kind,
+        "teacher_failures": greedy.failures,
+        "reflection": what_reflection_changed(greedy, targets),
         "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
         "latency_ms": latency,
         "training": training,
@@ -124,6 +128,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             ("star_think", "teacher"),
             ("star", tool),
             ("teacher", tool),
+            ("teacher", NO_REFLECTION),
         ],
         seed=config.seed,
         n_resamples=config.n_resamples,
@@ -148,13 +153,6 @@ def _faithfulness(
             for task, thought in zip(asked, thoughts, strict=False)
         ]
     )
-
-
-def _think_subset(test: list[RankingTask], users: int, seed: int) -> list[RankingTask]:
-    """One draw of the users with the smallest hashes."""
-    first = [task for task in test if task.draw == 0]
-    keys = text_keys([task.user_id for task in first], seed, "think subset")
-    return [first[index] for index in np.argsort(keys)[:users].tolist()]
 
 
 def _think(session: Session, star: Star, subset: list[RankingTask]) -> tuple[list[Thought], list[float]]:

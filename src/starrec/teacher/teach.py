@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from starrec.data import RankingTask
 from starrec.engines import Engine
 from starrec.errors import RunError
-from starrec.ranking import Ranking
+from starrec.ranking import Ranking, repair
 from starrec.teacher.agents import AgentError, Agents, Meter
 from starrec.teacher.budget import Ended, Spending
 from starrec.teacher.policy import EmbeddedPolicy
@@ -95,12 +95,14 @@ def teach_with(
     store: Store,
     *,
     concurrency: int,
+    explore: bool = True,
     spending: Spending | None = None,
 ) -> Iterator[list[Ended]]:
     """As `teach`, by agents that are waited for, in this process.
 
     Args:
         concurrency: runs under way at a time.
+        explore: as in `workflow.run`; a greedy teacher is what is evaluated.
 
     Yields:
         What ended and was added to the store, as soon as it did.
@@ -119,7 +121,7 @@ def teach_with(
             while left and len(under_way) < concurrency and account.allows(len(under_way)):
                 toolbox, number = next(runs)
                 left -= 1
-                under_way.add(runner.get_loop().create_task(_attempt(agents, toolbox, number)))
+                under_way.add(runner.get_loop().create_task(_attempt(agents, toolbox, number, explore)))
             if not under_way:
                 return
             ended, under_way = runner.run(_first_of(under_way))
@@ -136,9 +138,15 @@ def teach_with(
                     )
 
 
-def rank_with_teacher(engine: Engine[World], tasks: Sequence[RankingTask], seed: int) -> list[Ranking]:
-    """The greedy teacher's rankings, in the order of tasks."""
-    batches = ((seed, list(tasks[at : at + BATCH])) for at in range(0, len(tasks), BATCH))
+def rank_with_teacher(
+    engine: Engine[World], tasks: Sequence[RankingTask], seed: int, *, reflections: int | None = None
+) -> list[Ranking]:
+    """The greedy policy's rankings, in the order of tasks.
+
+    Args:
+        reflections: as in `workflow.run`.
+    """
+    batches = ((seed, reflections, list(tasks[at : at + BATCH])) for at in range(0, len(tasks), BATCH))
     return [ranking for batch in engine.map(_greedy, batches) for ranking in batch]
 
 
@@ -163,23 +171,30 @@ def _explore(world: World, batch: tuple[int, Sequence[Work]]) -> list[Trajectory
     return asyncio.run(all_runs())
 
 
-def _greedy(world: World, batch: tuple[int, Sequence[RankingTask]]) -> list[Ranking]:
-    seed, tasks = batch
+def _greedy(world: World, batch: tuple[int, int | None, Sequence[RankingTask]]) -> list[Ranking]:
+    seed, reflections, tasks = batch
     policy = EmbeddedPolicy(seed)
 
     async def all_tasks() -> list[Ranking]:
-        return [(await run(policy, world.toolbox(task))).ranking for task in tasks]
+        runs = [await run(policy, world.toolbox(task), reflections=reflections) for task in tasks]
+        return [outcome.ranking for outcome in runs]
 
     return asyncio.run(all_tasks())
 
 
-async def _attempt(agents: Agents, toolbox: Toolbox, number: int) -> Ended:
+async def _attempt(agents: Agents, toolbox: Toolbox, number: int, explore: bool) -> Ended:
     meter = Meter()
     try:
-        return (await run(agents, toolbox, number=number, explore=True, meter=meter)).trajectory
+        return (await run(agents, toolbox, number=number, explore=explore, meter=meter)).trajectory
     except AgentError as error:
         task_id = toolbox.task.task_id
         return Failure(task_id, number, error.agent, error.reason, str(error), meter.cost())
+
+
+def ranking_of(run: Trajectory, task: RankingTask) -> Ranking:
+    """A run's ranking as items of its task."""
+    place = {name: at for at, name in enumerate(run.labels)}
+    return repair([int(task.candidates[place[name]]) for name in run.ranking], task.candidates)
 
 
 async def _first_of(
@@ -199,4 +214,4 @@ def _settle(ended: Sequence[Ended], columns: Mapping[str, int], store: Store, ac
     return [*judged, *failures]
 
 
-__all__ = ["BATCH", "Work", "explore", "missing", "rank_with_teacher", "teach", "teach_with"]
+__all__ = ["BATCH", "Work", "explore", "missing", "rank_with_teacher", "ranking_of", "teach", "teach_with"]

@@ -86,6 +86,7 @@ async def run(
     *,
     number: int = 0,
     explore: bool = False,
+    reflections: int | None = None,
     meter: Meter | None = None,
 ) -> Outcome:
     """One run of the team over one task.
@@ -93,6 +94,7 @@ async def run(
     Args:
         number: which run over this task, recorded in the trajectory.
         explore: vary plan and trust, for teaching; greedy otherwise.
+        reflections: at most, whatever is planned; with 1, no work is sent back.
         meter: also has what was spent where the run comes to no end.
 
     Raises:
@@ -123,7 +125,7 @@ async def run(
             asked = [request for request in requests if request.analyst == analyst]
             call = record.caller(analyst, round, TOOLS_OF[analyst])
             findings.append(await timed(analyst, agents.study(analyst, brief, plan, asked, call)))
-        final = round + 1 >= plan.rounds
+        final = round + 1 >= (plan.rounds if reflections is None else min(plan.rounds, reflections))
         checks = unverified(findings[checked:], record.messages, toolbox)
         checked = len(findings)
         verdict = await timed("reflector", agents.reflect(brief, plan, findings, checks, round, final))

@@ -1,0 +1,111 @@
+"""The teacher as it is evaluated: greedily, by whichever model plays it.
+
+The embedded policy answers every test task, and once more without sending work back, which shows what
+reflection adds. A language model answers for a fixed subset of users; its runs are stored one by one, so an
+evaluation that was killed asks for nothing twice. A run that comes to no end leaves its candidates as they were
+shuffled: chance, counted like any other answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from starrec.data import RankingTask, Targets
+from starrec.data.hashing import text_keys
+from starrec.engines import Workers
+from starrec.pipeline.facts import percentiles
+from starrec.pipeline.inputs import evaluate_inputs
+from starrec.pipeline.preparation import Prepared
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import Tasks
+from starrec.ranking import Ranking, repair
+from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of, teach_with
+from starrec.tools import World
+from starrec.trajectories import Store, target_columns
+
+TEACHER: Final = "teacher"
+NO_REFLECTION: Final = "teacher_no_reflection"
+_FOLDER: Final = "evaluated"
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The greedy teacher's answers."""
+
+    kind: str
+    asked: list[RankingTask]
+    rankings: dict[str, list[Ranking]]
+    """By system, aligned with `asked`."""
+    latency: dict[str, float] | None = None
+    """Milliseconds of runs, where they were timed while working."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Runs that came to no end, by reason."""
+
+
+def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: Workers[World]) -> Greedy:
+    """Rank the test tasks with the teacher of this configuration."""
+    config = session.config
+    test, targets = tasks.test
+    if config.teacher.model.embedded:
+        seed = config.teacher.seed
+        rankings = {
+            TEACHER: rank_with_teacher(workers, test, seed),
+            NO_REFLECTION: rank_with_teacher(workers, test, seed, reflections=1),
+        }
+        return Greedy(EmbeddedPolicy.kind, test, rankings)
+    # Imported here: pydantic-ai is an extra, and takes seconds.
+    from starrec.teacher.llm import LLMAgents
+
+    asked = first_draws(test, config.evaluation.teacher_users, config.evaluation.seed, "teacher subset")
+    agents = LLMAgents(config.teacher)
+    inputs = session.run.step("evaluate", evaluate_inputs(config, prepared.dataset)).inputs
+    with Store(session.folder(_FOLDER, inputs)) as store:
+        work = missing(asked, 1, store)
+        with session.bar("teacher", len(asked), len(asked) - len(work)) as advance:
+            for ended in teach_with(
+                agents,
+                prepared.world,
+                work,
+                target_columns(asked, targets),
+                store,
+                concurrency=config.teacher.limits.concurrency,
+                explore=False,
+            ):
+                advance(len(ended))
+        runs = {run.task_id: run for run in store}
+        failed = [failure.reason for failure in store.failed().values()]
+    ranked = [
+        ranking_of(runs[task.task_id], task) if task.task_id in runs else repair([], task.candidates)
+        for task in asked
+    ]
+    latency = percentiles([run.cost.total.seconds for run in runs.values()]) if runs else None
+    return Greedy(agents.kind, asked, {TEACHER: ranked}, latency, {name: failed.count(name) for name in failed})
+
+
+def first_draws(tasks: list[RankingTask], users: int, seed: int, name: str) -> list[RankingTask]:
+    """One draw of so many users, those with the smallest hashes."""
+    first = [task for task in tasks if task.draw == 0]
+    keys = text_keys([task.user_id for task in first], seed, name)
+    return [first[index] for index in np.argsort(keys)[:users].tolist()]
+
+
+def what_reflection_changed(greedy: Greedy, targets: Targets) -> dict[str, float]:
+    """Shares of the tasks in which sending work back changed the first place, raised the target and lowered it;
+    empty where the teacher was not asked without."""
+    if NO_REFLECTION not in greedy.rankings:
+        return {}
+    with_, without = greedy.rankings[TEACHER], greedy.rankings[NO_REFLECTION]
+    target = [targets[task.task_id] for task in greedy.asked]
+    moved = np.array(
+        [a.rank_of(item) - b.rank_of(item) for a, b, item in zip(with_, without, target, strict=True)]
+    )
+    changed = [a.items[0] != b.items[0] for a, b in zip(with_, without, strict=True)]
+    return {
+        "changed_first": float(np.mean(changed)),
+        "raised_target": float((moved < 0).mean()),
+        "lowered_target": float((moved > 0).mean()),
+        "n_tasks": len(target),
+    }

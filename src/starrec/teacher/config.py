@@ -11,7 +11,7 @@ from starrec.config import Section
 from starrec.llm import LimitsConfig, ModelConfig
 from starrec.teacher.agents import Analyst
 
-Role: TypeAlias = Literal["planner", "reflector", "ranker", "memory"] | Analyst
+Role: TypeAlias = Literal["planner", Analyst, "reflector", "ranker", "memory"]
 """Whom a model can be named for. "memory" sums up long histories; the planner's model does it otherwise."""
 
 

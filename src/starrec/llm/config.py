@@ -51,7 +51,7 @@ class ModelConfig(Section):
     output: Output = Field(
         "auto",
         description='How answers are made to fit their schema: "tool" (as a tool call), "json_schema" (the '
-        'provider\'s structured output), "json_object" (with a `schema` beside it, as llama.cpp\'s server wants '
+        "provider's structured output), \"json_object\" (with a `schema` beside it, as llama.cpp's server wants "
         'it), "prompted" (asked for and corrected). "auto": what is known to suit the model.',
     )
     tools: bool = Field(
@@ -62,10 +62,14 @@ class ModelConfig(Section):
         0.8, ge=0, le=2, description="Of runs that explore; runs that do not have temperature 0."
     )
     input_usd: float | None = Field(
-        None, ge=0, description="US dollars a million tokens of prompt. Unset: the list price, where one is known."
+        None,
+        ge=0,
+        description="US dollars a million tokens of prompt. Unset: the list price, where one is known.",
     )
     output_usd: float | None = Field(
-        None, ge=0, description="US dollars a million tokens of answer. Unset: the list price, where one is known."
+        None,
+        ge=0,
+        description="US dollars a million tokens of answer. Unset: the list price, where one is known.",
     )
     say_task: bool = Field(
         False,

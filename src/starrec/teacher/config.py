@@ -51,7 +51,13 @@ class TeacherConfig(Section):
         """What decides the answers, for fingerprints: all but how patiently, by which road and with what
         record the same model is asked."""
         roads = {"timeout", "api_key_env", "input_usd", "output_usd", "say_task"}
-        patience = set(LimitsConfig.model_fields) - {"requests", "calls", "corrections", "output_tokens", "context"}
+        patience = set(LimitsConfig.model_fields) - {
+            "requests",
+            "calls",
+            "corrections",
+            "output_tokens",
+            "context",
+        }
         return self.model_dump(
             mode="json",
             exclude={

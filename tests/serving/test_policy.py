@@ -8,11 +8,10 @@ import sys
 import httpx2
 import pytest
 
-from starrec.llm import ModelConfig
-from starrec.llm.connection import connect
+from starrec.llm import LimitsConfig, ModelConfig
 from starrec.serving.listening import served
 from starrec.serving.policy import policy_app
-from starrec.teacher import EmbeddedPolicy, Plan, run
+from starrec.teacher import EmbeddedPolicy, Plan, TeacherConfig, run
 from starrec.teacher.llm import LLMAgents
 from starrec.tools import think_task
 from starrec.trajectories import linear
@@ -27,7 +26,8 @@ def url(world, lessons):
 
 @pytest.fixture(scope="module")
 def agents(url):
-    return LLMAgents(connect(ModelConfig(model="embedded-policy", base_url=url)))
+    model = ModelConfig(model="embedded-policy", base_url=url)
+    return LLMAgents(TeacherConfig(model=model, limits=LimitsConfig(context=131_072)))
 
 
 @pytest.mark.parametrize(("number", "explore"), [(0, False), (0, True), (3, True)])

@@ -22,6 +22,7 @@ from starrec.data import RankingTask, build
 from starrec.data.split import leave_one_out
 from starrec.data.tasks import evaluation_tasks
 from starrec.errors import StarrecError
+from starrec.llm import LimitsConfig, ModelConfig
 from starrec.signals import Graph
 from starrec.teacher import (
     ANALYSTS,
@@ -32,6 +33,7 @@ from starrec.teacher import (
     Outcome,
     Plan,
     Request,
+    TeacherConfig,
     Verdict,
     run,
 )
@@ -113,7 +115,7 @@ def model(reply: Reply) -> FunctionModel:
 
 
 def team(reply: Reply, **limits: Any) -> LLMAgents:
-    return LLMAgents(model(reply), **limits)
+    return LLMAgents(TeacherConfig(limits=LimitsConfig(**limits)), model=model(reply))
 
 
 def play(agents: LLMAgents | EmbeddedPolicy, task: RankingTask, **how: Any) -> Outcome:
@@ -325,7 +327,8 @@ def test_exploring_varies_plan_and_temperature_by_run() -> None:
             assert info.instructions and "numbered runs" in info.instructions
         return script(told, messages, info)
 
-    agents = team(listen, temperature=0.6)
+    config = TeacherConfig(model=ModelConfig(temperature=0.6))
+    agents = LLMAgents(config, model=model(listen))
     play(agents, TASKS[0])
     play(agents, TASKS[0], number=0, explore=True)
     play(agents, TASKS[0], number=3, explore=True)
@@ -352,7 +355,7 @@ def test_a_model_that_never_answers_in_its_schema_is_stopped() -> None:
         return answer('{"text": "no plan"') if told["agent"] == "planner" else script(told, messages, info)
 
     with pytest.raises(AgentError, match=r"test/u0/0, run 0: .*`planner`.*\(scripted\).* 1 times in vain"):
-        play(team(silent, retries=1), TASKS[0])
+        play(team(silent, corrections=1), TASKS[0])
     assert asked == ["planner"] * 2
 
 
@@ -370,8 +373,8 @@ def test_generated_answers_conform_to_each_schema() -> None:
     async def everybody() -> None:
         # Its generator knows no `propertyNames`, so the plan's analysts are given.
         given = TestModel(custom_output_args={"text": "All.", "trust": {"user_profile": 5}})
-        assert (await LLMAgents(given).plan(brief)).trust == {"user_profile": 5}
-        agents = LLMAgents(TestModel())
+        assert (await LLMAgents(TeacherConfig(), model=given).plan(brief)).trust == {"user_profile": 5}
+        agents = LLMAgents(TeacherConfig(), model=TestModel())
         for name in ANALYSTS:
             finding = await agents.study(name, brief, plan, [], call)
             assert finding.analyst == name
@@ -423,7 +426,7 @@ def policy_model(policy: EmbeddedPolicy, toolboxes: Mapping[str, Toolbox]) -> Fu
 def test_the_policy_behind_a_model_tells_the_same_story(number: int, explore: bool) -> None:
     policy = EmbeddedPolicy()
     toolboxes = {think_task(box): box for box in map(WORLD.toolbox, TASKS)}
-    agents = LLMAgents(policy_model(policy, toolboxes))
+    agents = LLMAgents(TeacherConfig(), model=policy_model(policy, toolboxes))
     rounds = set()
     for task in TASKS[:12]:
         direct = play(policy, task, number=number, explore=explore)
@@ -438,7 +441,7 @@ def test_the_policy_behind_a_model_tells_the_same_story(number: int, explore: bo
 
 def test_a_model_that_cannot_be_is_named() -> None:
     with pytest.raises(StarrecError, match="nobody:nothing"):
-        LLMAgents("nobody:nothing")
+        LLMAgents(TeacherConfig(model=ModelConfig(model="nobody:nothing")))
 
 
 def test_the_teacher_does_not_import_pydantic_ai() -> None:

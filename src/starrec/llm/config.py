@@ -1,4 +1,4 @@
-"""Which language model is asked, and how hard: settings shared by the teacher and by the verbaliser of evidence.
+"""Which language model is asked, and how hard: settings shared by the teacher and the verbaliser of evidence.
 
 A key is never part of it. The setting names the environment variable that holds the key, because a
 configuration is saved in every run folder; a key written into it by mistake is refused, and not repeated in
@@ -22,8 +22,8 @@ EMBEDDED: Final = "embedded"
 
 Output: TypeAlias = Literal["auto", "tool", "json_schema", "json_object", "prompted"]
 """How an answer is made to fit its schema: as arguments of a tool call, by the provider's own structured output
-(`response_format` with `json_schema`), by the `json_object` of llama.cpp's server with a `schema` beside it, or by
-asking for it."""
+(`response_format` with `json_schema`), by the `json_object` of llama.cpp's server with a `schema` beside it, or
+by asking for it."""
 
 
 class ModelConfig(Section):
@@ -51,12 +51,12 @@ class ModelConfig(Section):
     output: Output = Field(
         "auto",
         description='How answers are made to fit their schema: "tool" (as a tool call), "json_schema" (the '
-        "provider's structured output), \"json_object\" (with a `schema` beside it, as llama.cpp's server wants "
-        'it), "prompted" (asked for and corrected). "auto": what is known to suit the model.',
+        "provider's structured output), \"json_object\" (with a `schema` beside it, as llama.cpp's server "
+        'wants it), "prompted" (asked for and corrected). "auto": what is known to suit the model.',
     )
     tools: bool = Field(
         True,
-        description="Whether the model can call tools. If not, agents ask for calls in their structured answers.",
+        description="Whether the model can call tools. If not, agents ask for calls in structured answers.",
     )
     temperature: float = Field(
         0.8, ge=0, le=2, description="Of runs that explore; runs that do not have temperature 0."
@@ -73,8 +73,8 @@ class ModelConfig(Section):
     )
     say_task: bool = Field(
         False,
-        description="Whether headers (X-Starrec-...) say which task, run and agent a request is of; a task's id "
-        "holds its user's. An endpoint on this machine is always told.",
+        description="Whether headers (X-Starrec-...) say which task, run and agent a request is of; a task's "
+        "id holds its user's. An endpoint on this machine is always told.",
     )
 
     @property
@@ -142,8 +142,8 @@ class LimitsConfig(Section):
     attempts: int = Field(
         6,
         ge=1,
-        description="Attempts at a request. Another one follows time-outs, 429, 5xx, lost connections and bodies "
-        "that are no chat completion.",
+        description="Attempts at a request. Another one follows time-outs, 429, 5xx, lost connections and "
+        "bodies that are no chat completion.",
     )
     first_wait: float = Field(
         1.0, gt=0, description="Seconds before the second attempt, at most; doubled for each further one."
@@ -166,8 +166,8 @@ class LimitsConfig(Section):
     context: int = Field(
         16_384,
         ge=256,
-        description="The model's context window in tokens. A prompt is held to it, less `output_tokens`, by the "
-        "cautious estimate of a token for three bytes.",
+        description="The model's context window in tokens. A prompt is held to it, less `output_tokens`, by "
+        "the cautious estimate of a token for three bytes.",
     )
 
 

@@ -22,6 +22,7 @@ try:
     from pydantic_ai.models import Model, infer_model
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.models.wrapper import WrapperModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
     from pydantic_ai.settings import merge_model_settings
@@ -107,7 +108,13 @@ def _at(config: ModelConfig, key: str | None) -> Model:
         return infer_model(config.model, lambda _: make(base_url=config.base_url, api_key=key))
     # A name may well hold a colon of its own, such as Ollama's "llama3.2:1b".
     known = name if provider in ("openai", "openai-chat") and name else config.model
-    endpoint = OpenAICompatibleProvider("endpoint", base_url=config.base_url, api_key=key)
+    endpoint = OpenAICompatibleProvider(
+        "endpoint",
+        base_url=config.base_url,
+        api_key=key,
+        # The older name is the one that all servers know; llama.cpp's ignores the newer one.
+        profile=OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False),
+    )
     return OpenAIChatModel(known, provider=endpoint)
 
 

@@ -6,6 +6,7 @@ relaxed later finds what it needs. Only `kept_runs` decides what the student see
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -158,10 +159,10 @@ def _teach(
             'does. Set `[teacher] engine = "processes"`.'
         )
     # Imported here: pydantic-ai is an extra, and takes seconds.
-    from starrec.llm.connection import connect
     from starrec.teacher.llm import LLMAgents
 
-    agents = LLMAgents(connect(config.model))
+    agents = LLMAgents(config)
+    asyncio.run(agents.check())
     concurrency = config.limits.concurrency
     yield from teach_with(
         agents, prepared.world, work, columns, store, concurrency=concurrency, spending=spending

@@ -12,7 +12,7 @@ from starrec.engines import EngineName
 from starrec.llm import LimitsConfig, ModelConfig
 from starrec.teacher.agents import Analyst
 
-Role: TypeAlias = Literal["planner", "reflector", "ranker", "memory"] | Analyst
+Role: TypeAlias = Literal["planner", Analyst, "reflector", "ranker", "memory"]
 """Whom a model can be named for. "memory" sums up long histories; the planner's model does it otherwise."""
 
 

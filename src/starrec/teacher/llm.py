@@ -3,7 +3,7 @@ pydantic-ai, so that any model it knows can be the teacher.
 
 Each role is one pydantic-ai agent with a typed answer, and an analyst has exactly its tools (`TOOLS_OF`). What
 a role is told is a JSON object under instructions of its own, `prompts/{role}.md`, which anyone can read and
-change. Titles stand inside it as data.
+change. Titles stand inside it as data. Which model plays a role, and how it is asked, is `TeacherConfig`.
 
 Labels are read forgivingly (`C` is `‹C›`). An answer that does not validate, or a call that a tool refuses,
 goes back to the model a limited number of times; a run that cannot end is an `AgentError`. Whatever else a
@@ -14,18 +14,19 @@ Needs the extra `llm`; without it, importing this module raises a `StarrecError`
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, TypeVar
+from typing import Any, Final, get_args
 from urllib.parse import quote
 
-from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic import BaseModel, Field
 
-from starrec.errors import StarrecError
+from starrec.errors import ConfigError, StarrecError
 from starrec.teacher.agents import (
-    ANALYSTS,
     TOOLS_OF,
     AgentError,
     Analyst,
@@ -38,81 +39,138 @@ from starrec.teacher.agents import (
     Request,
     Verdict,
 )
-from starrec.tools import TOOLS, ToolError, Window, fold
-from starrec.trajectories import Reason
+from starrec.teacher.config import Role, TeacherConfig
+from starrec.tools import TOOLS, Window
+from starrec.trajectories import Reason, Spent
 
 try:
-    from pydantic_ai import Agent, ModelRetry, ModelSettings, RunContext, Tool, UsageLimits
+    from pydantic_ai import Agent, ModelSettings, UsageLimits
     from pydantic_ai.exceptions import (
         AgentRunError,
+        ModelContextWindowExceededError,
+        OutputTokenLimitExceeded,
         UnexpectedModelBehavior,
         UsageLimitExceeded,
         UserError,
     )
-    from pydantic_ai.models import Model, infer_model
+    from pydantic_ai.models import Model
+    from pydantic_ai.usage import RunUsage
+
+    from starrec.llm.players import Player, Players
+    from starrec.llm.recording import AGENT_HEADER
+    from starrec.llm.secrets import hide
+    from starrec.llm.tokens import estimate
+    from starrec.teacher import briefing, calling
 except ImportError as error:
     raise StarrecError(
         f"A teacher backed by a language model needs the extra `llm` ({error}): pip install 'starrec[llm]'"
     ) from error
 
 _LABEL: Final = re.compile(r"\s*‹?([A-Z]+)›?\s*")
+_MEMORY: Final = 8
+"""What is remembered takes at most this part of the context window."""
+_TOOLS_SHARE: Final = 4
+"""What tools answer is left this part of a prompt's room."""
+_MARGIN: Final = 64
+"""Tokens around instructions, schemas and messages."""
+_LEAST_ROOM: Final = 256
+"""Tokens without which no task can be told."""
 
-_Deps = TypeVar("_Deps")
-_Typed = TypeVar("_Typed", bound=BaseModel)
+
+class Memory(BaseModel):
+    """What is remembered of old interactions."""
+
+    text: str = Field(description="All that is to be remembered, at most 120 words, in the order of time.")
+
+
+_TOOLS: Final[Mapping[Role, tuple[str, ...]]] = {
+    **{name: tools for name, tools in TOOLS_OF.items()},
+    "ranker": ("compare",),
+}
+_ANSWERS: Final[Mapping[Role, type[BaseModel]]] = {
+    "planner": Plan,
+    **dict.fromkeys(TOOLS_OF, Finding),
+    "reflector": Verdict,
+    "ranker": Decision,
+    "memory": Memory,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Actor:
+    """One role, and who plays it."""
+
+    role: Role
+    player: Player
+    agent: Agent[Caller | None, Any]
+    tools: tuple[str, ...]
+    room: int
+    """Tokens for what it is told."""
+
+    @property
+    def asks_in_turns(self) -> bool:
+        return bool(self.tools) and not self.player.ways.tools
 
 
 class LLMAgents:
-    """The agents, by a language model. They keep no state: any number of tasks may wait for them at once."""
+    """The agents, by language models. They keep no state of a task: any number may wait for them at once."""
 
     kind: str
 
-    def __init__(
-        self,
-        model: Model | str,
-        *,
-        requests: int = 8,
-        calls: int = 16,
-        retries: int = 2,
-        temperature: float = 0.8,
-    ) -> None:
+    def __init__(self, config: TeacherConfig, *, model: Model | None = None) -> None:
         """
         Args:
-            model: any pydantic-ai model, or the name of one, such as "openai:gpt-5".
-            requests: requests at most to the model for one answer of one agent, tool turns included.
-            calls: tool calls at most for one answer.
-            retries: how often in a row an answer, or a call of one tool, may be sent back to be corrected.
-            temperature: of exploring runs; greedy runs have 0.
+            model: asked in place of the models that the configuration names, in its way and within its limits.
 
         Raises:
-            StarrecError: there is no such model, or its key or package is missing.
+            ConfigError: a model cannot be there (no such name, no key, no package), its context window leaves
+                no room for a task, or it is "embedded".
+            StarrecError: a recording cannot be written or replayed.
         """
-        try:
-            model = infer_model(model)
-        except (UserError, ImportError) as error:
-            raise StarrecError(f"The model {model!r} cannot be the teacher: {error}") from error
-        self.kind = f"language model agents ({model.model_name})"
-        self._requests, self._calls, self._retries = requests, calls, retries
-        self._temperature = temperature
+        self._config, self._limits = config, config.limits
+        self._players = Players(config.limits, config.record, config.replay, config.telemetry, model)
+        self._actors = {role: self._actor(role) for role in get_args(Role)}
+        names = dict.fromkeys(actor.player.model.model_name for actor in self._actors.values())
+        self.kind = f"language model agents ({', '.join(names)})"
 
-        self._planner: Agent[None, Plan] = _agent("planner", model, Plan, (), retries)
-        self._analysts: dict[Analyst, Agent[Caller, Finding]] = {
-            name: _agent(name, model, Finding, [_tool(tool) for tool in TOOLS_OF[name]], retries)
-            for name in ANALYSTS
-        }
-        self._reflector: Agent[None, Verdict] = _agent("reflector", model, Verdict, (), retries)
-        self._ranker: Agent[Caller, Decision] = _agent("ranker", model, Decision, [_tool("compare")], retries)
+    async def check(self) -> None:
+        """Ask each model for one short answer, before a run.
+
+        Raises:
+            ConfigError: a model does not answer; the message says why and what to change.
+        """
+        await self._players.check()
+
+    def fits(self, window: Window, memory: str = "") -> None:
+        """Whether this window of a long history can be summed up.
+
+        Raises:
+            ConfigError: the context window is too small for it; nothing is sent.
+        """
+        actor = self._actors["memory"]
+        needed = estimate(briefing.written(_window_told(window, memory)))
+        if needed > actor.room:
+            raise ConfigError(
+                f"A window of {len(window.mentions)} items of a long history takes about {needed} tokens, and "
+                f"the context window leaves {actor.room}. Set `limits.context` of the teacher to what the "
+                f"model has (it is {self._limits.context}), serve the model with a larger one, or lower "
+                f"`limits.output_tokens` ({self._limits.output_tokens})."
+            )
 
     async def remember(self, brief: Brief, window: Window) -> str:
-        return fold(brief.memory, window)
+        self.fits(window, brief.memory)
+        remembered: Memory = await self._ask("memory", brief, _window_told(window, brief.memory), None)
+        return briefing.shortened(remembered.text, self._limits.context // _MEMORY)
 
     async def plan(self, brief: Brief) -> Plan:
-        return await self._ask(self._planner, brief, {}, None)
+        plan: Plan = await self._ask("planner", brief, briefing.told("planner", brief, {}), None)
+        return plan
 
     async def study(
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
     ) -> Finding:
-        inputs = {"plan": plan, "requests": requests}
-        finding = await self._ask(self._analysts[analyst], brief, inputs, call)
+        told = briefing.told(analyst, brief, {"plan": plan, "requests": requests})
+        finding: Finding = await self._ask(analyst, brief, told, call)
         cites = {_label(name): cite for name, cite in finding.cites.items()}
         # A model may sign as another analyst; trust is given to the one who was asked.
         return Finding(analyst=analyst, order=_labels(finding.order), cites=cites)
@@ -127,7 +185,7 @@ class LLMAgents:
         final: bool,
     ) -> Verdict:
         inputs = {"plan": plan, "findings": findings, "checks": checks, "round": round, "final": final}
-        verdict = await self._ask(self._reflector, brief, inputs, None)
+        verdict: Verdict = await self._ask("reflector", brief, briefing.told("reflector", brief, inputs), None)
         requests = [
             request.model_copy(update={"candidates": _labels(request.candidates)})
             for request in verdict.requests
@@ -138,96 +196,173 @@ class LLMAgents:
         self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
     ) -> Decision:
         inputs = {"plan": plan, "findings": findings, "verdict": verdict}
-        decision = await self._ask(self._ranker, brief, inputs, call)
+        decision: Decision = await self._ask("ranker", brief, briefing.told("ranker", brief, inputs), call)
         return Decision(order=_labels(decision.order))
 
-    async def _ask(
-        self, agent: Agent[_Deps, _Typed], brief: Brief, inputs: Mapping[str, object], deps: _Deps
-    ) -> _Typed:
-        told = {"agent": agent.name, "task": brief.text, **inputs}
-        if brief.explore:
-            told["run"] = brief.run
-        try:
-            result = await agent.run(
-                to_json(told).decode(),
-                deps=deps,
-                model_settings=ModelSettings(
-                    temperature=self._temperature if brief.explore else 0.0,
-                    extra_headers=_headers(brief, str(agent.name)),
-                ),
-                usage_limits=UsageLimits(request_limit=self._requests, tool_calls_limit=self._calls),
+    async def _ask(self, role: Role, brief: Brief, told: Mapping[str, Any], call: Caller | None) -> Any:
+        """The role's answer; what it took goes to the brief's meter, also where there is none."""
+        actor = self._actors[role]
+        usage = RunUsage()
+        with self._metered(actor, brief, usage), self._explained(actor, brief):
+            if actor.asks_in_turns and call is not None:
+                answer = await self._in_turns(actor, brief, told, call, usage)
+            else:
+                result = await self._one(actor, brief, briefing.fitted(told, actor.room), usage, deps=call)
+                answer = result.output
+        return type(answer).model_validate(_holdable(answer.model_dump()))
+
+    async def _in_turns(
+        self, actor: _Actor, brief: Brief, told: Mapping[str, Any], call: Caller, usage: RunUsage
+    ) -> Any:
+        final, calls = _ANSWERS[actor.role], calling.calls(actor.tools)
+        text = briefing.fitted({**told, "tools": briefing.told_tools(actor.tools)}, actor.room)
+        history, made = None, 0
+        for turn in range(calling.TURNS + 1):
+            last = turn == calling.TURNS or made >= self._limits.calls
+            answers = [calls] if turn == 0 else [final] if last else [calls, final]
+            result = await self._one(
+                actor, brief, text, usage, message_history=history, output_type=actor.player.ways.spec(answers)
             )
-        except AgentRunError as error:
-            raise AgentError(
-                f"Task {brief.task.task_id}, run {brief.run}: the agent `{agent.name}` gave no answer "
-                f"({self.kind}). {self._explain(error)}",
-                str(agent.name),
-                _reason(error),
+            if isinstance(result.output, final):
+                return result.output
+            answered = calling.make(result.output, self._limits.calls - made, call)
+            made += len(answered)
+            history, text = result.all_messages(), {"agent": actor.role, "answered": answered}
+        raise AssertionError("the last turn's only answer is final")
+
+    async def _one(
+        self, actor: _Actor, brief: Brief, told: Mapping[str, Any], usage: RunUsage, **how: Any
+    ) -> Any:
+        config = actor.player.config
+        return await actor.agent.run(
+            briefing.written(told),
+            usage=usage,
+            usage_limits=UsageLimits(request_limit=self._limits.requests, tool_calls_limit=self._limits.calls),
+            model_settings=ModelSettings(
+                temperature=config.temperature if brief.explore else 0.0,
+                max_tokens=self._limits.output_tokens,
+                extra_headers=_headers(brief, actor.role, config.told_task),
+            ),
+            **how,
+        )
+
+    def _actor(self, role: Role) -> _Actor:
+        player = self._players.of(self._config.model_of(role))
+        tools = _TOOLS.get(role, ())
+        instructions = [_prompt("team"), _prompt(role)]
+        given: list[Any] = [calling.tool(name) for name in tools] if player.ways.tools else []
+        agent = Agent[Caller | None, Any](
+            player.model,
+            output_type=player.ways.spec([_ANSWERS[role]]),
+            tools=given,
+            instructions=instructions,
+            name=role,
+            retries=self._limits.corrections,
+        )
+        agent.instrument = self._players.instrumentation
+        schemas = [_ANSWERS[role].model_json_schema(), *(TOOLS[name].parameters for name in tools)]
+        fixed = sum(map(estimate, [*instructions, *map(json.dumps, schemas)])) + _MARGIN
+        room = self._limits.context - self._limits.output_tokens - fixed
+        if room < _LEAST_ROOM:
+            raise ConfigError(
+                f"The context window leaves the agent `{role}` {room} tokens for a task: of `limits.context` "
+                f"({self._limits.context}), {fixed} are its instructions and schemas, and "
+                f"`limits.output_tokens` ({self._limits.output_tokens}) its answer. Serve the model with a "
+                "larger window and raise `limits.context`, or lower `limits.output_tokens`."
+            )
+        return _Actor(role, player, agent, tools, room - (room // _TOOLS_SHARE if tools else 0))
+
+    @contextmanager
+    def _metered(self, actor: _Actor, brief: Brief, usage: RunUsage) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            price = actor.player.config.price
+            usd = float(usage.cost or 0.0)
+            if price is not None:
+                usd = usage.input_tokens * price[0] + usage.output_tokens * price[1]
+            spent = Spent(
+                requests=usage.requests,
+                prompt_tokens=usage.input_tokens,
+                completion_tokens=usage.output_tokens,
+                cached_tokens=usage.cache_read_tokens,
+                usd=usd,
+            )
+            # What sums up a history works for the planner, who is the first to need it.
+            brief.meter.add("planner" if actor.role == "memory" else actor.role, spent)
+
+    @contextmanager
+    def _explained(self, actor: _Actor, brief: Brief) -> Iterator[None]:
+        failed: AgentError
+        try:
+            yield
+            return
+        except UserError as error:
+            raise ConfigError(
+                f"The model {actor.player.model.model_name!r} cannot be asked in this way: {error} Change its "
+                "`output` or `tools`."
             ) from error
-        return type(result.output).model_validate(_holdable(result.output.model_dump()))
+        except AgentRunError as error:
+            failed = AgentError(
+                f"Task {brief.task.task_id}, run {brief.run}: the agent `{actor.role}` gave no answer "
+                f"({self.kind}). {self._explain(error)}",
+                actor.role,
+                _reason(error),
+            )
+        # Without its cause: a traceback shows what a model or a server wrote.
+        raise failed
 
     def _explain(self, error: AgentRunError) -> str:
-        if isinstance(error, UsageLimitExceeded):
-            return (
-                f"It reached its limit of {self._requests} requests and {self._calls} tool calls; "
-                "raise `requests` or `calls`, or choose a model that follows its instructions."
-            )
-        if isinstance(error, UnexpectedModelBehavior):
-            return (
-                f"It was corrected {self._retries} times in vain ({error}); raise `retries`, or choose a "
-                "model that can call tools."
-            )
-        return f"The model cannot be asked: {error}"
+        match error:
+            case UsageLimitExceeded():
+                return (
+                    f"It reached its limit of {self._limits.requests} requests and {self._limits.calls} tool "
+                    "calls; raise `requests` or `calls`, or choose a model that follows its instructions."
+                )
+            case OutputTokenLimitExceeded():
+                return (
+                    f"Its answer did not end within {self._limits.output_tokens} tokens; raise `output_tokens`."
+                )
+            case ModelContextWindowExceededError():
+                return f"{hide(str(error))}."
+            case UnexpectedModelBehavior():
+                return (
+                    f"It was corrected {self._limits.corrections} times in vain ({hide(str(error))}); raise "
+                    "`corrections`, or choose a model that can call tools."
+                )
+        return f"The model cannot be asked: {hide(str(error))}. Once it can, the run goes on where it was."
 
 
-def _headers(brief: Brief, agent: str) -> dict[str, str]:
+def _window_told(window: Window, memory: str) -> dict[str, Any]:
+    told: dict[str, Any] = {"agent": "memory"}
+    if memory:
+        told["memory"] = memory
+    return told | {"window": {"items": list(window.mentions), "tastes": dict(window.tastes)}}
+
+
+def _headers(brief: Brief, agent: str, told_task: bool) -> dict[str, str]:
     """What a server may know of a request without reading it; values are ASCII."""
-    return {
-        "X-Starrec-Task": quote(brief.task.task_id),
-        "X-Starrec-Run": str(brief.run),
-        "X-Starrec-Explore": str(int(brief.explore)),
-        "X-Starrec-Agent": agent,
-    }
+    headers = {AGENT_HEADER: agent}
+    if told_task:
+        headers |= {
+            "X-Starrec-Task": quote(brief.task.task_id),
+            "X-Starrec-Run": str(brief.run),
+            "X-Starrec-Explore": str(int(brief.explore)),
+        }
+    return headers
 
 
 def _reason(error: AgentRunError) -> Reason:
     match error:
-        case UsageLimitExceeded():
+        case UsageLimitExceeded() | OutputTokenLimitExceeded() | ModelContextWindowExceededError():
             return "limit"
         case UnexpectedModelBehavior():
             return "invalid"
     return "endpoint"
 
 
-def _agent(
-    role: str, model: Model, answer: type[_Typed], tools: Sequence[Tool[_Deps]], retries: int
-) -> Agent[_Deps, _Typed]:
-    instructions = [_prompt("team"), _prompt(role)]
-    return Agent[_Deps, _Typed](
-        model, output_type=answer, tools=tools, instructions=instructions, name=role, retries=retries
-    )
-
-
 def _prompt(name: str) -> str:
     return files("starrec.teacher").joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
-
-
-def _tool(name: str) -> Tool[Caller]:
-    """The tool, with the schema that teacher and student share; what it refuses goes back to the model."""
-
-    async def ask(context: RunContext[Caller], /, **arguments: Any) -> str:
-        # Many models write out as null what they leave out.
-        given = {key: value for key, value in arguments.items() if value is not None}
-        try:
-            return context.deps(name, given).response.text
-        except ToolError as error:
-            raise ModelRetry(str(error)) from error
-
-    # One at a time and in the order in which the model made them, as the trajectory tells it.
-    spec = TOOLS[name]
-    return Tool.from_schema(
-        ask, name, spec.description, json_schema=spec.parameters, takes_ctx=True, sequential=True
-    )
 
 
 def _labels(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,80 @@
+"""Tools for a model, in either of two ways.
+
+A model that can call tools is given them, with the schemas that teacher and student share, and what a tool
+refuses goes back to it. One that cannot is asked in turns: its first answer says which tools to ask and with
+what, a later one may do so again or be the finding, and the last one is the finding. So every role calls its
+tools, whatever the model can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, Field, create_model
+from pydantic_ai import ModelRetry, RunContext, Tool
+
+from starrec.teacher.agents import Caller
+from starrec.tools import TOOLS, ToolError
+
+TURNS: Final = 3
+"""Answers in which calls may be asked for, before the one that must be final."""
+
+Told: TypeAlias = dict[str, Any]
+
+
+def tool(name: str) -> Tool[Caller]:
+    """The tool, for a model that can call it."""
+
+    async def ask(context: RunContext[Caller], /, **arguments: Any) -> str:
+        # Many models write out as null what they leave out.
+        given = {key: value for key, value in arguments.items() if value is not None}
+        try:
+            return context.deps(name, given).response.text
+        except ToolError as error:
+            raise ModelRetry(str(error)) from error
+
+    # One at a time and in the order in which the model made them, as the trajectory tells it.
+    spec = TOOLS[name]
+    return Tool.from_schema(
+        ask, name, spec.description, json_schema=spec.parameters, takes_ctx=True, sequential=True
+    )
+
+
+def calls(names: Sequence[str]) -> type[BaseModel]:
+    """An answer that asks for calls of these tools: `calls`, each with `tool` and its arguments beside it."""
+    fields: dict[str, Any] = {"tool": (Literal[tuple(names)], Field(description="The tool to ask."))}
+    if any(TOOLS[name].windows for name in names):
+        window = Field(default="recent", description="Which part of the history.")
+        fields["window"] = (Literal["recent", "whole"], window)
+    if any(TOOLS[name].candidates for name in names):
+        asked: Any = Field(
+            default_factory=list, description="Labels to ask about; empty for the strongest ones."
+        )
+        fields["candidates"] = (list[str], asked)
+    call: Any = create_model("Call", **fields)
+    return create_model(
+        "Calls",
+        __doc__="Tools to ask before answering.",
+        calls=(list[call], Field(min_length=1)),
+    )
+
+
+def make(asked: BaseModel, limit: int, call: Caller) -> list[Told]:
+    """Make the first `limit` calls of such an answer, and say what came of each."""
+    return [_made(one, call) for one in asked.model_dump()["calls"][:limit]]
+
+
+def _made(asked: Told, call: Caller) -> Told:
+    name = asked["tool"]
+    spec = TOOLS[name]
+    # The tools of a role share one schema, so an argument that this one does not take says nothing.
+    arguments: dict[str, str | list[str]] = {}
+    if spec.windows:
+        arguments["window"] = asked["window"]
+    if spec.candidates and asked["candidates"]:
+        arguments["candidates"] = asked["candidates"]
+    try:
+        return {"tool": name, **arguments, "answer": call(name, arguments).response.text}
+    except ToolError as error:
+        return {"tool": name, **arguments, "refused": str(error)}

@@ -26,7 +26,7 @@ def instrumentation() -> InstrumentationSettings:
     except ImportError as error:
         raise ConfigError(
             f"`telemetry = true` needs packages that are missing ({error}): "
-            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+            "pip install 'starrec[telemetry]'"
         ) from error
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         provider = TracerProvider(resource=Resource.create({"service.name": "starrec"}))

@@ -38,6 +38,7 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
     error = float(chance.std() / len(chance) ** 0.5)
     best = results["best_tool"]["name"]
     probes, faith = results["probes"], results["faithfulness"]["star_think"]
+    reflection, taught = results["reflection"], results["training"]["teach"]
     verified = faith["verified"] / max(faith["claims"], 1)
     return [
         (
@@ -45,7 +46,19 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
             f"{avg['random']:.4f}, standard error {error:.4f}",
             abs(avg["random"] - 0.15) <= 3 * error,
         ),
-        ("teacher avg_hr at least 0.66", f"{avg['teacher']:.4f}", avg["teacher"] >= 0.66),
+        ("teacher avg_hr at least 0.68", f"{avg['teacher']:.4f}", avg["teacher"] >= 0.68),
+        (
+            "what sending work back adds is said",
+            f"{ratio('teacher', 'teacher_no_reflection')}; it changed the first place in "
+            f"{reflection['changed_first']:.1%} of tasks, raised the target in {reflection['raised_target']:.1%}, "
+            f"lowered it in {reflection['lowered_target']:.1%}",
+            True,
+        ),
+        (
+            "pass@1 and pass@K on training tasks are said",
+            ", ".join(f"{name} {value:.3f}" for name, value in taught.items() if name.startswith("pass@")),
+            True,
+        ),
         (
             f"teacher not below the best single tool ({best}, chosen on validation half B)",
             f"{avg['teacher']:.4f} and {avg[best]:.4f}, {ratio('teacher', best)}",

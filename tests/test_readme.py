@@ -22,7 +22,14 @@ from starrec.evaluation import ranks_frame, summarise, write_results
 from starrec.ranking import Ranking
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/signals.md", "docs/teacher.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/signals.md",
+    "docs/teacher.md",
+]
 
 
 def load(path):

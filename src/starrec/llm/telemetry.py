@@ -25,8 +25,7 @@ def instrumentation() -> InstrumentationSettings:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise ConfigError(
-            f"`telemetry = true` needs packages that are missing ({error}): "
-            "pip install 'starrec[telemetry]'"
+            f"`telemetry = true` needs packages that are missing ({error}): pip install 'starrec[telemetry]'"
         ) from error
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         provider = TracerProvider(resource=Resource.create({"service.name": "starrec"}))

@@ -50,7 +50,8 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
         (
             "what sending work back adds is said",
             f"{ratio('teacher', 'teacher_no_reflection')}; it changed the first place in "
-            f"{reflection['changed_first']:.1%} of tasks, raised the target in {reflection['raised_target']:.1%}, "
+            f"{reflection['changed_first']:.1%} of tasks, raised the target in "
+            f"{reflection['raised_target']:.1%}, "
             f"lowered it in {reflection['lowered_target']:.1%}",
             True,
         ),

@@ -198,7 +198,7 @@ def injection(
     tasks: _Tasks = 300,
     local: Annotated[bool, typer.Option("--local", help="Ask SmolLM2, not the embedded policy.")] = False,
 ) -> None:
-    """Titles that are instructions: how often a candidate is first under its own title, and under such a one."""
+    """Titles that are instructions: how often a candidate is first under its own, and under such a one."""
     opened = reopen(run)
     asked, _ = opened.validation("B")
     asked = _spread(asked, tasks)

@@ -90,7 +90,7 @@ def local_app(path: Path, name: str, context: int = CONTEXT, threads: int | None
             f"Serving a local model needs the extra `local-llm` ({error}): pip install 'starrec[local-llm]' "
             "(llama-cpp-python is compiled then, about 4 minutes)."
         ) from error
-    settings = {
+    settings: dict[str, Any] = {
         "model": str(path),
         "model_alias": name,
         "n_ctx": context,

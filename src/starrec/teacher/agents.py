@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, TypeAlias, get_args
+from typing import Annotated, Final, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from starrec.data import RankingTask
 from starrec.data.hashing import Keys
@@ -34,6 +34,25 @@ TOOLS_OF: Final[Mapping[Analyst, tuple[str, ...]]] = {
     "interest_divergence": ("transitions", "contrary"),
 }
 """The tools that each analyst may call."""
+
+
+# Schemas say more than is validated: decoding under a grammar needs names and bounds to come to an end.
+_Trust: TypeAlias = Annotated[
+    dict[Analyst, int],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {name: {"type": "integer", "minimum": 1, "maximum": 9} for name in ANALYSTS},
+            "additionalProperties": False,
+        }
+    ),
+]
+Labels: TypeAlias = Annotated[
+    list[str],
+    WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": "^[A-Z]{1,2}$"}, "maxItems": 26}),
+]
+"""Candidates by label, as models write them."""
+_PROSE: Final[dict[str, JsonValue]] = {"maxLength": 600}
 
 
 @dataclass(slots=True)
@@ -100,10 +119,11 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    text: str = Field(description="The plan in one or two sentences: what kind of history, whom to trust.")
-    trust: dict[Analyst, int] = Field(
-        description="Analysts to consult, in this order, each with a trust from 1 to 9."
+    text: str = Field(
+        description="The plan in one or two sentences: what kind of history, whom to trust.",
+        json_schema_extra=_PROSE,
     )
+    trust: _Trust = Field(description="Analysts to consult, in this order, each with a trust from 1 to 9.")
     rounds: int = Field(default=2, ge=1, le=4, description="Reflections at most.")
 
 
@@ -114,7 +134,7 @@ class Request(BaseModel):
 
     analyst: Analyst
     tool: str = Field(description="A tool of that analyst.")
-    candidates: list[str] = Field(description="Labels to ask about.")
+    candidates: Labels = Field(description="Labels to ask about.")
 
 
 class Finding(BaseModel):
@@ -123,7 +143,7 @@ class Finding(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     analyst: Analyst
-    order: list[str] = Field(description="Labels, most promising first; candidates without evidence left out.")
+    order: Labels = Field(description="Labels, most promising first; candidates without evidence left out.")
     cites: dict[str, str] = Field(
         default_factory=dict, description="For a label, the sentence of a tool that speaks for it best."
     )
@@ -134,9 +154,11 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    text: str = Field(description="What agrees, what conflicts or is thin, on what evidence.")
+    text: str = Field(
+        description="What agrees, what conflicts or is thin, on what evidence.", json_schema_extra=_PROSE
+    )
     requests: list[Request] = Field(default_factory=list, description="Work sent back; empty to accept.")
-    lead: list[str] = Field(
+    lead: Labels = Field(
         default_factory=list, description="When accepting: labels that the evidence puts first, in order."
     )
 
@@ -146,7 +168,7 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    order: list[str] = Field(description="All labels, best first.")
+    order: Labels = Field(description="All labels, best first.")
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, Field, create_model
 from pydantic_ai import ModelRetry, RunContext, Tool
 
-from starrec.teacher.agents import Caller
+from starrec.teacher.agents import Caller, Labels
 from starrec.tools import TOOLS, ToolError
 
 TURNS: Final = 3
@@ -51,30 +51,50 @@ def calls(names: Sequence[str]) -> type[BaseModel]:
         asked: Any = Field(
             default_factory=list, description="Labels to ask about; empty for the strongest ones."
         )
-        fields["candidates"] = (list[str], asked)
+        fields["candidates"] = (Labels, asked)
     call: Any = create_model("Call", **fields)
     return create_model(
         "Calls",
         __doc__="Tools to ask before answering.",
-        calls=(list[call], Field(min_length=1)),
+        calls=(list[call], Field(min_length=1, json_schema_extra={"maxItems": 3})),
     )
 
 
-def make(asked: BaseModel, limit: int, call: Caller) -> list[Told]:
-    """Make the first `limit` calls of such an answer, and say what came of each."""
-    return [_made(one, call) for one in asked.model_dump()["calls"][:limit]]
+def make(asked: BaseModel, limit: int, call: Caller, before: Sequence[Told]) -> list[Told]:
+    """Make the first `limit` new calls of such an answer, and say what came of each. One that was made before
+    is not made again: what it gave is known already.
+
+    Args:
+        before: what this gave in earlier turns.
+    """
+    known = [_called(told) for told in before]
+    made: list[Told] = []
+    for one in asked.model_dump()["calls"]:
+        wanted = {"tool": one["tool"], **_arguments(one)}
+        if wanted not in known and len(made) < limit:
+            known.append(wanted)
+            made.append(_made(wanted, call))
+    return made
 
 
-def _made(asked: Told, call: Caller) -> Told:
-    name = asked["tool"]
-    spec = TOOLS[name]
+def _called(told: Told) -> Told:
+    return {key: value for key, value in told.items() if key not in ("answer", "refused")}
+
+
+def _arguments(asked: Told) -> dict[str, str | list[str]]:
+    spec = TOOLS[asked["tool"]]
     # The tools of a role share one schema, so an argument that this one does not take says nothing.
     arguments: dict[str, str | list[str]] = {}
     if spec.windows:
         arguments["window"] = asked["window"]
     if spec.candidates and asked["candidates"]:
         arguments["candidates"] = asked["candidates"]
+    return arguments
+
+
+def _made(wanted: Told, call: Caller) -> Told:
+    arguments = {key: value for key, value in wanted.items() if key != "tool"}
     try:
-        return {"tool": name, **arguments, "answer": call(name, arguments).response.text}
+        return {**wanted, "answer": call(wanted["tool"], arguments).response.text}
     except ToolError as error:
-        return {"tool": name, **arguments, "refused": str(error)}
+        return {**wanted, "refused": str(error)}

@@ -216,17 +216,18 @@ class LLMAgents:
     ) -> Any:
         final, calls = _ANSWERS[actor.role], calling.calls(actor.tools)
         text = briefing.fitted({**told, "tools": briefing.told_tools(actor.tools)}, actor.room)
-        history, made = None, 0
+        history, made, answered = None, list[dict[str, Any]](), list[dict[str, Any]]()
         for turn in range(calling.TURNS + 1):
-            last = turn == calling.TURNS or made >= self._limits.calls
+            # Who asks for nothing new has heard all that there is to hear.
+            last = turn == calling.TURNS or len(made) >= self._limits.calls or (turn > 0 and not answered)
             answers = [calls] if turn == 0 else [final] if last else [calls, final]
             result = await self._one(
                 actor, brief, text, usage, message_history=history, output_type=actor.player.ways.spec(answers)
             )
             if isinstance(result.output, final):
                 return result.output
-            answered = calling.make(result.output, self._limits.calls - made, call)
-            made += len(answered)
+            answered = calling.make(result.output, self._limits.calls - len(made), call, made)
+            made += answered
             history, text = result.all_messages(), {"agent": actor.role, "answered": answered}
         raise AssertionError("the last turn's only answer is final")
 

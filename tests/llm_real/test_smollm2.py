@@ -15,7 +15,7 @@ from collections import defaultdict
 import pytest
 
 from starrec.llm import LimitsConfig, ModelConfig
-from starrec.teacher import ANALYSTS, TOOLS_OF, Brief, Plan, TeacherConfig, Verdict, run
+from starrec.teacher import ANALYSTS, TOOLS_OF, AgentError, Brief, Plan, TeacherConfig, Verdict, run
 from starrec.teacher.agents import Answer
 from starrec.tools import think_task
 from starrec.trajectories import Spent, linear, parse
@@ -82,11 +82,20 @@ def test_every_role_answers_in_its_schema(agents, world, lessons):
 
 
 def test_tasks_end_to_end(agents, world, lessons, capsys):
-    tasks = lessons[0][:N_TASKS]
-    assert len(tasks) == N_TASKS
     spent, started = defaultdict(Spent), time.monotonic()
-    for task in tasks:
-        outcome = asyncio.run(run(agents, world.toolbox(task)))
+    ended, limits = 0, []
+    for task in lessons[0]:
+        if ended == N_TASKS:
+            break
+        try:
+            outcome = asyncio.run(run(agents, world.toolbox(task)))
+        except AgentError as error:
+            # A small model may come to a limit: an outcome, and not the rule.
+            assert error.reason in ("limit", "invalid"), error
+            limits.append(str(error))
+            assert len(limits) <= N_TASKS, limits
+            continue
+        ended += 1
         trajectory = outcome.trajectory
         trajectory.check()
         assert parse(linear(trajectory), trajectory.labels) == trajectory.canonical()
@@ -98,10 +107,12 @@ def test_tasks_end_to_end(agents, world, lessons, capsys):
             assert trajectory.cost.agents[name].requests >= 1
         for name, part in trajectory.cost.agents.items():
             spent[name] += part
+    assert ended == N_TASKS
     assert sum(part.prompt_tokens for part in spent.values()) > 0
     assert sum(part.cached_tokens for part in spent.values()) > 0, "prompts that begin alike are read once"
     with capsys.disabled():
-        print(f"\n{N_TASKS} tasks in {time.monotonic() - started:.0f} s; a task takes, by agent:")
+        seconds = time.monotonic() - started
+        print(f"\n{N_TASKS} tasks in {seconds:.0f} s, and {len(limits)} at a limit; a task takes, by agent:")
         print(f"{'agent':<22}{'calls':>8}{'prefilled':>11}{'known':>9}{'decoded':>9}{'seconds':>9}")
         for name, part in spent.items():
             figures = (

@@ -157,7 +157,11 @@ class Verdict(BaseModel):
     text: str = Field(
         description="What agrees, what conflicts or is thin, on what evidence.", json_schema_extra=_PROSE
     )
-    requests: list[Request] = Field(default_factory=list, description="Work sent back; empty to accept.")
+    requests: list[Request] = Field(
+        default_factory=list,
+        description="Work sent back; empty to accept.",
+        json_schema_extra={"maxItems": 3},
+    )
     lead: Labels = Field(
         default_factory=list, description="When accepting: labels that the evidence puts first, in order."
     )

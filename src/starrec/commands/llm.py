@@ -17,7 +17,6 @@ from rich.console import Console
 
 from starrec.commands.options import DEMO
 from starrec.errors import StarrecError
-from starrec.llm import EMBEDDED
 from starrec.terminal import announce
 
 app = typer.Typer(
@@ -81,6 +80,8 @@ def serve(
       starrec llm serve --model models/qwen3-8b-q4.gguf --context 16384
       starrec llm serve --model embedded --run runs/demo --port 8001
     """
+    from starrec.llm import EMBEDDED
+
     if model == EMBEDDED and context is not None:
         raise StarrecError("--context is of a local model; the embedded policy has no window. Leave it out.")
     if model != EMBEDDED and run is not None:

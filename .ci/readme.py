@@ -32,7 +32,7 @@ def smallest(command: str, scratch: Path) -> str:
     if "--interactions" in command and " update " not in command:
         command = f"{command} {SMOKE}"
     command = re.sub(r"\bruns/", f"{shlex.quote(str(scratch))}/runs/", command)
-    return re.sub(r"\b(my\w*\.csv)\b", f"{shlex.quote(str(scratch))}/\\1", command)
+    return re.sub(r"\b(my\w*\.(?:csv|jsonl))\b", f"{shlex.quote(str(scratch))}/\\1", command)
 
 
 def write_shop(folder: Path) -> None:

@@ -48,6 +48,17 @@ def test_over_the_socket_the_story_is_the_same(world, lessons, agents, number, e
     assert 2 in {len(own.canonical().reflections) for _, own in stories}
 
 
+def test_over_the_socket_what_came_first_is_remembered(world, small, task):
+    # Longer than a prompt shows, so that the beginning is told as memory only.
+    known = task(-1, range(12, 48), [0, 1, 2, 3, 4, 5], task_id="live/long")
+    with served(policy_app(world, {known.task_id: known})) as url:
+        agents = LLMAgents(TeacherConfig(model=ModelConfig(model="embedded-policy", base_url=url)))
+        asked = asyncio.run(run(agents, world.toolbox(known))).trajectory
+    own = asyncio.run(run(EmbeddedPolicy(), world.toolbox(known))).trajectory
+    assert "at first" in own.canonical().plan
+    assert asked.messages == own.messages
+
+
 def asked(agent, task, world, **inputs):
     told = {"agent": agent, "task": think_task(world.toolbox(task)), **inputs}
     return {

@@ -178,7 +178,15 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
             raise Refused("`stream` is not supported here: the policy answers at once. Leave it out.")
         told = _told(request)
         tools = toolbox(task_id)
-        brief = Brief(tools.task, told.task, tools.labels, x_starrec_run, bool(x_starrec_explore), tools.ties)
+        brief = Brief(
+            tools.task,
+            told.task,
+            tools.labels,
+            x_starrec_run,
+            bool(x_starrec_explore),
+            tools.ties,
+            memory=told.memory,
+        )
         replay = _Replay(tools, request.messages)
         offered = {tool.function.name for tool in request.tools or ()}
         try:

@@ -6,6 +6,7 @@ All roles that name the same model share one connection, its speed limits and it
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -97,11 +98,12 @@ class Players:
             if player.bare is None:
                 continue
             try:
-                await model_request(
-                    player.bare,
-                    [ModelRequest.user_text_prompt(_QUESTION)],
-                    model_settings=ModelSettings(max_tokens=16, max_retries=0),
-                )
+                async with asyncio.timeout(player.config.timeout):
+                    await model_request(
+                        player.bare,
+                        [ModelRequest.user_text_prompt(_QUESTION)],
+                        model_settings=ModelSettings(max_tokens=16, max_retries=0),
+                    )
             except ModelRateLimitError:
                 continue  # It is there, and busy.
             except (AgentRunError, UserError, OSError, IndexError) as error:

@@ -31,8 +31,10 @@ def listen(host: str, port: int) -> socket.socket:
         StarrecError: the address cannot be had.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # By its protocol: asyncio sends small answers at once only where a socket says that it is TCP. Else
+        # each waits 40 ms for the other side's acknowledgement.
+        listening = socket.socket(family, kind, protocol)
     except OSError as error:
         raise StarrecError(f"--host {host} is no address of this machine ({error.strerror}).") from error
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -215,7 +215,8 @@ class View:
         weights = np.full((len(anchors), len(subjects)), np.nan)
         if model is None or not self.n_users:
             return weights
-        own = model_rows(model.modelled, self._own)
+        # In the order of the matrix: its rows are read forwards.
+        own = model_rows(model.modelled, self._owned)
         own = own[own >= 0]
         gone = np.empty(0, dtype=np.int64)
         if model.threshold:
@@ -225,8 +226,10 @@ class View:
                 return weights
             gone = own[users[model.modelled[own]] == model.threshold]
         rows, columns = model_rows(model.modelled, anchors), model_rows(model.modelled, subjects)
-        known = ~np.isin(rows, gone) & (rows >= 0)
-        known_too = ~np.isin(columns, gone) & (columns >= 0)
+        known, known_too = rows >= 0, columns >= 0
+        if len(gone):
+            known &= ~np.isin(rows, gone)
+            known_too &= ~np.isin(columns, gone)
         a, b = rows[known], columns[known_too]
         p = model.precision
         of_a, of_b, of_gone = (kernels.sums_over(p, part, own) for part in (a, b, gone))

@@ -62,6 +62,7 @@ class Semantics:
         counts = Counter(trait for item in weighed for trait in item)
         weights = {trait: float(np.log(1 + len(traits) / n)) for trait, n in counts.items()}
         self._weighted = _rows(weighed, weights)
+        self._empty = np.diff(self._weighted[0]) == 0
 
     @classmethod
     def of(cls, dataset: Dataset, embeddings: NDArray[np.float32] | None = None) -> Self:
@@ -95,9 +96,8 @@ class Semantics:
             return found
         ptr, columns, weights = self._weighted
         dot, _ = kernels.shared_columns(ptr, columns, weights, anchors, subjects)
-        empty = np.diff(ptr) == 0
-        dot[empty[anchors]] = np.nan
-        dot[:, empty[subjects]] = np.nan
+        dot[self._empty[anchors]] = np.nan
+        dot[:, self._empty[subjects]] = np.nan
         return dot
 
 

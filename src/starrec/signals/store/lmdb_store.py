@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from starrec.errors import RunError
 from starrec.signals.counts import Source
 from starrec.signals.store import records
-from starrec.signals.store.records import Kind, Raw, key
+from starrec.signals.store.records import Kind, Raw, keys
 from starrec.signals.store.source import Report, Stored
 from starrec.signals.store.versions import Versions
 
@@ -97,7 +97,7 @@ class LmdbSource(Stored):
             transaction = self._of_thread.transaction = self._environment.begin(buffers=True)
         get = transaction.get
         try:
-            return [get(key(kind, index)) for index in indices]
+            return [get(name) for name in keys(kind, indices)]
         except lmdb.Error as error:
             raise RunError(
                 f"{self.version / 'data.mdb'} is damaged ({error}). Build the evidence again with `starrec "
@@ -110,12 +110,14 @@ class LmdbSource(Stored):
         if all(map(seen.__getitem__, indices)):
             # A mapped version does not change, so a record is checked once a process.
             return [raw for raw in found if raw is not None]
-        return super()._read(kind, indices)
+        return self._whole(kind, indices, found)
 
     def _check(self, kind: Kind, index: int, raw: Raw | None) -> Raw:
-        checked = records.check(kind, index, raw)
-        self._checked(kind)[index] = True
-        return checked
+        seen = self._checked(kind)
+        if raw is None or not seen[index]:
+            raw = records.check(kind, index, raw)
+            seen[index] = True
+        return raw
 
     def _checked(self, kind: Kind) -> bytearray:
         """1 for each record of this kind that was found whole."""

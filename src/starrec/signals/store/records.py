@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
@@ -36,6 +37,7 @@ _MAGIC: Final = b"SREV"
 _HEADER: Final = struct.Struct("<4sHBxII")
 _KEY: Final = struct.Struct(">II")
 HEADER_BYTES: Final = _HEADER.size
+_INT32: Final = np.dtype("<i4")
 
 
 class Kind(IntEnum):
@@ -97,6 +99,12 @@ def key(kind: Kind, index: int = 0) -> bytes:
     return _KEY.pack(kind, index)
 
 
+def keys(kind: Kind, indices: Iterable[int]) -> list[bytes]:
+    """The keys of some records of one kind."""
+    number = int(kind)
+    return [_KEY.pack(number, index) for index in indices]
+
+
 def parse_key(raw: Raw) -> tuple[Kind, int]:
     kind, index = _KEY.unpack(raw)
     return Kind(kind), index
@@ -146,12 +154,12 @@ def array(raw: Raw, dtype: str, *, start: int = 0, count: int | None = None) -> 
 
 def int32s(raw: Raw) -> NDArray[np.int32]:
     """The payload as one array of int32."""
-    return array(raw, "<i4")
+    return np.frombuffer(raw, _INT32, -1, HEADER_BYTES)
 
 
 def pairs(raw: Raw) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The payload as two int32 arrays of one length."""
-    both = array(raw, "<i4")
+    both = int32s(raw)
     return both[: len(both) // 2], both[len(both) // 2 :]
 
 
@@ -230,6 +238,7 @@ __all__ = [
     "history",
     "int32s",
     "key",
+    "keys",
     "pairs",
     "parse_key",
     "text",

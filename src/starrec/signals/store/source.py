@@ -237,8 +237,11 @@ class Stored(ABC):
 
     def _read(self, kind: Kind, indices: Sequence[int]) -> list[Raw]:
         """Checked records; what is damaged is counted again."""
+        return self._whole(kind, indices, self._fetch(kind, indices))
+
+    def _whole(self, kind: Kind, indices: Sequence[int], fetched: Sequence[Raw | None]) -> list[Raw]:
         found: list[Raw] = []
-        for index, raw in zip(indices, self._fetch(kind, indices), strict=True):
+        for index, raw in zip(indices, fetched, strict=True):
             try:
                 found.append(self._check(kind, index, raw))
             except Damaged as error:

@@ -108,9 +108,9 @@ def update(
         # Every list and weight at most.
         size = int(1.3 * source.bytes_on_disk) + (64 << 20)
         new = versions.adding(what, size, lambda: origin.after(started))
-        with new as folder, ThreadPoolExecutor(2) as aside:
+        with new as folder, ThreadPoolExecutor(1) as aside:
             copied = aside.submit(_copy, version / "data.mdb", folder / "data.mdb")
-            entries, moved, rows, recounted = _entries(source, log, changes, aside, advance)
+            entries, moved, rows, recounted = _entries(source, log, changes, advance)
             copied.result()
             with Writer(folder, size) as writer:
                 writer.put_at_once(entries)
@@ -186,7 +186,7 @@ class _Touched:
 
 
 def _entries(
-    source: LmdbSource, log: Log, changes: Changes, aside: ThreadPoolExecutor, advance: Callable[[int], None]
+    source: LmdbSource, log: Log, changes: Changes, advance: Callable[[int], None]
 ) -> tuple[list[Entry], int, int, int]:
     """The records that are others now; how many items moved, lists changed, and lists were counted in full."""
     meta = source.meta
@@ -209,8 +209,6 @@ def _entries(
         ridge=meta.ridge,
     )
     pairs = PairChanges.between(touched.before, touched.after, log.n_items)
-    # Has nothing to do with the rest, and is one long solve on one core.
-    model = aside.submit(_model, source, counts, pairs)
     latest = meta_of(log, counts, Settings(**meta.settings))
     advance(1)
 
@@ -233,7 +231,9 @@ def _entries(
     for item in np.union1d(np.union1d(rows, fresh), source.mended(Kind.NEIGHBOURS)).tolist():
         entries.append((key(Kind.NEIGHBOURS, item), counted_again(full, latest, Kind.NEIGHBOURS, item)))
     advance(1)
-    entries += model_records(*model.result())
+    # Alone: LAPACK works on all cores, and keeps the interpreter's lock meanwhile. Beside the rest each waited
+    # for the other, and an update of 10M interactions took 13 s.
+    entries += model_records(*_model(source, counts, pairs))
     advance(1)
     return entries, len(moved), len(rows), recounted
 

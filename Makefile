@@ -12,8 +12,9 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
-# Wheels that take minutes to compile, for every checkout of this machine.
-WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels
+# Wheels that take minutes to compile, for every checkout of this machine. Not for its processor alone: a home
+# folder outlives a machine, and in virtual machines that show AMX and forbid it such a build crashes.
+WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels/portable
 # As `starrec` itself sets it: threads that spin while they wait starve a busy machine.
 export OMP_WAIT_POLICY ?= passive
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -58,7 +59,7 @@ $(VENV)/.installed-llm: $(VENV)/.installed-dev
 	@mkdir -p $(WHEELS)
 	@ls $(WHEELS)/llama_cpp_python-*.whl > /dev/null 2>&1 || { \
 		echo "compiling llama.cpp into $(WHEELS) (once a machine, about 4 minutes)"; \
-		$(PIP) wheel --no-deps -w $(WHEELS) -c requirements/dev.txt llama-cpp-python; }
+		CMAKE_ARGS=-DGGML_NATIVE=OFF $(PIP) wheel --no-cache-dir --no-deps -w $(WHEELS) -c requirements/dev.txt llama-cpp-python; }
 	@$(PIP) install --find-links $(WHEELS) --only-binary llama-cpp-python -c requirements/dev.txt \
 		-e '.[dev,local-llm]'
 	@touch $@

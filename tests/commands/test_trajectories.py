@@ -158,6 +158,62 @@ def test_a_dry_run_estimates_and_leaves_everything_as_it_was(taught, tmp_path):
     assert not (tmp_path / "x.jsonl").exists()
 
 
+@pytest.fixture
+def asked_of_a_model(taught, tmp_path, endpoint):
+    """A run whose teacher is a model on a socket: the policy, counting 100 tokens a request."""
+    import httpx2
+
+    from starrec.pipeline.reopening import reopen
+    from starrec.serving.listening import served
+    from starrec.serving.policy import policy_app
+
+    folder = taught[0]
+    opened = reopen(folder / "run")
+    tasks, _ = opened.taught
+    with served(policy_app(opened.prepared.world, {task.task_id: task for task in tasks})) as policy:
+
+        def answer(body):
+            headers = server.requests[-1][1]
+            passed = {name: value for name, value in headers.items() if name.startswith("x-starrec")}
+            if "x-starrec-task" not in passed:
+                return "ready"
+            completion = httpx2.post(f"{policy}/chat/completions", json=body, headers=passed).json()
+            completion["usage"] = {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100}
+            return 200, json.dumps(completion)
+
+        server = endpoint(answer)
+        config = tmp_path / "model.toml"
+        config.write_text(
+            f'{TINY}[teacher.model]\nmodel = "m"\nbase_url = "{server.url}"\n'
+            "input_usd = 1.0\noutput_usd = 10.0\n[teacher.limits]\ncontext = 131072\nconcurrency = 1\n"
+        )
+        run = tmp_path / "run"
+        done("data", "--config", config, *own(folder), "--run", run)
+        yield run, server, folder / "run"
+
+
+def test_a_models_teaching_is_estimated_bounded_and_goes_on(asked_of_a_model):
+    run, server, by_policy = asked_of_a_model
+    shown = done("teach", "--run", run, "--dry-run", "--sample", 3).stdout
+    assert not server.requests, "an estimate asks nobody"
+    assert all(said in shown for said in ("calls: ", "prompt tokens: ", "US dollars: ", "time: "))
+    result = done("teach", "--run", run, "--budget", "10_000tokens")
+    assert "stopped at the budget of 10_000tokens" in result.stderr
+    bought = list(read(run / "trajectories"))
+    # A request costs 100 tokens; the run that reaches the budget is ended.
+    tokens = sum(part.prompt_tokens + part.completion_tokens for t in bought for part in t.cost.agents.values())
+    most = max(sum(part.requests for part in t.cost.agents.values()) for t in bought) * 100
+    assert 10_000 - most <= tokens <= 10_000 + most
+    usd = sum(part.usd for t in bought for part in t.cost.agents.values())
+    assert usd == pytest.approx(tokens / 100 * (90 * 1.0 + 10 * 10.0) / 1e6)
+    done("teach", "--run", run)
+    told, own = (
+        {(t.task_id, t.run): t.canonical() for t in read(folder / "trajectories")}
+        for folder in (run, by_policy)
+    )
+    assert told == own
+
+
 def test_what_cannot_be_done_is_said(run, tmp_path):
     refused(
         starrec("trajectories", "show", "train/u1/99/0", "--run", run), "'train/u1/99/0'", "There is train/"

@@ -197,6 +197,45 @@ def test_ray_gives_the_same_trajectories(world, asked, undisturbed, tmp_path):
     assert list(found) == list(undisturbed)
 
 
+def test_a_node_of_a_ray_cluster_that_dies_costs_what_it_had_in_flight(world, lessons, tmp_path):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    tasks, targets, _ = lessons
+    columns = target_columns(tasks, targets)
+    with Store(tmp_path / "here") as store, Workers(world, 1) as workers:
+        list(teach(workers, missing(tasks, RUNS, store), columns, store, 0, batch=2))
+    undisturbed = by_key(read(tmp_path / "here"))
+    node = {"num_cpus": 1, "object_store_memory": 96 * 2**20}
+    checks = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        head = {**node, "include_dashboard": False, "_system_config": checks}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            doomed = cluster.add_node(**node)
+            ray.init(cluster.address, log_to_driver=False, logging_level="error")
+            with (
+                open_engine(world, "ray", address=cluster.address) as engine,
+                Store(tmp_path / "there") as store,
+            ):
+                assert engine.processes == 2
+                told = []
+                for ended in teach(engine, missing(tasks, RUNS, store), columns, store, 0, batch=2):
+                    told += ended
+                    if doomed is not None and len(told) >= 5 * 2 * RUNS:
+                        cluster.remove_node(doomed, allow_graceful=False)
+                        doomed = None
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+    assert doomed is None and len(told) == len(undisturbed)
+    found = by_key(read(tmp_path / "there"))
+    assert {key: run.canonical() for key, run in found.items()} == {
+        key: run.canonical() for key, run in undisturbed.items()
+    }
+
+
 def test_an_estimate_is_the_policys_time_or_what_a_model_would_be_sent(world, asked, tmp_path):
     tasks, _ = asked
     with Store(tmp_path) as store:

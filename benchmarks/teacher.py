@@ -21,25 +21,31 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from faults import FaultyProxy
 from starrec.data import RankingTask, Targets, mention
+from starrec.engines import Workers
+from starrec.evaluation import rank_by_signals
 from starrec.llm import LimitsConfig, ModelConfig
+from starrec.pipeline.facts import best_tool
 from starrec.pipeline.reopening import reopen
+from starrec.ranking import Ranking, avg_hr, mean_ci, ratio_ci
 from starrec.serving.listening import served
 from starrec.serving.policy import NAME
-from starrec.teacher import AgentError, Agents, EmbeddedPolicy, TeacherConfig
+from starrec.teacher import AgentError, Agents, EmbeddedPolicy, TeacherConfig, rank_with_teacher
 from starrec.teacher import run as play
 from starrec.teacher.llm import LLMAgents
 from starrec.teacher.teach import missing, teach_with
 from starrec.tools import World
 from starrec.trajectories import Store, Trajectory, linear, parse, target_columns
+from starrec.trajectories import statistics as statistics_of_runs
 
 RESULTS: Final = Path(__file__).parent / "results"
 _ADDRESS: Final = re.compile(r'base_url = "([^"]+)"')
@@ -107,6 +113,48 @@ def played(
 
     asyncio.run(all_of_them())
     return trajectories, seconds, worked
+
+
+@app.command()
+def accuracy(run: _Run = Path("runs/demo")) -> None:
+    """The greedy teacher on test, with and without work sent back, beside the best single tool of validation B
+    (bar: 0.68, and above that tool)."""
+    opened = reopen(run)
+    tasks, targets = opened.test
+    users = [task.user_id for task in tasks]
+
+    def hits(ranked: Sequence[Ranking]) -> NDArray[np.float64]:
+        return avg_hr([r.rank_of(targets[task.task_id]) for r, task in zip(ranked, tasks, strict=True)])
+
+    with Workers(opened.prepared.world) as workers:
+        tool, validated = best_tool(workers, opened)
+        found = {
+            "teacher": hits(rank_with_teacher(workers, tasks, 0)),
+            "teacher_no_reflection": hits(rank_with_teacher(workers, tasks, 0, reflections=1)),
+            tool: hits(rank_by_signals(workers, tasks)[tool]),
+        }
+    with Store(run / "trajectories") as store:
+        taught = statistics_of_runs(store, list(store.failed().values()))
+
+    def over(a: str, b: str) -> dict[str, float]:
+        return asdict(ratio_ci(found[a], found[b], users, seed=0))
+
+    _keep(
+        "accuracy",
+        {
+            "run": str(run),
+            "teacher": EmbeddedPolicy.kind,
+            "tasks": len(tasks),
+            "users": len(set(users)),
+            "tools_on_validation_b": validated,
+            "avg_hr": {name: [float(own.mean()), *mean_ci(own, users, seed=0)] for name, own in found.items()},
+            "teacher_over_best_tool": over("teacher", tool),
+            "with_over_without_reflection": over("teacher", "teacher_no_reflection"),
+            "training_runs": {
+                name: value for name, value in taught.items() if name == "runs" or name.startswith("pass@")
+            },
+        },
+    )
 
 
 @app.command()

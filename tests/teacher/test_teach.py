@@ -186,7 +186,6 @@ def test_budgets(text, limit, resource):
 
 
 def test_ray_gives_the_same_trajectories(world, asked, undisturbed, tmp_path):
-    pytest.importorskip("ray")
     tasks, columns = asked
     with open_engine(world, "ray", address="local", processes=1) as engine, Store(tmp_path) as store:
         list(teach(engine, missing(tasks, RUNS, store), columns, store, 0, batch=3))

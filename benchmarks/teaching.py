@@ -63,9 +63,10 @@ def kill(
     moments = random.Random(seed)
     stored = []
     while len(stored) < kills:
-        # While runs are stored: between the first batch and half of what is left.
+        # While runs are stored, and over all of the run: what is left has an equal share for each kill to come.
         left = tasks - len(_canonical(WORK / "killed"))
-        _teach(WORK / "killed", moments.uniform(0.0, 0.3 * undisturbed * left / tasks / (kills - len(stored))))
+        share = undisturbed * left / tasks / (kills - len(stored) + 1)
+        _teach(WORK / "killed", moments.uniform(0.0, 1.6 * share))
         stored.append(len(_canonical(WORK / "killed")))
         print(f"killed with {stored[-1]} of {tasks} runs stored", flush=True)
     _teach(WORK / "killed", None)

@@ -13,18 +13,18 @@ from typing import Annotated
 import typer
 
 from starrec import __version__
-from starrec.commands import llm, signals, trajectories
+from starrec.commands import llm, runs, signals, trajectories
 from starrec.commands.options import (
     DEMO,
     ColumnOption,
     ConfigOption,
     DelimiterOption,
-    FreshOption,
     InteractionsOption,
     ItemsOption,
     LocalOption,
     RunOption,
     SkipOption,
+    UpdateDataOption,
     UsersOption,
     data_overrides,
     open_pipeline,
@@ -66,7 +66,7 @@ def _starrec(
 def run(
     config: ConfigOption = None,
     run: RunOption = None,
-    fresh: FreshOption = False,
+    update_data: UpdateDataOption = False,
     interactions: InteractionsOption = None,
     items: ItemsOption = None,
     users: UsersOption = None,
@@ -75,9 +75,10 @@ def run(
     skip_bad_rows: SkipOption = None,
     local: LocalOption = None,
 ) -> None:
-    """The whole road: data, signals, teach, distill, evaluate, and a report.
+    """The whole pipeline: data, signals, teach, distill, evaluate, and a report.
 
-    What is done already is skipped; a command that was stopped, or killed, goes on where it was.
+    What is done already is skipped; a command that was stopped, or killed, goes on where it was. Any setting
+    may change: what depends on it is made anew beside what is there, and `starrec runs` shows and cleans.
 
     \b
     Examples:
@@ -88,7 +89,7 @@ def run(
     """
     overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
     folder = run_folder(config, run, interactions)
-    with open_pipeline(folder, config, fresh, overrides) as pipeline:
+    with open_pipeline(folder, config, update_data, overrides) as pipeline:
         results = pipeline.run()
     show_results(results, example=True)
     examples = results["worked_examples"]
@@ -99,7 +100,7 @@ def run(
 def data(
     config: ConfigOption = None,
     run: RunOption = None,
-    fresh: FreshOption = False,
+    update_data: UpdateDataOption = False,
     interactions: InteractionsOption = None,
     items: ItemsOption = None,
     users: UsersOption = None,
@@ -117,7 +118,7 @@ def data(
       starrec data --interactions my.csv --items my_items.csv --delimiter ';' --skip-bad-rows
     """
     overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
-    with open_pipeline(run_folder(config, run, interactions), config, fresh, overrides) as pipeline:
+    with open_pipeline(run_folder(config, run, interactions), config, update_data, overrides) as pipeline:
         pipeline.data()
 
 
@@ -129,7 +130,7 @@ app.add_typer(llm.app, name="llm")
 def teach(
     config: ConfigOption = None,
     run: RunOption = None,
-    fresh: FreshOption = False,
+    update_data: UpdateDataOption = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -190,7 +191,7 @@ def teach(
     if dry_run and (budget or retry_failed or watch):
         raise StarrecError("--dry-run only estimates: it goes without --budget, --retry-failed and --watch.")
     limit = Budget.parse(budget) if budget is not None else None
-    with open_pipeline(run_folder(config, run), config, fresh) as pipeline:
+    with open_pipeline(run_folder(config, run), config, update_data) as pipeline:
         if dry_run:
             estimate = pipeline.estimate_teaching(20 if sample is None else sample)
         else:
@@ -203,7 +204,7 @@ app.add_typer(trajectories.app, name="trajectories")
 
 
 @app.command()
-def distill(config: ConfigOption = None, run: RunOption = None, fresh: FreshOption = False) -> None:
+def distill(config: ConfigOption = None, run: RunOption = None, update_data: UpdateDataOption = False) -> None:
     """Train the student on what the teacher did well (SFT), then by reward (GRPO).
 
     \b
@@ -211,7 +212,7 @@ def distill(config: ConfigOption = None, run: RunOption = None, fresh: FreshOpti
       starrec distill --config configs/demo.toml
       starrec distill --run runs/mine
     """
-    with open_pipeline(run_folder(config, run), config, fresh) as pipeline:
+    with open_pipeline(run_folder(config, run), config, update_data) as pipeline:
         pipeline.distill()
 
 
@@ -219,7 +220,7 @@ def distill(config: ConfigOption = None, run: RunOption = None, fresh: FreshOpti
 def evaluate(
     config: ConfigOption = None,
     run: RunOption = None,
-    fresh: FreshOption = False,
+    update_data: UpdateDataOption = False,
     recompute: Annotated[
         bool,
         typer.Option(
@@ -240,13 +241,16 @@ def evaluate(
     if recompute:
         from starrec.evaluation import recompute as compute_again
 
-        if fresh:
-            raise StarrecError("--recompute reads what --fresh would delete. Give one of them.")
+        if update_data:
+            raise StarrecError("--recompute reads no data. Give it without --update-data.")
         results = compute_again(folder / "results" / "ranks.parquet", folder / "results.json")
     else:
-        with open_pipeline(folder, config, fresh) as pipeline:
+        with open_pipeline(folder, config, update_data) as pipeline:
             results = pipeline.evaluate()
     show_results(results)
+
+
+app.add_typer(runs.app, name="runs")
 
 
 @app.command()

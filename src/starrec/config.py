@@ -81,17 +81,25 @@ def fingerprint(value: object) -> str:
     Raises:
         TypeError: something in value has no canonical form.
     """
-    canonical = json.dumps(_canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    text = json.dumps(canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _canonical(value: object) -> object:
+def canonical(value: object) -> Any:
+    """The value as JSON can hold it: models and mappings as dicts, sequences as lists, paths as text.
+
+    Fields of models that stand at their default are left out: a field that a later release adds changes
+    nothing.
+
+    Raises:
+        TypeError: something in value has no canonical form.
+    """
     if isinstance(value, BaseModel):
-        return _canonical(value.model_dump(mode="json"))
+        return canonical(value.model_dump(mode="json", exclude_defaults=True))
     if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
+        return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_canonical(item) for item in value]
+        return [canonical(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, (str, int, float, bool)):

@@ -1,45 +1,66 @@
 """A run folder: everything one run of the pipeline made, resumable after any interruption.
 
-    config.toml   the configuration as resolved; another one is refused, so that a folder is never a mixture
-    steps.json    what is done: each step with the fingerprint of its inputs, its outputs and some facts
-    log.jsonl     what happened, one JSON object a line
-    …             the outputs themselves, in folders that their steps choose
+    config.toml              the configuration of the last call
+    run.json                 the format of the folder, and which products the last call used
+    STEP/FINGERPRINT/        the product of a step: inputs.json, its files, and product.json once it is complete
+    trajectories.sqlite      the teacher's runs, keyed by task and teacher (`trajectories.Store`)
+    log.jsonl                what happened, one JSON object a line
+
+A product lies in a folder named by the fingerprint of the step's own inputs: the settings that matter to it,
+the data that matters by content, and a format version that is raised on purpose when the code gives something
+else. So any setting may change: what depends on it gets a sibling, what does not is found again, and nothing is
+deleted but by `starrec runs clean` (`clean`).
 
 Files appear whole or not at all (`write_atomic`: a temporary file beside the final one, flushed to disk,
-renamed), and a step counts as done only after its outputs do. So `kill -9` at any moment costs at most the
-step that was under way. Whether a step must be run again is a question of content, not of dates.
+renamed), and a product counts only once its product.json is there. So `kill -9` at any moment costs at most the
+step that was under way.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Any, Final, Self
 
-from starrec.config import fingerprint
+from filelock import FileLock, Timeout
+
+from starrec import __version__
+from starrec.config import canonical, fingerprint
 from starrec.errors import RunError
 
-_TEMPORARY = ".tmp-"
+FORMAT: Final = 2
+"""Of the folder. 1 was that of the first releases, which kept one product a step beside steps.json."""
+STEPS: Final = ("data", "evidence", "teach", "distill", "evaluate")
+"""Steps that make products, in their order."""
+
+_TEMPORARY: Final = ".tmp-"
+_PRODUCT: Final = "product.json"
+_INPUTS: Final = "inputs.json"
+_LOCK: Final = ".lock"
+_HOLDER: Final = ".holder"
 
 
 def write_atomic(path: Path, content: bytes | str | Callable[[Path], object]) -> Path:
     """Put content at path whole or not at all, and return path; missing folders are made.
 
     A callable receives a temporary path with the same suffix in the same folder and must create a file there.
+    The file gets the permissions that the account gives new files, whatever the callable gave it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
     try:
         if callable(content):
+            # Made here first: the account's mask decides its permissions, and some writers make private files.
+            temporary.touch()
+            mode = temporary.stat().st_mode
             content(temporary)
+            temporary.chmod(mode)
         else:
             temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         with temporary.open("rb") as file:
@@ -55,49 +76,119 @@ def write_atomic(path: Path, content: bytes | str | Callable[[Path], object]) ->
     return path
 
 
+@dataclass(frozen=True)
+class Product:
+    """What a step makes of its inputs: a folder of files."""
+
+    folder: Path
+    step: str
+    inputs: Mapping[str, Any]
+    """As `config.canonical` writes them."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that name the inputs."""
+        return self.folder.name
+
+    @property
+    def done(self) -> bool:
+        """Whether it was completed."""
+        return (self.folder / _PRODUCT).is_file()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `complete` recorded about it; empty while it is not done.
+
+        Raises:
+            RunError: the record is unreadable.
+        """
+        return dict(_json(self.folder / _PRODUCT)["facts"]) if self.done else {}
+
+    def path(self, *parts: str) -> Path:
+        """A path inside the product's folder."""
+        return self.folder.joinpath(*parts)
+
+    def publish(self, name: str, write: Callable[[Path], object]) -> Path:
+        """A folder of the product that appears whole: `write` fills a folder beside it, which is then
+        renamed."""
+        folder, beside = self.path(name), self.path(f"{_TEMPORARY}{name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        write(beside)
+        # As the account gives new files: some writers make private ones (safetensors: 0600).
+        readable = beside.stat().st_mode & 0o666
+        for path in beside.iterdir():
+            path.chmod(readable)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+        return folder
+
+    def begin(self) -> None:
+        """Make the folder and write down the inputs; what an earlier process left in it stays."""
+        if not (self.folder / _INPUTS).exists():
+            write_atomic(self.folder / _INPUTS, json.dumps(self.inputs, indent=1, ensure_ascii=False) + "\n")
+
+    def complete(self, **facts: object) -> None:
+        """Record that it is done, with facts about it; to be called once all its files are in place."""
+        self.begin()
+        record = {
+            "facts": facts,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "starrec": __version__,
+        }
+        write_atomic(self.folder / _PRODUCT, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
 @dataclass
 class Run:
     """An open run folder, held by one process at a time; use as a context manager or `close` it."""
 
     folder: Path
-    _lock: IO[str] = field(repr=False)
+    _lock: FileLock = field(repr=False)
 
     @classmethod
-    def open(cls, folder: Path, config_toml: str, *, fresh: bool = False) -> Self:
-        """Create the folder, or go on with one that the same configuration made.
+    def open(cls, folder: Path, config_toml: str) -> Self:
+        """Create the folder, or go on with one, under this configuration.
 
         Args:
-            config_toml: the configuration as resolved (`config.dump_toml`); comments and order do not matter.
-            fresh: delete what the folder holds first; only ever a folder that a run made.
+            config_toml: the configuration as resolved (`config.dump_toml`), kept as that of the last call.
 
         Raises:
-            RunError: the folder is in use, holds something else, or was made by another configuration.
+            RunError: the folder is in use, holds something else, cannot be written, or was made by a release
+                whose folders this one does not read; then nothing in it was touched.
         """
-        config_file = folder / "config.toml"
-        if folder.exists() and not config_file.exists() and (not folder.is_dir() or _foreign(folder)):
-            raise RunError(f"{folder} exists but is not a run folder. Choose another with --run.")
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _acquire(folder)
+        marked = folder / "run.json"
+        if folder.exists() and not marked.exists():
+            _require_new(folder)
+        if marked.exists():
+            _current(folder)
         try:
-            if fresh:
-                _empty(folder)
-            elif config_file.exists():
-                _require_same(config_file, config_toml)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _acquire(folder)
+        except PermissionError as error:
+            raise RunError(
+                f"{folder} cannot be written by this account ({error.strerror}). Reading it (`recommend`, "
+                "`signals show`, `trajectories`) works; to make something, choose another folder with --run."
+            ) from error
+        try:
             for leftover in list(folder.rglob(f"{_TEMPORARY}*")):
                 if leftover.is_dir():
                     shutil.rmtree(leftover)
                 else:
                     leftover.unlink(missing_ok=True)
-            if not config_file.exists():
+            config_file = folder / "config.toml"
+            if not config_file.exists() or config_file.read_text(encoding="utf-8") != config_toml:
                 write_atomic(config_file, config_toml)
+            if not marked.exists():
+                _mark(folder, {})
         except BaseException:
-            lock.close()
+            lock.release()
             raise
         return cls(folder, lock)
 
     def close(self) -> None:
         """Let another process have the folder."""
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -111,9 +202,21 @@ class Run:
         """A path inside the folder."""
         return self.folder.joinpath(*parts)
 
-    def step(self, name: str, inputs: Mapping[str, object]) -> Step:
-        """The step of that name for these inputs (anything `config.fingerprint` takes), done or not."""
-        return Step(self, name, fingerprint(inputs))
+    def product(self, step: str, inputs: Mapping[str, object]) -> Product:
+        """The product of a step for these inputs (anything `config.fingerprint` takes), done or not."""
+        return Product(self.path(step, fingerprint(inputs)), step, canonical(inputs))
+
+    def current(self, step: str) -> Product | None:
+        """The product of a step that the last call used, if there is one that is complete."""
+        return current_product(self.folder, step)
+
+    def use(self, product: Product) -> None:
+        """Begin it, or go on with it, and make it the one that the last call used."""
+        product.begin()
+        used = _current(self.folder)
+        if used.get(product.step) != product.fingerprint:
+            _mark(self.folder, {**used, product.step: product.fingerprint})
+            self.log("product", step=product.step, fingerprint=product.fingerprint, done=product.done)
 
     def log(self, event: str, **fields: object) -> None:
         """Append one line to log.jsonl: the time (UTC), the event and its fields (anything JSON can say)."""
@@ -122,128 +225,106 @@ class Run:
         with self.path("log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def _steps(self) -> dict[str, dict[str, object]]:
-        path = self.path("steps.json")
-        if not path.exists():
-            return {}
-        try:
-            steps = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path} is unreadable ({error}). Delete it to have all steps done again, or use --fresh."
-            ) from error
-        return dict(steps)
+
+def current_product(folder: Path, step: str, *, complete: bool = True) -> Product | None:
+    """The product of a step that the last call over a run folder used, also without holding the folder.
+
+    Args:
+        complete: only one that is complete.
+
+    Raises:
+        RunError: the folder is of another format, or its records are unreadable.
+    """
+    if not is_run(folder):
+        if folder.exists():
+            _require_new(folder)
+        return None
+    name = _current(folder).get(step)
+    if name is None or not (folder / step / name / (_PRODUCT if complete else _INPUTS)).is_file():
+        return None
+    return _product(folder / step / name)
 
 
-@dataclass(frozen=True)
-class Step:
-    """A piece of the pipeline with recorded inputs and outputs."""
-
-    run: Run
-    name: str
-    inputs: str
-    """Fingerprint of the inputs."""
-
-    @property
-    def done(self) -> bool:
-        """Whether it was completed with the same inputs and all its outputs are still there."""
-        record = self._record()
-        if record is None:
-            return False
-        return all(self.run.path(output).exists() for output in _strings(record["outputs"]))
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What `complete` recorded about it; empty while it is not done."""
-        record = self._record() if self.done else None
-        facts = record["facts"] if record else {}
-        return dict(facts) if isinstance(facts, dict) else {}
-
-    def complete(self, outputs: Iterable[Path], **facts: object) -> None:
-        """Record that it is done; to be called once all outputs (files or folders inside the run) are in
-        place.
-
-        Raises:
-            FileNotFoundError: an output does not exist.
-        """
-        paths = list(outputs)
-        for path in paths:
-            if not path.exists():
-                raise FileNotFoundError(path)
-        relative = [str(path.relative_to(self.run.folder)) for path in paths]
-        steps = self.run._steps()
-        steps[self.name] = {"inputs": self.inputs, "outputs": relative, "facts": facts}
-        write_atomic(self.run.path("steps.json"), json.dumps(steps, indent=1, ensure_ascii=False) + "\n")
-        self.run.log("step completed", step=self.name, inputs=self.inputs, **facts)
-
-    def _record(self) -> dict[str, object] | None:
-        record = self.run._steps().get(self.name)
-        return record if record is not None and record["inputs"] == self.inputs else None
+def products(folder: Path) -> list[tuple[Product, bool]]:
+    """Every product in a run folder, also those that are not complete, by step and age; with each whether the
+    last call used it."""
+    used = _current(folder)
+    found = []
+    for step in STEPS:
+        inside = [path for path in (folder / step).glob("*") if (path / _INPUTS).is_file()]
+        for path in sorted(inside, key=lambda path: (path / _INPUTS).stat().st_mtime):
+            found.append((_product(path), used.get(step) == path.name))
+    return found
 
 
-def _strings(values: object) -> list[str]:
-    return [str(value) for value in values] if isinstance(values, list) else []
+def made(product: Product) -> str:
+    """When it was completed (ISO 8601, UTC); empty while it is not."""
+    return str(_json(product.folder / _PRODUCT)["made"]) if product.done else ""
 
 
-def _acquire(folder: Path) -> IO[str]:
-    lock = (folder / ".lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "another process"
-        lock.close()
+def is_run(folder: Path) -> bool:
+    """Whether it is a run folder of this format."""
+    return (folder / "run.json").is_file()
+
+
+def _current(folder: Path) -> dict[str, str]:
+    path = folder / "run.json"
+    content = _json(path)
+    if content.get("format") != FORMAT or not isinstance(content.get("current"), dict):
         raise RunError(
-            f"Run folder {folder} is in use by {holder}. Wait for it to end, or choose another with --run."
+            f"{folder} was made by another release of starrec (its format is {content.get('format')!r}, this "
+            f"one's {FORMAT}). It is left as it is: use that release for it, or choose another folder with "
+            "--run."
+        )
+    return dict(content["current"])
+
+
+def _mark(folder: Path, current: Mapping[str, str]) -> None:
+    content = {"format": FORMAT, "current": current}
+    write_atomic(folder / "run.json", json.dumps(content, indent=1) + "\n")
+
+
+def _product(folder: Path) -> Product:
+    return Product(folder, folder.parent.name, _json(folder / _INPUTS))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is unreadable ({error}). Restore it, or remove {path.parent} and run the same command "
+            "again."
         ) from error
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()}")
-    lock.flush()
+    return content
+
+
+def _require_new(folder: Path) -> None:
+    """Raise unless a folder without run.json is empty, or holds what a killed process left there at once."""
+    if (folder / "steps.json").is_file() and (folder / "config.toml").is_file():
+        raise RunError(
+            f"{folder} was made by a release of starrec whose run folders this one does not read (0.1, with a "
+            "steps.json). Nothing in it was touched. Choose another folder with --run; to keep using this one, "
+            "install the release that made it."
+        )
+    mine = (_LOCK, _HOLDER, "config.toml")
+    if not folder.is_dir() or any(
+        entry.name not in mine and not entry.name.startswith(_TEMPORARY) for entry in folder.iterdir()
+    ):
+        raise RunError(f"{folder} exists but is not a run folder. Choose another with --run.")
+
+
+def _acquire(folder: Path) -> FileLock:
+    lock = FileLock(folder / _LOCK)
+    holder = folder / _HOLDER
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        said = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
+        raise RunError(
+            f"Run folder {folder} is in use by {said}. Wait for it to end, or choose another with --run."
+        ) from error
+    holder.write_text(f"process {os.getpid()}", encoding="utf-8")
     return lock
-
-
-def _foreign(folder: Path) -> bool:
-    # A process killed between making the folder and writing config.toml leaves these behind.
-    return any(entry.name != ".lock" and not entry.name.startswith(_TEMPORARY) for entry in folder.iterdir())
-
-
-def _empty(folder: Path) -> None:
-    # config.toml goes last: until then an interrupted deletion still is a run folder.
-    entries = [entry for entry in folder.iterdir() if entry.name not in (".lock", "config.toml")]
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    (folder / "config.toml").unlink(missing_ok=True)
-
-
-def _require_same(config_file: Path, config_toml: str) -> None:
-    try:
-        recorded = _flat(tomllib.loads(config_file.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RunError(
-            f"{config_file} is unreadable ({error}). Choose another folder with --run, or --fresh."
-        ) from error
-    wanted = _flat(tomllib.loads(config_toml))
-    differing = sorted(key for key in recorded.keys() | wanted.keys() if recorded.get(key) != wanted.get(key))
-    if differing:
-        shown = "; ".join(
-            f"`{key}` was {recorded.get(key, 'unset')!r}, now {wanted.get(key, 'unset')!r}"
-            for key in differing[:5]
-        )
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
-        raise RunError(
-            f"Run folder {config_file.parent} was made by another configuration: {shown}{more}. "
-            "Choose another folder with --run, or start this one over with --fresh."
-        )
-
-
-def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -44,8 +44,13 @@ RunOption = Annotated[
         show_default=False,
     ),
 ]
-FreshOption = Annotated[
-    bool, typer.Option("--fresh", help="Delete what the run folder holds and start over.", show_default=False)
+UpdateDataOption = Annotated[
+    bool,
+    typer.Option(
+        "--update-data",
+        help="Take in your files as they are now, where they changed since the run read them.",
+        show_default=False,
+    ),
 ]
 InteractionsOption = Annotated[
     Path | None,
@@ -177,7 +182,7 @@ def column_map(given: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def open_pipeline(
-    folder: Path, config: Path | None, fresh: bool, overrides: Mapping[str, Any] | None = None
+    folder: Path, config: Path | None, update_data: bool, overrides: Mapping[str, Any] | None = None
 ) -> Iterator[Pipeline]:
     from starrec.pipeline import Pipeline
 
@@ -188,7 +193,7 @@ def open_pipeline(
             with Pipeline.open(
                 folder,
                 resolved,
-                fresh=fresh,
+                update_data=update_data,
                 announce=partial(announce, bars.console),
                 progress=bars,
             ) as pipeline:
@@ -202,7 +207,7 @@ def _discard_unstarted(missing: Sequence[Path]) -> None:
     """Remove a run folder that this command made and in which nothing was completed, with the parents made
     for it: data that were refused leave nothing behind that would refuse their mended form."""
     folder = missing[0] if missing else None
-    if folder is None or (folder / "steps.json").exists():
+    if folder is None or (folder / "data").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
     for parent in missing[1:]:

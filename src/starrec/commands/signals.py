@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -19,12 +19,12 @@ from starrec.commands.options import (
     ColumnOption,
     ConfigOption,
     DelimiterOption,
-    FreshOption,
     InteractionsOption,
     ItemsOption,
     LocalOption,
     RunOption,
     SkipOption,
+    UpdateDataOption,
     UsersOption,
     column_map,
     data_overrides,
@@ -37,9 +37,11 @@ from starrec.terminal import announce, progress, show_inventory, show_portrait, 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from starrec.data import DataConfig
+    from starrec.config import Section
     from starrec.signals.store import Stored
     from starrec.signals.store.build import Bar
+
+S = TypeVar("S", bound="Section")
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -78,7 +80,7 @@ def signals(
     context: typer.Context,
     config: ConfigOption = None,
     run: RunOption = None,
-    fresh: FreshOption = False,
+    update_data: UpdateDataOption = False,
 ) -> None:
     """Build the interaction graph and say some of what it holds. Its commands keep evidence for answering.
 
@@ -90,12 +92,12 @@ def signals(
       starrec signals show "Fargo (1996)" --run runs/mine
     """
     if context.invoked_subcommand is not None:
-        if config or run or fresh:
+        if config or run or update_data:
             raise StarrecError(
                 f"Options go after the command: starrec signals {context.invoked_subcommand} --run FOLDER."
             )
         return
-    with open_pipeline(run_folder(config, run), config, fresh) as pipeline:
+    with open_pipeline(run_folder(config, run), config, update_data) as pipeline:
         prepared = pipeline.signals()
     show_signals(prepared)
 
@@ -170,14 +172,14 @@ def update(
       starrec signals update --run runs/mine --interactions new.csv
       starrec signals update --run runs/mine --interactions new.csv --items new_items.csv
     """
-    from starrec.data import load_additions
-    from starrec.signals.store import LmdbSource, Versions
+    from starrec.data import DataConfig, load_additions
+    from starrec.signals.store import LmdbSource, Versions, evidence_folder
     from starrec.signals.store import update as add
 
-    versions = Versions(run / "evidence", grace)
+    versions = Versions(evidence_folder(run), grace)
     source = LmdbSource(versions.require())
     # The run's own settings of files, and the flags over them.
-    settings = _data_settings(run)
+    settings = _section(run, "data", DataConfig)
     columns = settings.columns.model_copy(update=column_map(column) if column else {})
     given = load_additions(
         interactions,
@@ -217,7 +219,9 @@ def show(
     everything: Annotated[
         bool,
         typer.Option(
-            "--all", help="Also facts about fewer than 3 people: for you as operator.", show_default=False
+            "--all",
+            help="Also facts about fewer people than `[signals] support`: for you as operator.",
+            show_default=False,
         ),
     ] = False,
     redis: Annotated[
@@ -236,13 +240,13 @@ def show(
       starrec signals show "Fargo (1996)" --redis redis://localhost:6379/0
     """
     from starrec.data import Titles, display_titles
-    from starrec.signals import MIN_SUPPORT, Graph
+    from starrec.signals import Graph, SignalsConfig
     from starrec.signals.portrait import portrait
 
     source = _source(run, redis, prefix)
     titles = display_titles(source.catalogue)
     item_ids = source.catalogue["item_id"].to_list()
-    support = 0 if everything else MIN_SUPPORT
+    support = 0 if everything else _section(run, "signals", SignalsConfig).support
     found = portrait(Graph(source), Titles(titles, item_ids).match(item), top=top, support=support)
     show_portrait(found, titles, item_ids, support, as_json=as_json)
 
@@ -256,9 +260,10 @@ def stats(run: FinishedRunOption = DEMO, as_json: JsonOption = False) -> None:
       starrec signals stats --run runs/mine
       starrec signals stats --json
     """
+    from starrec.signals.store import evidence_folder
     from starrec.signals.store.inventory import inventory
 
-    show_inventory(inventory(run / "evidence"), as_json=as_json)
+    show_inventory(inventory(evidence_folder(run)), as_json=as_json)
 
 
 @app.command()
@@ -275,10 +280,10 @@ def push(
       starrec signals push --redis redis://localhost:6379/0
       starrec signals push --run runs/mine --redis rediss://user:password@cache:6380/0 --prefix shop
     """
-    from starrec.signals.store import LmdbSource
+    from starrec.signals.store import LmdbSource, evidence_folder
     from starrec.signals.store.redis_store import push as upload
 
-    source = LmdbSource.open(run / "evidence")
+    source = LmdbSource.open(evidence_folder(run))
     started = time.monotonic()
     with progress() as shown:
         with _bars(shown) as bar:
@@ -299,24 +304,22 @@ def _source(run: Path, redis: str | None, prefix: str) -> Stored:
         from starrec.signals.store.redis_store import RedisSource
 
         return RedisSource(redis, prefix=prefix)
-    from starrec.signals.store import LmdbSource
+    from starrec.signals.store import LmdbSource, evidence_folder
 
-    return LmdbSource.open(run / "evidence")
+    return LmdbSource.open(evidence_folder(run))
 
 
-def _data_settings(run: Path) -> DataConfig:
-    """The `[data]` section of a run; the rest of its configuration is no matter of evidence."""
+def _section(run: Path, name: str, section: type[S]) -> S:
+    """A section of a run's configuration; the rest of it is no matter of evidence."""
     import tomllib
 
     from pydantic import ValidationError
 
-    from starrec.data import DataConfig
-
     path = run / "config.toml"
     if not path.exists():
-        return DataConfig()
+        return section()
     try:
-        return DataConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")).get("data", {}))
+        return section.model_validate(tomllib.loads(path.read_text(encoding="utf-8")).get(name, {}))
     except (OSError, ValueError, ValidationError) as error:
         raise ConfigError(f"{path} cannot be read ({error}).") from error
 

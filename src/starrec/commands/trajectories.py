@@ -19,7 +19,7 @@ from starrec.errors import DataError, StarrecError
 from starrec.terminal import output, text
 
 if TYPE_CHECKING:
-    from starrec.trajectories import Statistics, Trajectory
+    from starrec.trajectories import Statistics, Store, Trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,12 +74,12 @@ def show(
       starrec trajectories show train/5/12/0 --number 2 --run runs/mine
       starrec trajectories show train/5/12/0 --json
     """
-    from starrec.trajectories import find
+    from starrec.trajectories import open_asked
 
-    folder = _folder(run)
-    runs = find(folder, task_id)
-    if not runs:
-        raise StarrecError(_unknown(folder, task_id))
+    with open_asked(run) as store:
+        runs = store.of(task_id)
+        if not runs:
+            raise StarrecError(_unknown(store, task_id))
     chosen = [found for found in runs if number is None or found.run == number]
     if not chosen:
         there = ", ".join(str(found.run) for found in runs)
@@ -102,19 +102,18 @@ def stats(run: FolderOption = DEMO, as_json: JsonOption = False) -> None:
       starrec trajectories stats
       starrec trajectories stats --run runs/mine --json
     """
-    from starrec.trajectories import read, read_failures, statistics
+    from starrec.trajectories import open_asked, statistics
 
-    folder = _folder(run)
-    runs = read(folder)
-    found = statistics(runs, read_failures(folder))
+    with open_asked(run) as store:
+        found = statistics(store, store.failed().values())
+        example = next(iter(store), None)
     if not found["runs"] and not found["failures"]:
         raise DataError(f"No run of the teacher has ended yet in {run}. {_AGAIN}")
     if as_json:
-        example = next(read(folder), None)
         content = {**found, "example_task_id": example.task_id if example else None}
         print(json.dumps(content, ensure_ascii=False, indent=1))
         return
-    _print_statistics(found, next(read(folder), None))
+    _print_statistics(found, example)
 
 
 @app.command()
@@ -146,23 +145,21 @@ def export(
       starrec trajectories export chain.jsonl --format linear
     """
     from starrec.runs import write_atomic
-    from starrec.trajectories import read
+    from starrec.trajectories import open_asked
 
-    folder = _folder(run)
     if file.is_dir():
         raise StarrecError(f"{file} is a folder. Name a file in it, such as {file / 'trajectories.jsonl'}.")
-    runs: Iterable[Trajectory] = _kept(run, folder) if kept else read(folder)
     written = 0
 
-    def lines() -> Iterator[str]:
+    def lines(runs: Iterable[Trajectory]) -> Iterator[str]:
         nonlocal written
         for found in runs:
             written += 1
             yield json.dumps(_chat(found) if form is Format.chat else _linear(found), ensure_ascii=False) + "\n"
 
     def write(path: Path) -> None:
-        with path.open("w", encoding="utf-8") as target:
-            target.writelines(lines())
+        with open_asked(run) as store, path.open("w", encoding="utf-8") as target:
+            target.writelines(lines(_kept(run, store) if kept else store))
         if not written:
             raise DataError(
                 f"There is nothing to export: no run in {run} passed the filter. Give --all. {_AGAIN}"
@@ -172,38 +169,28 @@ def export(
     output().print(text(f"{written:,} trajectories in {file}"))
 
 
-def _folder(run: Path) -> Path:
-    """Where the run's trajectories are."""
-    folder = run / "trajectories"
-    if not folder.is_dir():
-        raise DataError(f"There are no trajectories in {run}. {_AGAIN}")
-    return folder
-
-
-def _unknown(folder: Path, task_id: str) -> str:
-    from starrec.trajectories import read_failures
-    from starrec.trajectories.store import keys
-
-    for failure in read_failures(folder):
+def _unknown(store: Store, task_id: str) -> str:
+    for failure in store.failed().values():
         if failure.task_id == task_id:
             why = f"Run {failure.run} ({failure.reason}): {failure.message}"
-            return f"No run over task {task_id} came to an end. {why}"
-    known = sorted({key[0] for key in keys(folder)})
+            return f"No run over task {task_id} ended in a ranking. {why}"
+    known = sorted({key[0] for key in store.done()})
     close = difflib.get_close_matches(task_id, known, n=1) or known[:1]
     hint = f" There is {close[0]}, for example." if close else ""
     return (
-        f"No run over a task {task_id!r} is stored in {folder}.{hint} `starrec trajectories stats` counts them."
+        f"No run over a task {task_id!r} is stored in {store.path}.{hint} `starrec trajectories stats` counts "
+        "them."
     )
 
 
-def _kept(run: Path, folder: Path) -> list[Trajectory]:
+def _kept(run: Path, store: Store) -> list[Trajectory]:
     from starrec.config import load_toml
     from starrec.pipeline import RunConfig
-    from starrec.trajectories import keep, one_per_task, read
+    from starrec.trajectories import keep, one_per_task
 
     path = run / "config.toml"
     student = (load_toml(path, RunConfig) if path.exists() else RunConfig()).student
-    return one_per_task(keep(read(folder), student.sft.top_k), student.seed)
+    return one_per_task(keep(store, student.sft.top_k), student.seed)
 
 
 def _chat(found: Trajectory) -> dict[str, Any]:

@@ -4,7 +4,7 @@ drawn."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -59,3 +59,16 @@ class DataConfig(Section):
     draws: int = Field(3, ge=1, description="Draws of candidates for each evaluated user.")
     negatives: int = Field(19, ge=1, le=25, description="Random candidates beside the true one.")
     columns: ColumnMap = Field(ColumnMap(), description="What the columns of your own files are called.")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The user's own files, by the setting that names each."""
+        named = {name: getattr(self, name) for name in type(self).model_fields if name != "local"}
+        return {name: value for name, value in named.items() if isinstance(value, Path)}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Settings that decide how files are read, without their paths and without how tasks are drawn."""
+        tasks = {"tie_seed", "seed", "draws", "negatives"}
+        kept = set(type(self).model_fields) - tasks - {"local"} - set(self.files)
+        return self.model_dump(mode="json", include=kept, exclude_defaults=True)

@@ -6,12 +6,16 @@ also avoided the held-out ones, those would be the only items never seen as nega
 them from their absence. Negatives of validation and test tasks avoid everything the user ever took.
 
 Every draw is keyed by seed, user id and position or draw number (see `hashing`), so a user's tasks depend
-neither on which other users there are nor on anything held out.
+neither on which other users there are nor on anything held out. Training tasks change little with the data:
+their negatives are drawn by `negatives`, and those of an earlier draw stay where they still are right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,8 +24,8 @@ from numpy.typing import NDArray
 
 from starrec.data.dataset import Dataset, Sequences
 from starrec.data.hashing import Keys, combine, text_keys, uniform_integers
+from starrec.data.negatives import NegativePool
 from starrec.data.split import Held, Split
-from starrec.errors import DataError
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,17 +95,18 @@ def evaluation_tasks(
     negatives: int = 19,
 ) -> tuple[list[RankingTask], Targets]:
     """`draws` tasks for every user with a held-out item, ids `{which}/{user_id}/{draw}`, users in index
-    order.
-
-    Raises:
-        DataError: the catalogue is too small for a user's negatives.
-    """
+    order; none for users who left too few items for negatives (`took_too_much`)."""
     held_out = split.targets(which)
-    eligible = np.flatnonzero(held_out >= 0).astype(np.int32)
+    short = took_too_much(dataset, sequences, negatives)
+    eligible = np.flatnonzero((held_out >= 0) & ~short).astype(np.int32)
     users = np.repeat(eligible, draws)
     draw = np.tile(np.arange(draws), len(eligible))
     keys = combine(text_keys(dataset.user_ids, seed, f"tasks/{which}")[users], draw)
-    candidates = _draw_candidates(dataset, sequences, users, held_out[users], keys, negatives)
+    drawn = sample_negatives(sequences, users, keys, dataset.n_items, negatives)
+    candidates = np.column_stack([held_out[users], drawn])
+    # Attempt -1 cannot occur among the draws above, so the shuffle is independent of them.
+    order = np.argsort(combine(keys[:, None], np.arange(negatives + 1), -1), axis=1)
+    candidates = np.take_along_axis(candidates, order, axis=1)
     tasks = []
     for row, (user, number) in enumerate(zip(users.tolist(), draw.tolist(), strict=True)):
         user_id = dataset.user_ids[user]
@@ -122,18 +127,44 @@ def evaluation_tasks(
     return tasks, _targets(tasks, held_out[users])
 
 
+def took_too_much(dataset: Dataset, sequences: Sequences, negatives: int) -> NDArray[np.bool_]:
+    """`(n_users,)` whether a user took so much of the catalogue that no task can be made for her."""
+    return dataset.n_items - sequences.lengths < negatives
+
+
 def training_positions(
-    dataset: Dataset, split: Split, *, per_user: int, seed: int, min_history: int = 3
+    dataset: Dataset,
+    split: Split,
+    *,
+    per_user: int,
+    seed: int,
+    min_history: int = 3,
+    negatives: int = 19,
+    before: Mapping[str, Collection[int]] | None = None,
 ) -> TrainingPositions:
-    """Up to `per_user` places in each user's training part with at least `min_history` items before them."""
+    """Up to `per_user` places in each user's training part with at least `min_history` items before them; none
+    for users who left too few items for negatives.
+
+    Args:
+        before: positions by user id that were chosen earlier; they come first.
+    """
     train = split.train
     position = np.arange(len(train.items)) - train.ptr[train.users]
-    allowed = position >= min_history
+    short = took_too_much(dataset, split.sequences, negatives)
+    allowed = (position >= min_history) & ~short[train.users]
     users, position = train.users[allowed], position[allowed]
     # Each user keeps the positions with the smallest keys: a sample without replacement that is the user's
     # own.
     keys = combine(text_keys(dataset.user_ids, seed, "positions")[users], position)
-    order = np.lexsort((keys, users))
+    index = {user_id: user for user, user_id in enumerate(dataset.user_ids)} if before else {}
+    chosen_before = [
+        (index[user_id], place)
+        for user_id, places in (before or {}).items()
+        if user_id in index
+        for place in places
+    ]
+    known = np.isin(_pairs(users, position), [user << 32 | place for user, place in chosen_before])
+    order = np.lexsort((keys, ~known, users))
     first_of_user = np.searchsorted(users, users, side="left")
     chosen = np.sort(order[np.arange(len(order)) - first_of_user < per_user])
     return TrainingPositions(users[chosen], position[chosen].astype(np.int32))
@@ -148,15 +179,15 @@ def training_arrays(
     epoch: int,
     negatives: int = 19,
 ) -> CandidateArrays:
-    """Candidates for each position, fresh with every epoch; negatives avoid only the user's training items.
-
-    Raises:
-        DataError: the catalogue is too small for a user's negatives.
-    """
+    """Candidates for each position, fresh with every epoch; negatives avoid only the user's training items."""
     users = positions.users
     keys = combine(text_keys(dataset.user_ids, seed, "tasks/train")[users], positions.positions, epoch)
     target = split.train.items[split.train.ptr[users] + positions.positions]
-    candidates = _draw_candidates(dataset, split.train, users, target, keys, negatives)
+    pool = NegativePool(dataset.item_ids, seed)
+    candidates = np.column_stack([target, pool.sample(split.train, users, keys, negatives)])
+    # By a hash of task and item, so that one negative in another's place leaves the others where they were.
+    order = np.argsort(combine(keys[:, None], pool.keys[candidates], -1), axis=1)
+    candidates = np.take_along_axis(candidates, order, axis=1).astype(np.int32)
     target_column = np.argmax(candidates == target[:, None], axis=1).astype(np.int32)
     return CandidateArrays(users, positions.positions, candidates, target_column)
 
@@ -169,17 +200,31 @@ def training_tasks(
     seed: int,
     epoch: int,
     negatives: int = 19,
+    before: Mapping[str, Ordered[str]] | None = None,
 ) -> tuple[list[RankingTask], Targets]:
-    """The tasks of `training_arrays`, ids `train/{user_id}/{position}/{epoch}`."""
+    """The tasks of `training_arrays`, ids `train/{user_id}/{position}/{epoch}`.
+
+    Args:
+        before: candidates (item ids) by task id, as an earlier draw from fewer data had them. A task keeps them
+        if
+            they are all in the catalogue, one is its target, and the user took none of the others in training.
+    """
     arrays = training_arrays(dataset, split, positions, seed=seed, epoch=epoch, negatives=negatives)
     tasks = []
-    rows = zip(arrays.users.tolist(), arrays.positions.tolist(), arrays.candidates, strict=True)
-    for user, position, candidates in rows:
+    target_items = arrays.candidates[np.arange(len(arrays)), arrays.target_column]
+    index = {item_id: item for item, item_id in enumerate(dataset.item_ids)} if before else {}
+    rows = zip(
+        arrays.users.tolist(), arrays.positions.tolist(), arrays.candidates, target_items.tolist(), strict=True
+    )
+    for user, position, candidates, target in rows:
         user_id = dataset.user_ids[user]
         history = split.train.before(user, position)
+        task_id = f"train/{user_id}/{position}/{epoch}"
+        if before and task_id in before:
+            candidates = _still_right(before[task_id], candidates, target, split.train.of(user), index)
         tasks.append(
             RankingTask(
-                task_id=f"train/{user_id}/{position}/{epoch}",
+                task_id=task_id,
                 user=user,
                 user_id=user_id,
                 history=history.items,
@@ -190,7 +235,43 @@ def training_tasks(
                 ratings=history.ratings,
             )
         )
-    return tasks, _targets(tasks, arrays.candidates[np.arange(len(arrays)), arrays.target_column])
+    return tasks, _targets(tasks, target_items)
+
+
+def _still_right(
+    before: Ordered[str],
+    drawn: NDArray[np.int32],
+    target: int,
+    taken: NDArray[np.int32],
+    index: Mapping[str, int],
+) -> NDArray[np.int32]:
+    kept = np.array([index.get(item_id, -1) for item_id in before], dtype=np.int32)
+    right = len(kept) == len(drawn) and (kept >= 0).all() and np.isin(kept, taken).sum() == 1 and target in kept
+    return kept if right else drawn
+
+
+def task_key(task: RankingTask, target: int, dataset: Dataset) -> str:
+    """32 hex digits that name the task's content by ids: user, history (with days and ratings), candidates, and
+    the target, which decides the outcome. Data that does not change these leaves it as it is."""
+    ids = dataset.item_ids
+    content = (
+        task.user_id,
+        [ids[item] for item in task.history.tolist()],
+        None if task.days is None else task.days.tolist(),
+        None
+        if task.ratings is None
+        else [None if value != value else value for value in task.ratings.tolist()],
+        [ids[item] for item in task.candidates.tolist()],
+        ids[target],
+        task.scenario,
+        task.split,
+    )
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _pairs(users: NDArray[np.int32], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    return users.astype(np.int64) << 32 | positions
 
 
 def validation_half(user_ids: Iterable[str], seed: int) -> list[Literal["A", "B"]]:
@@ -236,31 +317,6 @@ def _distinct_integers(keys: Keys, below: NDArray[np.int64], count: int) -> NDAr
         fresh = uniform_integers(combine(keys[again, None], columns, attempt), below[again, None])
         values[again] = np.where(repeated, fresh, values[again])
     return values
-
-
-def _draw_candidates(
-    dataset: Dataset,
-    forbidden: Sequences,
-    users: NDArray[np.int32],
-    target: NDArray[np.int32],
-    keys: Keys,
-    negatives: int,
-) -> NDArray[np.int32]:
-    """`(n, negatives + 1)` target and negatives, shuffled by keys that know neither."""
-    short = dataset.n_items - forbidden.lengths[users] < negatives
-    if short.any():
-        largest = int(dataset.n_items - forbidden.lengths[users].max())
-        raise DataError(
-            f"{len(np.unique(users[short]))} users have taken so much of the catalogue of {dataset.n_items} "
-            f"items that {negatives} negatives cannot be drawn for them, such as user "
-            f"{dataset.user_ids[users[np.argmax(short)]]!r}. Add items, leave these users out, or set "
-            f"`[data] negatives` to at most {largest}."
-        )
-    drawn = sample_negatives(forbidden, users, keys, dataset.n_items, negatives)
-    candidates = np.column_stack([target, drawn])
-    # Attempt -1 cannot occur among the draws above, so the shuffle is independent of them.
-    order = np.argsort(combine(keys[:, None], np.arange(negatives + 1), -1), axis=1)
-    return np.take_along_axis(candidates, order, axis=1)
 
 
 def _targets(tasks: list[RankingTask], items: NDArray[np.int32]) -> Targets:

@@ -4,9 +4,8 @@ Importing this package imports torch and transformers (the `train` extra), as th
 """
 
 from starrec.pipeline.config import RunConfig
-from starrec.pipeline.inputs import policy_sha
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.road import Pipeline
 from starrec.pipeline.teaching import Teaching
 
-__all__ = ["Pipeline", "Prepared", "RunConfig", "Teaching", "policy_sha"]
+__all__ = ["Pipeline", "Prepared", "RunConfig", "Teaching"]

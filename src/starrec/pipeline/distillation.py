@@ -6,23 +6,21 @@ lets a killed stage go on where it stood; it goes when the step is complete.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.config import fingerprint
 from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
-from starrec.errors import DataError
+from starrec.errors import DataError, RunError
 from starrec.pipeline.inputs import distill_inputs
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.teaching import kept_runs
+from starrec.runs import Product
 from starrec.student import (
     FastTasks,
     Labelled,
@@ -46,20 +44,20 @@ _TOKENIZER_RUNS: Final = 2000
 _BATCH: Final = 256
 
 
-def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str, object]) -> dict[str, Any]:
+def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str, Any]) -> dict[str, Any]:
     """Train the student; facts about each stage, with those of teaching (`taught`) among them.
 
     Raises:
         DataError: no run of the teacher can be learnt from.
     """
     config = session.config.student
-    inputs = distill_inputs(session.config, prepared.dataset)
-    step = session.run.step("distill", inputs)
-    if step.done:
+    product = student_product(session, prepared)
+    session.run.use(product)
+    if product.done:
         session.announce("distill: done before")
-        return {"teach": taught, **step.facts}
+        return {"teach": taught, **product.facts["stages"]}
     with Workers(prepared.world) as workers:
-        kept = kept_runs(session, prepared)
+        kept = kept_runs(session, prepared, tasks)
         tokenizer = build_tokenizer(prepared.dataset.mentions, map(linear, kept[:_TOKENIZER_RUNS]))
         model = build_nano(tokenizer, config.nano, config.seed)
         parameters = sum(weight.numel() for weight in model.parameters())
@@ -67,8 +65,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         star = Star(model, tokenizer, prepared.world)
         validation = _labelled(prepared.world, *tasks.validation("A"))
         samples = _samples(star, kept, config)
-        folders = {name: session.run.path("student", name) for name in ("sft", "star")}
-        checkpoints = {name: session.run.path("student", f"{name}.checkpoint") for name in ("sft", "grpo")}
+        checkpoints = {name: product.path(f"{name}.checkpoint") for name in ("sft", "grpo")}
 
         def stage(name: str, advance: Callable[[int], None]) -> Stage:
             return Stage(
@@ -78,14 +75,14 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
                 config,
                 validation,
                 checkpoints[name],
-                fingerprint({**inputs, "stage": name}),
+                f"{product.fingerprint}/{name}",
                 _moves(advance),
             )
 
         with session.bar("SFT", config.sft.steps) as advance:
             sft = supervise(stage("sft", advance), *_ranked(prepared.world, kept, tasks.taught[0]), samples)
-        _save(star, folders["sft"])
-        session.announce(_said("SFT", sft))
+        product.publish("sft", star.save)
+        session.announce(_summary("SFT", sft))
 
         positions = tasks.practice
         with session.bar("GRPO", config.grpo.steps) as advance:
@@ -95,8 +92,8 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
                 lambda number: _looked_up(workers, *tasks.practice_epoch(number)),
                 samples,
             )
-        _save(star, folders["star"])
-        session.announce(_said("GRPO", grpo))
+        product.publish("star", star.save)
+        session.announce(_summary("GRPO", grpo))
     attempts = config.grpo.steps * config.grpo.batch
     seen = min(len(positions), attempts)
     facts = {
@@ -104,7 +101,8 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         "grpo": _facts(grpo, tasks=seen, runs=attempts * config.grpo.group, kept=seen),
         "curves": {"sft": sft.curve, "grpo": grpo.curve},
     }
-    step.complete(list(folders.values()), **facts)
+    current = session.run.current("data")
+    product.complete(stages=facts, data=current.fingerprint if current else None)
     for checkpoint in checkpoints.values():
         checkpoint.unlink(missing_ok=True)
     return {"teach": taught, **facts}
@@ -146,14 +144,16 @@ def _labels(tasks: list[RankingTask], targets: Targets) -> NDArray[np.int64]:
     return np.array([columns[task.task_id] for task in tasks])
 
 
-def _save(star: Star, folder: Path) -> None:
-    """A student's folder appears whole: written beside, then renamed."""
-    beside = folder.with_name(f".tmp-{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    star.save(beside)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+def student_product(session: Session, prepared: Prepared) -> Product:
+    """Where the student of this configuration is, or will be.
+
+    Raises:
+        RunError: the teacher's runs are not complete.
+    """
+    taught = session.run.current("teach")
+    if taught is None:
+        raise RunError("The teacher's runs are not complete. Run `starrec teach` for this run.")
+    return session.run.product("distill", distill_inputs(session.config, prepared.dataset, taught.fingerprint))
 
 
 def _moves(advance: Callable[[int], None]) -> Callable[[Progress], None]:
@@ -180,7 +180,7 @@ def _facts(progress: Progress, **counts: object) -> dict[str, object]:
     }
 
 
-def _said(name: str, progress: Progress) -> str:
+def _summary(name: str, progress: Progress) -> str:
     return (
         f"distill: {name} {progress.seconds:.0f} s, avg_hr {progress.best:.3f} on validation half A "
         f"(step {progress.best_step})"

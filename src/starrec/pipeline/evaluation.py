@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from filecmp import cmp
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -31,6 +33,7 @@ from starrec.evaluation import (
     write_report,
     write_results,
 )
+from starrec.pipeline.distillation import student_product
 from starrec.pipeline.facts import (
     baseline_latency,
     best_tool,
@@ -42,12 +45,14 @@ from starrec.pipeline.facts import (
     worked_example,
 )
 from starrec.pipeline.greedy import NO_REFLECTION, first_draws, rank_greedily, what_reflection_changed
-from starrec.pipeline.inputs import evaluate_inputs, policy_sha
+from starrec.pipeline.inputs import evaluate_inputs
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking
+from starrec.runs import Product, write_atomic
 from starrec.student import Star, Thought
+from starrec.teacher import policy_sha
 
 
 def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mapping[str, Any]) -> Results:
@@ -57,16 +62,19 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         training: facts about each stage of training, for results.json.
     """
     config = session.config.evaluation
-    step = session.run.step("evaluate", evaluate_inputs(session.config, prepared.dataset))
-    results_path = session.run.path("results.json")
-    ranks_path = session.run.path("results", "ranks.parquet")
-    if step.done:
+    student = student_product(session, prepared)
+    product = session.run.product(
+        "evaluate", evaluate_inputs(session.config, prepared.dataset, student.fingerprint)
+    )
+    session.run.use(product)
+    if product.done:
         session.announce("evaluate: done before")
-        return read_results(results_path)
+        _publish(session, product)
+        return read_results(product.path("results.json"))
     started = time.monotonic()
     test, targets = tasks.test
-    star = Star.load(session.run.path("student", "star"), prepared.world)
-    before = Star.load(session.run.path("student", "sft"), prepared.world)
+    star = Star.load(student.path("star"), prepared.world)
+    before = Star.load(student.path("sft"), prepared.world)
     with Workers(prepared.world) as workers:
         rankings = rank_by_signals(workers, test)
         rankings["random"] = rank_at_random(test, config.seed)
@@ -134,12 +142,31 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         n_resamples=config.n_resamples,
         facts=facts,
     )
-    save_ranks(ranks_path, ranks)
-    write_results(results_path, results)
-    report = write_report(session.run.folder, results, ranks)
-    step.complete([results_path, ranks_path, report])
+    save_ranks(product.path("ranks.parquet"), ranks)
+    write_results(product.path("results.json"), results)
+    write_report(product.folder, results, ranks)
+    product.complete(tasks=len(test))
+    report = _publish(session, product)
     session.announce(f"evaluate: {len(test):,} test tasks, report in {report}")
     return results
+
+
+def _publish(session: Session, product: Product) -> Path:
+    """Copies of the last evaluation's files where everybody looks for them; the report's path."""
+    places = {
+        "ranks.parquet": ("results", "ranks.parquet"),
+        "results.json": ("results.json",),
+        "report.html": ("report.html",),
+    }
+    for name, place in places.items():
+        made, shown = product.path(name), session.run.path(*place)
+        if (
+            not shown.exists()
+            or shown.stat().st_size != made.stat().st_size
+            or not cmp(made, shown, shallow=False)
+        ):
+            write_atomic(shown, made.read_bytes())
+    return session.run.path("report.html")
 
 
 def _faithfulness(

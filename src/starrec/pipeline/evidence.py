@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -44,7 +45,12 @@ def store_evidence(
     """
     tie_seed, settings = session.config.data.tie_seed, store_settings(session.config.signals)
     inputs = settings.inputs(dataset.sha256, tie_seed)
-    versions = Versions(session.run.path("evidence"), grace)
+    product = session.run.product(
+        "evidence", {"dataset": dataset.sha256, "tie_seed": tie_seed, **asdict(settings)}
+    )
+    before = session.run.current("evidence")
+    session.run.use(product)
+    versions = Versions(product.folder, grace)
     if not fresh and (current := built(versions, inputs)):
         updates = Origin.of(current).updates
         since = f", with {updates} update{'' if updates == 1 else 's'} since" if updates else ""
@@ -57,7 +63,15 @@ def store_evidence(
     log = Log.of(dataset, tie_seed)
     with bars(session) as bar:
         version = build(versions, log, inputs, settings, engine=engine, fresh=fresh, bar=bar)
+    product.complete()
     session.announce(f"evidence: {version}, in {Origin.of(version).seconds:.1f} s")
+    if before is not None and before.fingerprint != product.fingerprint:
+        current = Versions(before.folder).current()
+        if current is not None and (origin := Origin.of(current)).updates:
+            session.announce(
+                f"evidence: the {origin.added:,} interactions that updates added to the one before are not "
+                f"in this one; add them again, or find them in {before.folder}"
+            )
     return version
 
 

@@ -17,18 +17,17 @@ from starrec.data import RankingTask, Targets
 from starrec.data.hashing import text_keys
 from starrec.engines import Workers
 from starrec.pipeline.facts import percentiles
-from starrec.pipeline.inputs import evaluate_inputs
+from starrec.pipeline.inputs import evidence_origin, teacher
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking, repair
 from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of, teach_with
 from starrec.tools import World
-from starrec.trajectories import Store, target_columns
+from starrec.trajectories import STORE, Store, target_columns
 
 TEACHER: Final = "teacher"
 NO_REFLECTION: Final = "teacher_no_reflection"
-_FOLDER: Final = "evaluated"
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,9 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
 
     asked = first_draws(test, config.evaluation.teacher_users, config.evaluation.seed, "teacher subset")
     agents = LLMAgents(config.teacher)
-    inputs = session.run.step("evaluate", evaluate_inputs(config, prepared.dataset)).inputs
-    with Store(session.folder(_FOLDER, inputs)) as store:
+    keys = tasks.keys((asked, targets))
+    origin = evidence_origin(config, prepared.dataset)
+    with Store(session.run.path(STORE), teacher(config, explore=False), keys, origin) as store:
         work = missing(asked, 1, store)
         with session.bar("teacher", len(asked), len(asked) - len(work)) as advance:
             for ended in teach_with(

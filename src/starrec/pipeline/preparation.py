@@ -6,16 +6,14 @@ graph holds the training split only; which of its counts a task may see is the g
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, Sequences, Split, leave_one_out
+from starrec.data import Dataset, Sequences, Split, leave_one_out, took_too_much
 from starrec.errors import DataError
 from starrec.pipeline.session import Session
-from starrec.runs import write_atomic
 from starrec.signals import Graph, SignalsConfig, count_signals
 from starrec.signals.embeddings import item_embeddings
 from starrec.tools import World
@@ -46,9 +44,7 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
         f"signals: {graph.n_users:,} users, {graph.n_interactions:,} training interactions, a linear model of "
         f"{0 if model is None else len(model.modelled):,} of {graph.n_items:,} items"
     )
-    # What an answering run must know of the graph beside the data: how equal times were ordered.
-    about = {"tie_seed": tie_seed, "users": graph.n_users, "items": graph.n_items}
-    write_atomic(session.run.path("evidence", "graph.json"), json.dumps(about) + "\n")
+    _say_who_is_left_out(session, prepared)
     return prepared
 
 
@@ -75,11 +71,30 @@ def count(
     return Prepared(dataset, sequences, split, World.of(dataset, graph, config, embeddings))
 
 
+def _say_who_is_left_out(session: Session, prepared: Prepared) -> None:
+    """Users who took so much of the catalogue that no task can be made; told before anything is spent."""
+    negatives = session.config.data.negatives
+    short = took_too_much(prepared.dataset, prepared.sequences, negatives) & (prepared.split.test >= 0)
+    if not short.any():
+        return
+    if short.sum() == (prepared.split.test >= 0).sum():
+        most = int((prepared.dataset.n_items - prepared.sequences.lengths).max())
+        raise DataError(
+            f"Every user took so much of the catalogue of {prepared.dataset.n_items:,} items that {negatives} "
+            f"negatives cannot be drawn. Add items, or set `[data] negatives` to at most {most}."
+        )
+    count, first = int(short.sum()), prepared.dataset.user_ids[int(short.argmax())]
+    session.announce(
+        f"signals: no task for {count:,} user{'s' if count > 1 else ''} who took so much of the catalogue that "
+        f"{negatives} negatives cannot be drawn, such as {first!r}; their interactions count all the same"
+    )
+
+
 def _embeddings(session: Session, dataset: Dataset) -> NDArray[np.float32] | None:
     """Of the catalogue, where they are wanted; computed once a catalogue."""
     if not session.config.signals.embeddings:
         return None
     with session.bar("embedding titles", dataset.n_items, 0) as advance:
         return item_embeddings(
-            dataset, session.run.path("evidence"), advance=advance, announce=session.announce
+            dataset, session.run.path("embeddings"), advance=advance, announce=session.announce
         )

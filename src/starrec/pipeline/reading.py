@@ -1,13 +1,16 @@
 """The `data` step: from a source's files to the dataset that the run keeps.
 
-The run holds a copy of what it read. Later steps and later processes load that copy, so that a download that
-moved, or a file that was edited meanwhile, cannot change a run half-way.
+The run holds a copy of what it read, and that copy answers: a download that moved, or a file that was edited
+meanwhile, changes nothing half-way. An edited file is said, and taken in with `--update-data`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from starrec.data import (
     DataConfig,
@@ -20,24 +23,46 @@ from starrec.data import (
 from starrec.errors import DataError
 from starrec.pipeline.inputs import data_inputs
 from starrec.pipeline.session import Session
+from starrec.runs import Product
 
 
-def keep_dataset(session: Session) -> Dataset:
+@dataclass(frozen=True)
+class _Stamp:
+    """A source file as it was read; size and time (ns) tell that it need not be hashed again."""
+
+    path: str
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+def keep_dataset(session: Session, *, update: bool = False) -> Dataset:
     """Read, check and keep the interactions, or load what was kept.
+
+    Args:
+        update: take in source files that changed since they were read.
 
     Raises:
         DataError: the data cannot be read.
     """
     config = session.config.data
-    folder = session.run.path("data")
-    step = session.run.step("data", data_inputs(config))
-    if step.done:
-        dataset = load_saved_dataset(folder)
-        session.announce(f"{_said(dataset)} (done before)")
+    current = session.run.current("data")
+    stamps = _stamps(session, current, update)
+    product = session.run.product(
+        "data", data_inputs(config.reading, {name: stamp.sha256 for name, stamp in stamps.items()})
+    )
+    if product.done:
+        dataset = load_saved_dataset(product.folder)
+        session.run.use(product)
+        session.announce(f"{_summary(dataset)} (done before)")
         return dataset
+    _require_as_stamped(config, stamps)
     dataset = read_source(config, session.announce)
-    step.complete(save_dataset(dataset, folder), sha256=dataset.sha256)
-    session.announce(_said(dataset))
+    product.begin()
+    save_dataset(dataset, product.folder)
+    product.complete(sha256=dataset.sha256, files={name: asdict(stamp) for name, stamp in stamps.items()})
+    session.run.use(product)
+    session.announce(_summary(dataset))
     return dataset
 
 
@@ -67,11 +92,66 @@ def read_source(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
     return dataset
 
 
+def _stamps(session: Session, current: Product | None, update: bool) -> dict[str, _Stamp]:
+    """Of each source file: as it is, or as the run's copy had it where it is gone or was edited since."""
+    config = session.config.data
+    recorded: Mapping[str, Any] = current.facts["files"] if current else {}
+    stamps = {}
+    for name, path in config.files.items():
+        before = _Stamp(**recorded[name]) if name in recorded else None
+        if not path.is_file():
+            if before is None:
+                raise DataError(f"There is no file {path}. Check the path.")
+            session.announce(f"data: {path} is not there (any more); the run's own copy answers")
+            stamps[name] = before
+            continue
+        now = _stamp(path, before)
+        edited = before is not None and before.path == now.path and before.sha256 != now.sha256
+        if edited and not update:
+            assert before is not None
+            session.announce(
+                f"data: {path} differs from what this run read; the run's own copy answers. "
+                "Give --update-data to take it in."
+            )
+            stamps[name] = before
+            continue
+        stamps[name] = now
+    return stamps
+
+
+def _stamp(path: Path, before: _Stamp | None) -> _Stamp:
+    about = path.stat()
+    if before is not None and (before.path, before.size, before.mtime_ns) == (
+        str(path),
+        about.st_size,
+        about.st_mtime_ns,
+    ):
+        return before
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return _Stamp(str(path), digest, about.st_size, about.st_mtime_ns)
+
+
+def _require_as_stamped(config: DataConfig, stamps: Mapping[str, _Stamp]) -> None:
+    """Raise where the files to be read are not those that the product would be known by."""
+    for name, path in config.files.items():
+        if not path.is_file():
+            raise DataError(
+                f"There is no file {path} any more, and the run's own copy was read with other settings of "
+                "`[data]`. Name the file again, or set them as they were."
+            )
+        if _stamp(path, stamps[name]) != stamps[name]:
+            raise DataError(
+                f"{path} was edited since this run read it, and settings of `[data]` changed too. Give "
+                "--update-data to read it as it is, or restore the file."
+            )
+
+
 def _cache() -> Path:
     return Path.home() / ".cache" / "starrec"
 
 
-def _said(dataset: Dataset) -> str:
+def _summary(dataset: Dataset) -> str:
     return (
         f"data: {dataset.name}, {dataset.interactions.height:,} interactions, {dataset.n_users:,} users, "
         f"{dataset.n_items:,} items"

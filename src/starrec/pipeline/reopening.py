@@ -14,7 +14,9 @@ from starrec.errors import RunError
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.preparation import count
 from starrec.pipeline.tasks import Tasks
+from starrec.runs import current_product
 from starrec.signals.embeddings import item_embeddings
+from starrec.trajectories import Asked
 
 
 def reopen(folder: Path) -> Tasks:
@@ -24,12 +26,15 @@ def reopen(folder: Path) -> Tasks:
         RunError: there is no run with data in the folder, or its data are corrupt.
         ConfigError: its configuration cannot be read.
     """
-    if not (folder / "config.toml").is_file() or not (folder / "data").is_dir():
+    product = current_product(folder, "data")
+    if product is None:
         raise RunError(f"{folder} holds no run with data. Make one with `starrec data --run {folder}`.")
     config = load_toml(folder / "config.toml", RunConfig)
-    dataset = load_saved_dataset(folder / "data")
-    embeddings = item_embeddings(dataset, folder / "evidence") if config.signals.embeddings else None
-    return Tasks(count(dataset, config.data.tie_seed, config.signals, embeddings), config)
+    dataset = load_saved_dataset(product.folder)
+    embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
+    prepared = count(dataset, config.data.tie_seed, config.signals, embeddings)
+    taught = current_product(folder, "teach", complete=False)
+    return Tasks(prepared, config, Asked.read(taught.folder) if taught else Asked())
 
 
 def by_id(tasks: Tasks) -> dict[str, RankingTask]:

@@ -25,21 +25,28 @@ from starrec.pipeline.distillation import distill
 from starrec.pipeline.evaluation import evaluate
 from starrec.pipeline.evidence import Where, store_evidence
 from starrec.pipeline.preparation import Prepared, prepare
-from starrec.pipeline.reading import keep_dataset, read_source
+from starrec.pipeline.reading import keep_dataset
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.teaching import Teaching, estimate_runs, gather_runs
-from starrec.runs import Run
+from starrec.runs import Run, current_product
 from starrec.teacher import Estimate
+from starrec.trajectories import Asked
 
 
 class Pipeline:
     """The steps over one run folder; use as a context manager."""
 
     def __init__(
-        self, run: Run, config: RunConfig, announce: Callable[[str], None], progress: Progress | None
+        self,
+        run: Run,
+        config: RunConfig,
+        update_data: bool,
+        announce: Callable[[str], None],
+        progress: Progress | None,
     ) -> None:
         self.config = config
+        self._update_data = update_data
         self._session = Session(run, config, announce, progress)
 
     @classmethod
@@ -48,25 +55,24 @@ class Pipeline:
         folder: Path,
         config: RunConfig,
         *,
-        fresh: bool = False,
+        update_data: bool = False,
         announce: Callable[[str], None] = lambda line: None,
         progress: Progress | None = None,
     ) -> Self:
         """Open or create a run folder for this configuration.
 
         Args:
-            fresh: start the run over.
+            update_data: take in source files that changed since the run read them.
             announce: gets a line for every step.
             progress: shows bars, with estimates, for long work.
 
         Raises:
-            RunError: the folder is in use or was made by another configuration.
-            DataError: fresh, and the data cannot be read; then the old run is untouched.
+            RunError: the folder is in use, or is no run folder of this release.
         """
-        if fresh:
-            # What is there must not go before what comes is known to be readable.
-            read_source(config.data, announce)
-        return cls(Run.open(folder, dump_toml(config), fresh=fresh), config, announce, progress)
+        # Whole paths: the next call may come from another folder.
+        paths = {name: path.absolute() for name, path in config.data.files.items()}
+        config = config.model_copy(update={"data": config.data.model_copy(update=paths)})
+        return cls(Run.open(folder, dump_toml(config)), config, update_data, announce, progress)
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +120,7 @@ class Pipeline:
 
     @cached_property
     def _dataset(self) -> Dataset:
-        return keep_dataset(self._session)
+        return keep_dataset(self._session, update=self._update_data)
 
     @cached_property
     def _prepared(self) -> Prepared:
@@ -122,4 +128,7 @@ class Pipeline:
 
     @cached_property
     def _tasks(self) -> Tasks:
-        return Tasks(self._prepared, self.config)
+        # Of the last call, complete or not: what was asked once is asked again only where the data make it
+        # wrong.
+        asked = current_product(self._session.run.folder, "teach", complete=False)
+        return Tasks(self._prepared, self.config, Asked.read(asked.folder) if asked else Asked())

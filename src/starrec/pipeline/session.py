@@ -6,16 +6,14 @@ the same road serves a terminal, a test and a program that wants silence.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.progress import Progress
 
 from starrec.pipeline.config import RunConfig
-from starrec.runs import Run, write_atomic
+from starrec.runs import Run
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,3 @@ class Session:
             yield lambda count: progress.advance(bar, count)
         finally:
             progress.remove_task(bar)
-
-    def folder(self, name: str, inputs: str) -> Path:
-        """A folder of the run that belongs to these inputs (`Step.inputs`); what others left there goes.
-
-        For work that goes on where a killed process left it: what is found inside was made for the same inputs.
-        """
-        folder = self.run.path(name)
-        mark = folder / "inputs"
-        if folder.exists() and (not mark.exists() or mark.read_text() != inputs):
-            shutil.rmtree(folder)
-        if not mark.exists():
-            write_atomic(mark, inputs)
-        return folder

@@ -2,6 +2,9 @@
 
 Every sampled run is kept in the store, also those that failed: pass@K is about all of them, and a filter
 relaxed later finds what it needs. Only `kept_runs` decides what the student sees.
+
+The product of the step says which tasks were asked (`asked.parquet`), and what came of it. The runs themselves
+are in the one store of the run folder, keyed by task and teacher, so whatever is asked again is found there.
 """
 
 from __future__ import annotations
@@ -12,23 +15,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from rich.progress import Progress
 
 from starrec.engines import open_engine
 from starrec.errors import ConfigError, DataError, RunError
 from starrec.llm.price import price
-from starrec.pipeline.inputs import teach_inputs
+from starrec.pipeline.inputs import evidence_origin, teach_inputs, teacher
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
-from starrec.runs import Step
 from starrec.teacher import Budget, Ended, Estimate, Spending, Work, estimate, missing, teach, teach_with
-from starrec.trajectories import Store, Trajectory, keep, one_per_task, statistics, target_columns
-
-FOLDER: Final = "trajectories"
-"""Of the run, where the store is."""
+from starrec.trajectories import (
+    STORE,
+    Store,
+    Trajectory,
+    keep,
+    one_per_task,
+    statistics,
+    target_columns,
+    write_asked,
+)
 
 Report: TypeAlias = Callable[[Sequence[Ended]], None]
 """Is told of runs that have ended and are stored."""
@@ -59,29 +67,32 @@ def gather_runs(
     """
     wanted = wanted or Teaching()
     config = session.config.teacher
-    step = _step(session, prepared)
-    if step.done and not (wanted.retry and step.facts.get("failures")):
-        session.announce(f"{_said(step.facts, config.runs)} (done before)")
-        return step.facts
+    taught, targets = tasks.taught
+    if not taught:
+        raise DataError(_nobody_to_teach(prepared, config.min_history))
+    keys = tasks.keys(tasks.taught)
+    product = session.run.product("teach", teach_inputs(session.config, keys))
+    if product.done and not (wanted.retry and product.facts.get("failures")):
+        session.run.use(product)
+        session.announce(f"{_summary(product.facts, config.runs)} (done before)")
+        return product.facts
     _require_price(session, wanted.budget)
     started = time.monotonic()
-    taught, targets = tasks.taught
     columns = target_columns(taught, targets)
-    folder = session.folder(FOLDER, step.inputs)
+    write_asked(product.folder, taught, keys, prepared.dataset.item_ids)
+    session.run.use(product)
     spending = Spending(wanted.budget)
-    with Store(folder) as store:
+    with _store(session, prepared, keys) as store:
         work = missing(taught, config.runs, store, retry=wanted.retry)
         total, left = len(taught) * config.runs, sum(len(numbers) for _, numbers in work)
+        _say_what_is_known(session, len(taught), work, total - left)
         watch = wanted.watch or _bar(session)
         with watch(total, total - left, session.progress) as report:
             for ended in _teach(session, prepared, work, columns, store, spending):
                 report(ended)
         failures = list(store.failed().values())
-        # Read before packed: what was appended last is in the page cache.
         found = statistics(store, failures)
         kept = keep(store, session.config.student.sft.top_k)
-        if not spending.stopped:
-            store.pack()
     facts: dict[str, object] = {
         "tasks": len(taught),
         "runs": found["runs"],
@@ -107,8 +118,8 @@ def gather_runs(
             f"In {len(unasked):,} of {total:,} runs the model could not be asked. The last one said: "
             f"{unasked[-1].message} All others are stored; run the same command to try these again."
         )
-    step.complete([folder], **facts)
-    session.announce(_said(facts, config.runs))
+    product.complete(**facts)
+    session.announce(_summary(facts, config.runs))
     return facts
 
 
@@ -116,19 +127,21 @@ def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: in
     """What the rest of teaching would take, from a sample of its tasks; nothing is asked, spent or kept."""
     config = session.config.teacher
     taught, _ = tasks.taught
-    with Store(session.folder(FOLDER, _step(session, prepared).inputs)) as store:
+    if not taught:
+        raise DataError(_nobody_to_teach(prepared, config.min_history))
+    with _store(session, prepared, tasks.keys(tasks.taught)) as store:
         work = missing(taught, config.runs, store)
     return estimate(prepared.world, work, sample, config, os.cpu_count() or 1)
 
 
-def kept_runs(session: Session, prepared: Prepared) -> list[Trajectory]:
+def kept_runs(session: Session, prepared: Prepared, tasks: Tasks) -> list[Trajectory]:
     """The runs that teach: through the outcome filter, one a task.
 
     Raises:
         DataError: none passed.
     """
     config = session.config.student
-    with Store(session.folder(FOLDER, _step(session, prepared).inputs)) as store:
+    with _store(session, prepared, tasks.keys(tasks.taught)) as store:
         kept = one_per_task(keep(store, config.sft.top_k), config.seed)
     if not kept:
         raise DataError(
@@ -190,11 +203,44 @@ def _bar(session: Session) -> Watch:
     return watch
 
 
-def _step(session: Session, prepared: Prepared) -> Step:
-    return session.run.step("teach", teach_inputs(session.config, prepared.dataset))
+def _store(session: Session, prepared: Prepared, keys: Mapping[str, str]) -> Store:
+    """The store of the run, as this teacher's runs over these tasks."""
+    config = session.config
+    return Store(
+        session.run.path(STORE),
+        teacher(config, explore=True),
+        keys,
+        evidence_origin(config, prepared.dataset),
+    )
 
 
-def _said(facts: Mapping[str, Any], runs: int) -> str:
+def _say_what_is_known(session: Session, tasks: int, work: Sequence[Work], settled: int) -> None:
+    """Where a new selection of tasks finds runs of an earlier one."""
+    if settled:
+        open_ = len(work)
+        session.announce(
+            f"teach: {tasks - open_:,} of {tasks:,} tasks are answered already ({settled:,} runs stored); "
+            f"{open_:,} to ask"
+        )
+
+
+def _nobody_to_teach(prepared: Prepared, min_history: int) -> str:
+    """Why no position of the training part has the history that is asked for, and what would mend it."""
+    longest = int(prepared.split.train.lengths.max(initial=0))
+    need = min_history + 3
+    if longest < 2:
+        return (
+            "There is nobody to teach about: after the last two items of each user are held out, nobody has "
+            "two left. A task takes a user with at least 4 interactions."
+        )
+    return (
+        f"There is nobody to teach about: a task takes {min_history} items before the one asked about, and two "
+        f"more are held out, so a user with {need} interactions; nobody has so many that are usable. Set "
+        f"`[teacher] min_history = {longest - 1}`, the most that gives tasks here, or lower; or add more data."
+    )
+
+
+def _summary(facts: Mapping[str, Any], runs: int) -> str:
     failed = sum(facts["failures"].values())
     without_end = f", {failed:,} that came to no end" if failed else ""
     return (

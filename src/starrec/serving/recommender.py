@@ -6,7 +6,6 @@ windows of 20, and every item comes with a sentence whose figures are the graph'
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ import numpy as np
 from starrec.data import Dataset, RankingTask, Titles, leave_one_out, load_saved_dataset, plain
 from starrec.data.hashing import combine
 from starrec.errors import RunError, StarrecError
-from starrec.signals import SIGNALS, Graph, select
+from starrec.runs import current_product
+from starrec.signals import SIGNALS, Graph, SignalsConfig, count_signals, select
+from starrec.signals.embeddings import item_embeddings
 from starrec.student import Star, Step
 from starrec.tools import World, retrieve
 
@@ -60,18 +61,18 @@ class Recommender:
         Raises:
             RunError: the run has no data or no student yet, or they are corrupt.
         """
-        if not (folder / "student" / "star").is_dir():
+        student = current_product(folder, "distill")
+        if student is None:
             raise RunError(f"{folder} holds no finished student. Make one with `starrec run --run {folder}`.")
-        dataset = load_saved_dataset(folder / "data")
-        try:
-            tie_seed = int(json.loads((folder / "evidence" / "graph.json").read_text())["tie_seed"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{folder / 'evidence' / 'graph.json'} is unreadable ({error}). Run `starrec signals --run "
-                f"{folder}` again."
-            ) from error
-        graph = Graph.build(leave_one_out(dataset.sequences(tie_seed)).train, dataset.n_items)
-        return cls(dataset, Star.load(folder / "student" / "star", World.of(dataset, graph)))
+        dataset = load_saved_dataset(folder / "data" / student.facts["data"])
+        # As the student was taught: the settings of the evidence that it reads, not those of a later call.
+        evidence = student.inputs["evidence"]
+        config = SignalsConfig.model_validate(evidence["signals"])
+        split = leave_one_out(dataset.sequences(evidence["tie_seed"]))
+        graph = Graph(count_signals(split.train, dataset.n_items, config))
+        embeddings = item_embeddings(dataset, folder / "embeddings") if config.embeddings else None
+        world = World.of(dataset, graph, config, embeddings)
+        return cls(dataset, Star.load(student.path("star"), world))
 
     def match(self, title: str) -> int:
         """The item that a person means by this title (`Titles.match`).

@@ -19,6 +19,7 @@ from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import EmbeddedPolicy
+from starrec.teacher.signature import policy_sha
 from starrec.teacher.teach import Work, missing, rank_with_teacher, ranking_of, teach, teach_with
 from starrec.teacher.workflow import Outcome, run
 
@@ -47,6 +48,7 @@ __all__ = [
     "Work",
     "estimate",
     "missing",
+    "policy_sha",
     "rank_with_teacher",
     "ranking_of",
     "run",

@@ -59,8 +59,9 @@ class TeacherConfig(Section):
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What decides the answers, for fingerprints: all but where the work is done, and how patiently, by
-        which road and with what record the same model is asked."""
+        """What decides the answer to a task, for fingerprints: all but which tasks are asked, where the work is
+        done, and how patiently, by which road and with what record the same model is asked. Settings at their
+        default are left out."""
         roads = {"timeout", "api_key_env", "input_usd", "output_usd", "say_task"}
         patience = set(LimitsConfig.model_fields) - {
             "requests",
@@ -71,7 +72,11 @@ class TeacherConfig(Section):
         }
         return self.model_dump(
             mode="json",
+            exclude_defaults=True,
             exclude={
+                "tasks_per_user": True,
+                "runs": True,
+                "min_history": True,
                 "engine": True,
                 "address": True,
                 "record": True,

@@ -1,6 +1,6 @@
 """Floor 5: what the teacher did, as messages, as one linear text and as a store on disk."""
 
-from starrec.trajectories.journal import Key
+from starrec.trajectories.asked import STORE, Asked, open_asked, write_asked
 from starrec.trajectories.linear import (
     CHAT_TEMPLATE,
     TAGS,
@@ -37,7 +37,15 @@ from starrec.trajectories.schema import (
     TrajectoryError,
 )
 from starrec.trajectories.statistics import Statistics, statistics
-from starrec.trajectories.store import REASONS, Failure, Reason, Store, find, read, read_failures
+from starrec.trajectories.store import (
+    REASONS,
+    EvidenceOrigin,
+    Failure,
+    Key,
+    Reason,
+    Store,
+    Teacher,
+)
 
 __all__ = [
     "AGENTS",
@@ -45,12 +53,15 @@ __all__ = [
     "LABEL",
     "MIX",
     "REASONS",
+    "STORE",
     "TAGS",
     "Agent",
     "Argument",
+    "Asked",
     "Canonical",
     "Cost",
     "Difficulty",
+    "EvidenceOrigin",
     "Failure",
     "Key",
     "LinearFormError",
@@ -61,22 +72,22 @@ __all__ = [
     "Spent",
     "Statistics",
     "Store",
+    "Teacher",
     "ToolCall",
     "Trajectory",
     "TrajectoryError",
     "difficulties",
-    "find",
     "judge",
     "keep",
     "linear",
     "one_per_task",
+    "open_asked",
     "parse",
     "parse_call",
     "pass_at",
-    "read",
-    "read_failures",
     "segments",
     "statistics",
     "stratify",
     "target_columns",
+    "write_asked",
 ]

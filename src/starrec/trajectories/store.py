@@ -1,36 +1,53 @@
-"""The store of trajectories: append-only files that survive `kill -9` and are gone on with afterwards.
+"""The store of trajectories: one SQLite file a run folder, from which nothing is ever taken away.
 
-    part-00000.jsonl.zst, …, part-00003.jsonl  {"crc32":…,"key":["train/5/12/0",3],"trajectory":{…},"cost":{…}}
-    failures-00000.jsonl                       {"crc32":…,"key":["train/5/12/1",0],"failure":{…},"cost":{…}}
+A run is known by its teacher (a fingerprint of all that decides what it would say), the content of its task,
+and its number. It ends as a trajectory or as a failure, and both are kept, so that together they account for
+every run and `done` and `failed` say what remains to be made. A trajectory appended twice is stored once. A run
+that failed may be tried again: then its last failure counts, and none once it succeeded. More data, other
+settings or another model add rows beside those that are there.
 
-A run is known by (task_id, run). It ends as a trajectory or as a failure, and both are kept, so that together
-they account for every run and `done` and `failed` say what remains to be made. A trajectory appended twice is
-stored once. A run that failed may be tried again: then its last failure counts, and none once it succeeded.
-How the files stay whole is the journal's matter.
+Each trajectory is a Zstandard frame with a checksum, so one that changed on disk is an error and never a
+lesson. Write-ahead logging keeps what was appended when the process is killed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
+
+import zstandard
 
 from starrec.errors import RunError
-from starrec.trajectories.journal import SEGMENT_BYTES, Journal, Key, Line, encoded, lines
 from starrec.trajectories.schema import Cost, Trajectory
 
+Key: TypeAlias = tuple[str, int]
+"""(task_id, run)."""
 Reason: TypeAlias = Literal["limit", "invalid", "endpoint"]
-"""Why a run has no end: an agent came to the limit of its requests, tool calls or tokens; its answers were no
+"""Why a run failed: an agent came to the limit of its requests, tool calls or tokens; its answers were no
 answers however often it was corrected; the model could not be asked."""
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
-_RUNS: Final = "part"
-_FAILURES: Final = "failures"
+FORMAT: Final = 1
+"""Of the file (`PRAGMA user_version`)."""
+_CHUNK: Final = 200
+_SCHEMA: Final = """
+CREATE TABLE teachers (teacher TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE evidence (evidence TEXT PRIMARY KEY, origin TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (
+    teacher TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, task_id TEXT NOT NULL,
+    evidence TEXT NOT NULL, content BLOB NOT NULL, UNIQUE (teacher, task, run)
+);
+CREATE TABLE failures (
+    teacher TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, task_id TEXT NOT NULL,
+    agent TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL, cost TEXT NOT NULL,
+    UNIQUE (teacher, task, run)
+);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +69,68 @@ class Failure:
         return self.task_id, self.run
 
 
-class Store:
-    """A folder of trajectories, open for one writer at a time; use as a context manager or `close` it.
+@dataclass(frozen=True)
+class Teacher:
+    """Who taught, as the store keys it."""
 
-    Iteration gives the trajectories in the order in which they were appended, read from disk each time.
+    fingerprint: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What decides its runs, for people to read; JSON."""
+
+
+@dataclass(frozen=True)
+class EvidenceOrigin:
+    """Which counts a run's tools answered from."""
+
+    fingerprint: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What the counts were made of, so that they can be counted again; JSON."""
+
+
+class Store:
+    """The runs of one teacher over some tasks, in a file that holds others too; a context manager.
+
+    Iteration gives the trajectories of these tasks in the order of the tasks, then of the runs' numbers.
     """
 
-    dropped_bytes: int
-    """Length of the torn lines that opening cut off; 0 when the last writer ended in peace."""
-
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Open the store in folder, or make one, and cut off torn last lines.
+    def __init__(
+        self,
+        path: Path,
+        teacher: Teacher,
+        tasks: Mapping[str, str],
+        evidence: EvidenceOrigin | None = None,
+    ) -> None:
+        """Open the file, or make one; without evidence for reading only.
 
         Args:
-            segment_bytes: a file that has reached this size is compressed, and followed by a new one.
+            tasks: the fingerprint of each task's content by task id (`data.task_key`).
+            evidence: what the runs to be appended are told from.
 
         Raises:
-            RunError: another writer has the store open, or a line that is not the last one is unreadable.
+            RunError: the file is no store, of another format, or cannot be opened.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self._lock = _acquire(folder)
-        self._runs = Journal(folder, _RUNS, segment_bytes)
-        self._failures = Journal(folder, _FAILURES, segment_bytes)
+        self.path = path
+        self._teacher, self._tasks, self._evidence = teacher, dict(tasks), evidence
+        self._base = _open(path, writable=evidence is not None)
+        self._read = zstandard.ZstdDecompressor()
+        self._write = zstandard.ZstdCompressor(level=9, write_checksum=True)
         try:
-            self.dropped_bytes = self._runs.recover() + self._failures.recover()
-            self._done = {line.key for line in lines(folder, _RUNS)}
-            self._failed = {failure.key: failure for failure in read_failures(folder)}
+            ids = {key: task_id for task_id, key in self._tasks.items()}
+            self._rows: dict[Key, int] = {}
+            self._failed: dict[Key, Failure] = {}
+            with _explained(path):
+                for row, task, run in self._base.execute(
+                    "SELECT rowid, task, run FROM runs WHERE teacher = ?", (teacher.fingerprint,)
+                ):
+                    if task in ids:
+                        self._rows[ids[task], run] = row
+                for task, run, agent, reason, message, cost in self._base.execute(
+                    "SELECT task, run, agent, reason, message, cost FROM failures WHERE teacher = ?",
+                    (teacher.fingerprint,),
+                ):
+                    if task in ids and (ids[task], run) not in self._rows:
+                        said = Cost.from_record(json.loads(cost))
+                        self._failed[ids[task], run] = Failure(ids[task], run, agent, reason, message, said)
         except BaseException:
             self.close()
             raise
@@ -90,17 +142,29 @@ class Store:
             TrajectoryError: one has no linear form; then nothing of the batch is stored.
             RunError: the disk refused; then nothing of the batch is stored.
         """
-        self._require_open()
         fresh: dict[Key, bytes] = {}
         for trajectory in batch:
             key = (trajectory.task_id, trajectory.run)
-            if key not in self._done and key not in fresh:
-                fresh[key] = _line(trajectory)
-        if fresh:
-            self._runs.append(b"".join(fresh.values()))
-            self._done.update(fresh)
-            for key in fresh:
-                self._failed.pop(key, None)
+            if key not in self._rows and key not in fresh:
+                fresh[key] = self._packed(trajectory)
+        evidence = self._required().fingerprint
+        with _explained(self.path), self._base:
+            self._introduce()
+            for key, content in fresh.items():
+                self._base.execute(
+                    "INSERT OR IGNORE INTO runs (teacher, task, run, task_id, evidence, content) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (*self._row_key(key), key[0], evidence, content),
+                )
+                self._base.execute(
+                    "DELETE FROM failures WHERE teacher = ? AND task = ? AND run = ?", self._row_key(key)
+                )
+        for key in fresh:
+            found = self._base.execute(
+                "SELECT rowid FROM runs WHERE teacher = ? AND task = ? AND run = ?", self._row_key(key)
+            ).fetchone()
+            self._rows[key] = found[0]
+            self._failed.pop(key, None)
         return len(fresh)
 
     def fail(self, batch: Iterable[Failure]) -> int:
@@ -109,16 +173,29 @@ class Store:
         Raises:
             RunError: the disk refused; then nothing of the batch is stored.
         """
-        self._require_open()
-        fresh = {failure.key: failure for failure in batch if failure.key not in self._done}
-        if fresh:
-            self._failures.append(b"".join(map(_failure_line, fresh.values())))
-            self._failed.update(fresh)
+        fresh = {failure.key: failure for failure in batch if failure.key not in self._rows}
+        self._required()
+        with _explained(self.path), self._base:
+            self._introduce()
+            for key, failure in fresh.items():
+                cost = json.dumps(asdict(failure.cost))
+                self._base.execute(
+                    "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *self._row_key(key),
+                        key[0],
+                        failure.agent,
+                        failure.reason,
+                        _holdable(failure.message),
+                        cost,
+                    ),
+                )
+        self._failed.update(fresh)
         return len(fresh)
 
     def done(self) -> set[Key]:
         """The (task_id, run) of every stored trajectory."""
-        return set(self._done)
+        return set(self._rows)
 
     def failed(self) -> dict[Key, Failure]:
         """The runs that failed and have not succeeded since, with their last failure."""
@@ -127,21 +204,31 @@ class Store:
     @property
     def count(self) -> int:
         """Number of stored trajectories."""
-        return len(self._done)
-
-    def pack(self) -> None:
-        """Compress all that is stored: there is little more to come."""
-        self._require_open()
-        self._runs.pack()
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[Trajectory]:
-        return read(self.folder)
+        place = {task_id: at for at, task_id in enumerate(self._tasks)}
+        return self._read_rows(sorted(self._rows, key=lambda key: (place[key[0]], key[1])))
+
+    def of(self, task_id: str) -> list[Trajectory]:
+        """The runs over one task, by number."""
+        return list(self._read_rows(sorted(key for key in self._rows if key[0] == task_id)))
+
+    def evidence_of(self) -> dict[str, set[Key]]:
+        """Which runs were told from which evidence, by its fingerprint."""
+        found: dict[str, set[Key]] = {}
+        keys = {row: key for key, row in self._rows.items()}
+        with _explained(self.path):
+            for row, evidence in self._base.execute(
+                "SELECT rowid, evidence FROM runs WHERE teacher = ?", (self._teacher.fingerprint,)
+            ):
+                if row in keys:
+                    found.setdefault(evidence, set()).add(keys[row])
+        return found
 
     def close(self) -> None:
-        """Let another writer have the store."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Close the file."""
+        self._base.close()
 
     def __enter__(self) -> Self:
         return self
@@ -151,92 +238,137 @@ class Store:
     ) -> None:
         self.close()
 
-    def _require_open(self) -> None:
-        if self._lock < 0:
-            raise ValueError("the store is closed")
+    def _required(self) -> EvidenceOrigin:
+        if self._evidence is None:
+            raise ValueError("the store is open for reading only")
+        return self._evidence
+
+    def _introduce(self) -> None:
+        teacher, evidence = self._teacher, self._required()
+        for table, key, about in (
+            ("teachers", teacher.fingerprint, teacher.settings),
+            ("evidence", evidence.fingerprint, evidence.origin),
+        ):
+            self._base.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", (key, json.dumps(about)))
+
+    def _row_key(self, key: Key) -> tuple[str, str, int]:
+        task_id, run = key
+        return self._teacher.fingerprint, self._tasks[task_id], run
+
+    def _packed(self, trajectory: Trajectory) -> bytes:
+        trajectory.check()
+        record = {"trajectory": trajectory.to_record(), "cost": asdict(trajectory.cost)}
+        return self._write.compress(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+
+    def _read_rows(self, keys: list[Key]) -> Iterator[Trajectory]:
+        for at in range(0, len(keys), _CHUNK):
+            chunk = keys[at : at + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            with _explained(self.path):
+                found = dict(
+                    self._base.execute(
+                        f"SELECT rowid, content FROM runs WHERE rowid IN ({marks})",
+                        [self._rows[key] for key in chunk],
+                    ).fetchall()
+                )
+            for key in chunk:
+                yield self._unpacked(key, found[self._rows[key]])
+
+    def _unpacked(self, key: Key, content: bytes) -> Trajectory:
+        try:
+            record = json.loads(self._read.decompress(content))
+            return Trajectory.from_record(record["trajectory"], record["cost"])
+        except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"Run {key[1]} over task {key[0]} in {self.path} changed after it was written "
+                f"({type(error).__name__}: {error}). Restore the file from a copy."
+            ) from error
 
 
-def read(folder: Path) -> Iterator[Trajectory]:
-    """The trajectories stored in folder, also while a writer is at work.
+def count_all(path: Path) -> dict[str, int]:
+    """How many `runs` and `failures` a file holds, and of how many `teachers`.
 
     Raises:
-        RunError: a line other than the last is unreadable, or another version of the store wrote it.
+        RunError: as `Store`.
     """
-    seen: set[Key] = set()
-    for line in lines(folder, _RUNS):
-        if line.key not in seen:
-            seen.add(line.key)
-            yield _trajectory(line)
+    base = _open(path, writable=False)
+    with _explained(path):
+        counts = {
+            table: int(base.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+            for table in ("runs", "failures", "teachers")
+        }
+    base.close()
+    return counts
 
 
-def find(folder: Path, task_id: str) -> list[Trajectory]:
-    """The runs over one task, by number; raises as `read`. Lines of other tasks are not decoded."""
-    found = {line.key: line for line in lines(folder, _RUNS) if line.key[0] == task_id}
-    return [_trajectory(found[key]) for key in sorted(found)]
+def _open(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """The file of the store, checked; made where there is none and it may be written.
+
+    Raises:
+        RunError: as `Store`.
+    """
+    with _explained(path):
+        if writable:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            base = sqlite3.connect(path, timeout=30)
+        else:
+            base = _readable(path)
+        try:
+            version = base.execute("PRAGMA user_version").fetchone()[0]
+            if writable:
+                base.execute("PRAGMA journal_mode = WAL")
+                base.execute("PRAGMA synchronous = FULL")
+            if writable and version == 0 and not base.execute("SELECT * FROM sqlite_master").fetchall():
+                # One transaction: a process killed here leaves an empty file, which is made again.
+                base.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
+                version = FORMAT
+            if version != FORMAT:
+                raise RunError(
+                    f"{path} was written by another release of starrec (its format is {version}, this one's "
+                    f"{FORMAT}). It is left as it is: use that release for it, or another run folder."
+                )
+        except BaseException:
+            base.close()
+            raise
+    return base
 
 
-def keys(folder: Path) -> set[Key]:
-    """The (task_id, run) of every trajectory stored in folder; raises as `read`."""
-    return {line.key for line in lines(folder, _RUNS)}
-
-
-def read_failures(folder: Path) -> Iterator[Failure]:
-    """The runs in folder that failed and have not succeeded since, each with its last failure; raises as
-    `read`."""
-    last = {line.key: line for line in lines(folder, _FAILURES)}
-    if last:
-        succeeded = keys(folder)
-        yield from (_failure(line) for key, line in last.items() if key not in succeeded)
-
-
-def _trajectory(line: Line) -> Trajectory:
+def _readable(path: Path) -> sqlite3.Connection:
+    """The file for reading, also by an account that may not write in its folder."""
+    if not path.is_file():
+        raise RunError(f"There is no file {path}. Run `starrec teach` first.")
+    where = path.absolute().as_uri()
+    base = sqlite3.connect(f"{where}?mode=ro", uri=True, timeout=30)
     try:
-        record = json.loads(line.content)
-        return Trajectory.from_record(record["trajectory"], record["cost"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise _another_version(line, error) from error
+        base.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        base.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        # Nobody writes, and the index beside the log cannot be made here: the file alone is all there is.
+        base = sqlite3.connect(f"{where}?immutable=1", uri=True)
+    return base
 
 
-def _failure(line: Line) -> Failure:
-    try:
-        record = json.loads(line.content)
-        said: Mapping[str, str] = record["failure"]
-        reason = next(name for name in REASONS if name == said["reason"])
-        return Failure(*line.key, said["agent"], reason, said["message"], Cost.from_record(record["cost"]))
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
-        raise _another_version(line, error) from error
+class _explained:
+    """SQLite's errors as the user's."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-def _another_version(line: Line, error: Exception) -> RunError:
-    return RunError(
-        f"{line.path}, line {line.number} was written by another version of starrec "
-        f"({type(error).__name__}: {error}). Use that version, or start over with --fresh."
-    )
+    def __enter__(self) -> None:
+        return None
 
-
-def _line(trajectory: Trajectory) -> bytes:
-    trajectory.check()
-    key = (trajectory.task_id, trajectory.run)
-    return encoded(key, {"trajectory": trajectory.to_record(), "cost": asdict(trajectory.cost)})
-
-
-def _failure_line(failure: Failure) -> bytes:
-    said = {"agent": failure.agent, "reason": failure.reason, "message": _holdable(failure.message)}
-    return encoded(failure.key, {"failure": said, "cost": asdict(failure.cost)})
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise RunError(
+                f"The trajectories in {self._path} cannot be read or written ({error}). What is stored is "
+                "whole: mend that (room on the disk, permissions, another process) and run the command again."
+            ) from error
 
 
 def _holdable(text: str) -> str:
     """The text without lone surrogates, which no file can hold as UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _acquire(folder: Path) -> int:
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise RunError(
-            f"The trajectories in {folder} are being written by another process. Wait for it to end."
-        ) from error
-    return lock

@@ -10,7 +10,7 @@ from starrec.signals.store.log import Log
 from starrec.signals.store.records import FORMAT, CorruptRecord, Kind, OtherVersion
 from starrec.signals.store.source import Stored
 from starrec.signals.store.update import Updated, update
-from starrec.signals.store.versions import GRACE_SECONDS, Versions
+from starrec.signals.store.versions import GRACE_SECONDS, Versions, evidence_folder
 
 __all__ = [
     "FORMAT",
@@ -27,5 +27,6 @@ __all__ = [
     "Versions",
     "build",
     "built",
+    "evidence_folder",
     "update",
 ]

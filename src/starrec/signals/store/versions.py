@@ -14,7 +14,6 @@ was left half done.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import re
 import shutil
@@ -26,9 +25,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import lmdb
+from filelock import FileLock, Timeout
 
 from starrec.errors import RunError
-from starrec.runs import write_atomic
+from starrec.runs import current_product, write_atomic
 
 GRACE_SECONDS: Final = 600.0
 """How long a version stays after another took its place, unless told: readers that have its name must have
@@ -91,15 +91,17 @@ class Versions:
             RunError: another process writes.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".writer").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(
-                    f"Another process is building or updating {self.folder}. Wait for it to end."
-                ) from error
+        lock = FileLock(self.folder / ".writer", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                f"Another process is building or updating {self.folder}. Wait for it to end."
+            ) from error
+        with lock:
             self.clean()
             yield
+        lock.release()
 
     def clean(self) -> None:
         """Remove what is half done, and versions whose time is over. For the writer."""
@@ -170,6 +172,18 @@ class Versions:
 
     def _names(self) -> str:
         return ", ".join(path.name for path in self.all()) or "the versions there (there are none)"
+
+
+def evidence_folder(run: Path) -> Path:
+    """Where the versions of the evidence are that the last call over a run folder used.
+
+    Raises:
+        RunError: none was built.
+    """
+    product = current_product(run, "evidence", complete=False)
+    if product is None:
+        raise RunError(f"{run} holds no evidence yet. Build it with `starrec signals build --run {run}`.")
+    return product.folder
 
 
 def readable_size(size: float) -> str:

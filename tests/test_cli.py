@@ -18,11 +18,13 @@ from typer.testing import CliRunner
 
 from starrec.cli import app
 from starrec.config import dump_toml, load_toml
+from starrec.errors import StarrecError
 from starrec.pipeline import RunConfig
-from starrec.trajectories.store import read
+from starrec.runs import current_product, products
+from starrec.trajectories import open_asked
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evaluate", "recommend"]
+COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evaluate", "recommend", "runs"]
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 
 TINY = """
@@ -81,8 +83,20 @@ def contents(folder):
     return {
         path.relative_to(folder): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (".lock", "log.jsonl")
+        if path.is_file()
+        and path.name not in (".lock", ".holder", "log.jsonl")
+        and path.suffix not in (".sqlite-shm", ".sqlite-wal")
     }
+
+
+def read(run):
+    """The trajectories over the tasks that were asked last."""
+    with open_asked(run) as store:
+        return list(store)
+
+
+def star(run):
+    return current_product(run, "distill").path("star", "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +180,9 @@ def test_a_run_ends_with_table_comparison_example_and_next_steps(finished):
 
 def test_a_person_with_one_interaction_is_never_a_task(finished):
     folder, _ = finished
-    dataset = json.loads((folder / "runs" / "mine" / "data" / "dataset.json").read_text())
+    dataset = json.loads(current_product(folder / "runs" / "mine", "data").path("dataset.json").read_text())
     assert dataset["name"] == "my"
-    tasks = {run.task_id.split("/")[1] for run in read(folder / "runs" / "mine" / "trajectories")}
+    tasks = {run.task_id.split("/")[1] for run in read(folder / "runs" / "mine")}
     assert len(tasks) == 60 and "once" not in tasks
     results = json.loads((folder / "runs" / "mine" / "results.json").read_text())
     assert results["systems"]["star"]["n_users"] == 60
@@ -204,7 +218,7 @@ def test_recompute_gives_the_same_numbers(finished, tmp_path):
     again = starrec("evaluate", "--run", run, "--recompute")
     assert again.exit_code == 0 and "star over teacher" in again.stdout
     assert json.loads((run / "results.json").read_text()) == results
-    refused(starrec("evaluate", "--run", run, "--recompute", "--fresh"), "--recompute", "--fresh")
+    refused(starrec("evaluate", "--run", run, "--recompute", "--update-data"), "--recompute", "--update-data")
 
 
 # Recommending
@@ -290,18 +304,6 @@ BAD_DATA = {
 }
 
 
-def test_a_fresh_start_with_unreadable_data_leaves_the_finished_run_alone(finished, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished[0] / "runs" / "mine", folder)
-    before = contents(folder)
-    items = finished[0] / "my_items.csv"
-    result = starrec(
-        "run", "--interactions", tmp_path / "typo.csv", "--items", items, "--run", folder, "--fresh"
-    )
-    refused(result, "typo.csv")
-    assert contents(folder) == before
-
-
 @pytest.mark.parametrize("case", BAD_DATA)
 def test_bad_data_are_refused_and_leave_nothing(shop, case):
     change, said = BAD_DATA[case]
@@ -357,39 +359,133 @@ def test_a_configuration_that_cannot_be_meant(shop, toml, said):
     assert not (shop / "runs").exists()
 
 
-def test_a_run_folder_of_another_configuration_is_left_alone(shop):
-    assert starrec("data", *own(shop), "--run", "runs/mine").exit_code == 0
-    (shop / "other.toml").write_text("[data]\nseed = 5\n")
-    before = contents(shop / "runs")
-    result = starrec("data", "--config", "other.toml", *own(shop), "--run", "runs/mine")
-    refused(result, "another configuration", "`data.seed` was 0, now 5", "--fresh")
-    assert contents(shop / "runs") == before
-    assert starrec("data", "--config", "other.toml", *own(shop), "--run", "runs/mine", "--fresh").exit_code == 0
+# Runs
 
+
+def test_any_setting_may_change_and_only_what_depends_on_it_is_made_anew(finished, tmp_path):
+    run = shutil.copytree(finished[0] / "runs" / "mine", tmp_path / "mine")
+    before = {product.folder for product, _ in products(run)}
+    weights = star(run).read_bytes()
+    config = run / "config.toml"
+    for change, unchanged in (
+        (("concurrency = 8", "concurrency = 3"), ("teach", "distill", "evaluate")),
+        (("think_users = 1", "think_users = 2"), ("teach", "distill")),
+        (("steps = 8\n", "steps = 4\n"), ("teach",)),
+    ):
+        assert change[0] in config.read_text()
+        (tmp_path / "other.toml").write_text(config.read_text().replace(*change))
+        used = {step: current_product(run, step).fingerprint for step in unchanged}
+        result = starrec("run", "--config", tmp_path / "other.toml", "--run", run)
+        assert result.exit_code == 0, result.output
+        assert {step: current_product(run, step).fingerprint for step in unchanged} == used
+        assert all(folder.is_dir() for folder in before)
+    assert star(run).read_bytes() != weights
+    assert len(products(run)) == len(before) + 1 + 2
+    # And back: everything is there.
+    assert starrec("run", "--config", finished[0] / "tiny.toml", *own(finished[0]), "--run", run).exit_code == 0
+    assert star(run).read_bytes() == weights
+
+    shown = json.loads(starrec("runs", "show", "--run", run, "--json").stdout)
+    assert len(shown["products"]) == len(before) + 3 and shown["trajectories"]["teachers"] == 1
+    differing = {key for row in shown["products"] for key in row["differs"]}
+    assert {"student.sft.steps", "student.grpo.steps", "evaluation.think_users"} <= differing
+    assert "older" in starrec("runs", "show", "--run", run).stdout
+    listed = json.loads(starrec("runs", "list", tmp_path, "--json").stdout)
+    assert listed[0]["done"] == ["data", "teach", "distill", "evaluate"] and listed[0]["bytes"] > 1000
+    assert CliRunner().invoke(app, ["runs", "clean", "--run", str(run)], input="n\n").exit_code == 1
+    assert len(products(run)) == len(before) + 3
+    taught = len(read(run))
+    cleaned = starrec("runs", "clean", "--run", run, "--yes")
+    assert cleaned.exit_code == 0 and cleaned.stdout.count("distill/") == 1
+    assert {product.folder for product, _ in products(run)} == before and len(read(run)) == taught
+    assert "nothing that its last call did not use" in starrec("runs", "clean", "--run", run).stdout
+    assert starrec("runs", "clean", "--run", run, "--everything", "--yes").exit_code == 0 and not run.exists()
+    refused(starrec("runs", "list", tmp_path / "none"), "no run in")
+
+
+def test_a_run_answers_without_its_files_and_from_another_folder(shop, monkeypatch):
+    assert starrec("data", *own(Path()), "--run", "runs/mine").exit_code == 0
+    (shop / "elsewhere").mkdir()
+    monkeypatch.chdir(shop / "elsewhere")
+    again = starrec("signals", "--run", "../runs/mine")
+    assert again.exit_code == 0 and "done before" in again.stderr and "not there" not in again.stderr
+    moved = shop / "elsewhere" / "my.csv"
+    (shop / "my.csv").rename(moved)
+    again = starrec("teach", "--run", "../runs/mine", "--dry-run", "--sample", 2)
+    assert again.exit_code == 0 and "my.csv is not there (any more); the run's own copy answers" in again.stderr
+    # The same content under another name is the same data.
+    named = starrec("data", "--interactions", moved, "--items", "../my_items.csv", "--run", "../runs/mine")
+    assert named.exit_code == 0 and "done before" in named.stderr
+    assert len(products(shop / "runs" / "mine")) == 1
+    refused(starrec("data", *own(shop / "none"), "--run", "../runs/mine", "--delimiter", ";"), "no file")
+
+
+def test_an_edited_file_is_told_and_taken_in_when_asked_for(shop):
+    run = shop / "runs" / "mine"
+    assert starrec("data", "--config", "tiny.toml", *own(shop), "--run", run).exit_code == 0
+    assert starrec("teach", "--run", run).exit_code == 0
+    before = {(t.task_id, t.run): t for t in read(run)}
+    with (shop / "my.csv").open("a") as file:
+        file.writelines(f"u{user},n{user % 5},1790000000\n" for user in range(45))
+    with (shop / "my_items.csv").open("a") as file:
+        file.writelines(f"n{item},New {item},mug\n" for item in range(5))
+    told = starrec("teach", "--run", run)
+    assert "my.csv differs from what this run read" in told.stderr and "--update-data" in told.stderr
+    assert "(done before)" in told.stderr and len(products(run)) == 2
+
+    taken = starrec("teach", "--run", run, "--update-data")
+    assert taken.exit_code == 0 and "961 interactions" in taken.stderr
+    tasks = len({task_id for task_id, _ in before})
+    known = rf"teach: {tasks} of \d+ tasks are answered already \({len(before):,} runs stored\)"
+    assert re.search(known, taken.stderr)
+    after = {(t.task_id, t.run): t for t in read(run)}
+    assert before.items() <= after.items() and len(after) > len(before)
+    assert starrec("data", "--run", run).exit_code == 0
+    assert len(products(run)) == 4 and "done before" in starrec("teach", "--run", run).stderr
+    # Settings of the reading changed too: what would be read is not what is known.
+    with (shop / "my.csv").open("a") as file:
+        file.write("u0,i1,1790000001\n")
+    refused(starrec("data", "--run", run, *own(shop), "--delimiter", ";"), "was edited", "--update-data")
+
+
+def test_nobody_to_teach_is_told_before_anything_is_stored(shop):
+    header, *lines = (shop / "my.csv").read_text().splitlines()
+    few = [line for user in range(60) for line in [x for x in lines if x.startswith(f"u{user},")][:5]]
+    (shop / "five.csv").write_text("\n".join([header, *few]) + "\n")
+    command = ["--interactions", "five.csv", "--items", "my_items.csv", "--run", "runs/five"]
+    assert starrec("data", *command).exit_code == 0
+    refused(starrec("teach", "--run", "runs/five"), "nobody to teach", "min_history = 2", "6 interactions")
+    assert not (shop / "runs" / "five" / "trajectories.sqlite").exists()
+    config = (shop / "runs" / "five" / "config.toml").read_text().replace("min_history = 3", "min_history = 2")
+    (shop / "two.toml").write_text(config)
+    taught = starrec("teach", "--config", "two.toml", "--run", "runs/five")
+    assert taught.exit_code == 0 and "240 runs over 60 tasks" in taught.stderr, taught.output
+
+
+def test_a_strangers_folder_is_left_alone(shop):
     (shop / "thesis").mkdir()
     (shop / "thesis" / "thesis.tex").write_text("precious")
-    refused(starrec("data", *own(shop), "--run", "thesis", "--fresh"), "not a run folder")
+    refused(starrec("data", *own(shop), "--run", "thesis"), "not a run folder")
     assert [path.name for path in (shop / "thesis").iterdir()] == ["thesis.tex"]
 
 
 def test_a_corrupt_checkpoint_or_student_is_named(finished, tmp_path):
     folder, _ = finished
     run = shutil.copytree(folder / "runs" / "mine", tmp_path / "mine")
-    model = run / "student" / "star" / "model.safetensors"
+    product = current_product(run, "distill")
+    model = star(run)
     model.write_bytes(model.read_bytes()[:1000])
-    refused(starrec("recommend", "--run", run, "--history", "Blue mug"), "student/star", "starrec distill")
+    refused(starrec("recommend", "--run", run, "--history", "Blue mug"), "star", "starrec distill")
 
-    steps = json.loads((run / "steps.json").read_text())
-    del steps["distill"]
-    (run / "steps.json").write_text(json.dumps(steps))
-    checkpoint = run / "student" / "sft.checkpoint"
+    product.path("product.json").unlink()
+    checkpoint = product.path("sft.checkpoint")
     checkpoint.write_bytes(b"half a checkpoint")
     before = contents(run)
     refused(starrec("distill", "--run", run), "sft.checkpoint", "corrupt", "Delete it")
     assert contents(run) == before
     checkpoint.unlink()
     assert starrec("distill", "--run", run).exit_code == 0
-    assert model.read_bytes() == (folder / "runs/mine/student/star/model.safetensors").read_bytes()
+    assert model.read_bytes() == star(folder / "runs" / "mine").read_bytes()
 
 
 # What an interruption costs
@@ -412,11 +508,13 @@ def test_killed_in_teach_and_in_distill_it_ends_as_if_it_had_not_been(finished, 
     folder, _ = finished
     undisturbed, run = folder / "runs" / "mine", tmp_path / "mine"
     assert starrec("data", "--config", folder / "tiny.toml", *own(folder), "--run", run).exit_code == 0
-    store = run / "trajectories" / "part-00000.jsonl"
-    taught = list(read(undisturbed / "trajectories"))
+    taught = read(undisturbed)
 
     def stored():
-        return store.stat().st_size if store.exists() else 0
+        try:
+            return len(read(run))
+        except StarrecError:
+            return 0
 
     for signal_, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         before = stored()
@@ -424,18 +522,17 @@ def test_killed_in_teach_and_in_distill_it_ends_as_if_it_had_not_been(finished, 
         wait_for(stopped, lambda before=before: stored() > before)
         said = kill_group(stopped, signal_)
         assert stopped.returncode == code, said
-        assert len(list(read(run / "trajectories"))) < len(taught)
+        assert len(read(run)) < len(taught)
     assert "run the same command" in said and "Traceback" not in said
 
     stopped = start("distill", "--run", run)
-    wait_for(stopped, (run / "student" / "sft").exists)
+    wait_for(stopped, lambda: list(run.glob("distill/*/sft")))
     kill_group(stopped, signal.SIGKILL)
-    assert not (run / "student" / "star").exists()
+    assert not list(run.glob("distill/*/star"))
 
     ended = start("distill", "--run", run)
     output = ended.communicate(timeout=300)[0]
     assert ended.returncode == 0, output
-    assert list(read(run / "trajectories")) == taught
-    weights = "student/star/model.safetensors"
-    assert (run / weights).read_bytes() == (undisturbed / weights).read_bytes()
+    assert read(run) == taught
+    assert star(run).read_bytes() == star(undisturbed).read_bytes()
     assert not list(run.rglob(".tmp-*"))

@@ -236,8 +236,7 @@ def current_product(folder: Path, step: str, *, complete: bool = True) -> Produc
         RunError: the folder is of another format, or its records are unreadable.
     """
     if not is_run(folder):
-        if folder.exists():
-            _require_new(folder)
+        _require_no_first_release(folder)
         return None
     name = _current(folder).get(step)
     if name is None or not (folder / step / name / (_PRODUCT if complete else _INPUTS)).is_file():
@@ -303,17 +302,21 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _require_new(folder: Path) -> None:
     """Raise unless a folder without run.json is empty, or holds what a killed process left there at once."""
+    _require_no_first_release(folder)
+    mine = (_LOCK, _HOLDER, "config.toml")
+    if not folder.is_dir() or any(
+        entry.name not in mine and not entry.name.startswith(_TEMPORARY) for entry in folder.iterdir()
+    ):
+        raise RunError(f"{folder} exists but is not a run folder. Choose another with --run.")
+
+
+def _require_no_first_release(folder: Path) -> None:
     if (folder / "steps.json").is_file() and (folder / "config.toml").is_file():
         raise RunError(
             f"{folder} was made by a release of starrec whose run folders this one does not read (0.1, with a "
             "steps.json). Nothing in it was touched. Choose another folder with --run; to keep using this one, "
             "install the release that made it."
         )
-    mine = (_LOCK, _HOLDER, "config.toml")
-    if not folder.is_dir() or any(
-        entry.name not in mine and not entry.name.startswith(_TEMPORARY) for entry in folder.iterdir()
-    ):
-        raise RunError(f"{folder} exists but is not a run folder. Choose another with --run.")
 
 
 def _acquire(folder: Path) -> FileLock:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from starrec.cli import app
-from starrec.signals.store import LmdbSource
+from starrec.signals.store import LmdbSource, evidence_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -64,7 +64,7 @@ def test_a_build_is_done_once_for_the_same_inputs(shop):
     result = done("signals", "build", "--run", "run")
     assert "done before" in result.stderr and "since" not in result.stderr
     done("signals", "build", "--run", "run", "--fresh")
-    assert (shop / "run" / "evidence" / "CURRENT").read_text() == "v00002\n"
+    assert (evidence_folder(shop / "run") / "CURRENT").read_text() == "v00002\n"
 
 
 def test_an_update_adds_what_is_new(shop):
@@ -72,7 +72,7 @@ def test_an_update_adds_what_is_new(shop):
     assert "2 new interactions (known before: 1), 1 new user, 0 new items" in result.stderr
     again = done("signals", "update", "--run", "run", "--interactions", "new.csv")
     assert "0 new interactions (known before: 3)" in again.stderr
-    assert LmdbSource.open(shop / "run" / "evidence").meta.interactions == 918
+    assert LmdbSource.open(evidence_folder(shop / "run")).meta.interactions == 918
     assert "with 1 update since" in done("signals", "build", "--run", "run").stderr
 
 
@@ -84,14 +84,20 @@ def test_new_items_come_with_their_titles(shop):
     assert "1 of 61 people took Brand new [bold]mug" in result.stdout and "\x1b" not in result.stdout
 
 
-def test_a_build_of_other_inputs_does_not_lose_updates_unasked(shop):
+def test_a_build_of_other_inputs_leaves_the_updated_one_where_it_is(shop):
     own = ["--interactions", shop / "my.csv", "--items", shop / "my_items.csv"]
     build = ["signals", "build", *own, "--run", "other"]
     done(*build)
     done("signals", "update", "--run", "other", "--interactions", "new.csv")
+    before = evidence_folder(shop / "other")
     (shop / "my.csv").write_text((shop / "my.csv").read_text() + "u8,i0,1800000009\n")
-    refused(starrec(*build), "updated since it was built", "--fresh")
-    done(*build, "--fresh")
+    assert "with 1 update since" in done(*build).stderr and evidence_folder(shop / "other") == before
+    told = done(*build, "--update-data").stderr
+    assert "the 2 interactions that updates added to the one before are not in this one" in told
+    assert before.name in told
+    assert evidence_folder(shop / "other") != before
+    assert LmdbSource.open(before).meta.interactions == 918
+    assert LmdbSource.open(evidence_folder(shop / "other")).meta.interactions == 917
 
 
 def test_other_times_are_refused(shop):
@@ -169,7 +175,7 @@ def test_two_builds_at_a_time(shop):
     def hold():
         from starrec.signals.store import Versions
 
-        with Versions(shop / "run" / "evidence").writer():
+        with Versions(evidence_folder(shop / "run")).writer():
             held.set()
             release.wait(60)
 
@@ -185,10 +191,10 @@ def test_two_builds_at_a_time(shop):
 
 @pytest.mark.parametrize("engine", ["threads", "processes"])
 def test_engines_count_the_same(shop, engine):
-    before = LmdbSource.open(shop / "run" / "evidence").records()
+    before = LmdbSource.open(evidence_folder(shop / "run")).records()
     wanted = {key: bytes(value) for key, value in before}
     done("signals", "build", "--run", "run", "--fresh", "--engine", engine)
-    found = {key: bytes(value) for key, value in LmdbSource.open(shop / "run" / "evidence").records()}
+    found = {key: bytes(value) for key, value in LmdbSource.open(evidence_folder(shop / "run")).records()}
     assert found == wanted
 
 

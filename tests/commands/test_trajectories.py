@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from starrec.cli import app
-from starrec.trajectories import Cost, Failure, Spent, Store, linear, read
+from starrec.runs import current_product
+from starrec.trajectories import STORE, Cost, EvidenceOrigin, Failure, Spent, Store, linear, open_asked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
@@ -62,7 +63,12 @@ def run(taught, tmp_path):
 
 
 def facts(run):
-    return json.loads((run / "steps.json").read_text())["teach"]["facts"]
+    return current_product(run, "teach").facts
+
+
+def read(run):
+    with open_asked(run) as store:
+        return list(store)
 
 
 def test_watching_shows_how_runs_end(taught):
@@ -78,12 +84,11 @@ def test_facts_say_what_each_agent_took(taught):
     cost = facts(taught[0] / "run")["cost"]
     assert cost["runs"] == facts(taught[0] / "run")["runs"] and facts(taught[0] / "run")["failures"] == {}
     assert cost["agents"]["planner"]["seconds"] > 0 == cost["agents"]["planner"]["requests"]
-    assert not list((taught[0] / "run" / "trajectories").glob("*.jsonl")), "all is compressed in the end"
 
 
 def test_show_prints_one_run_as_it_was(taught):
     folder = taught[0] / "run"
-    example = next(found for found in read(folder / "trajectories") if "⟦hostile|" in found.messages[0].content)
+    example = next(found for found in read(folder) if "⟦hostile|" in found.messages[0].content)
     shown = done("trajectories", "show", example.task_id, "--number", example.run, "--run", folder).stdout
     assert f"{example.task_id}, run {example.run}  the target came " in shown and "\x1b" not in shown
     # As it stands in the catalogue: no markup, no tag, no label.
@@ -95,11 +100,13 @@ def test_show_prints_one_run_as_it_was(taught):
 
 
 def test_stats_count_runs_and_what_they_took(run):
-    runs = list(read(run / "trajectories"))
-    with Store(run / "trajectories") as store:
-        store.fail(
-            [Failure("train/none/0/0", 0, "planner", "invalid", "No.", Cost({"planner": Spent(requests=7)}))]
-        )
+    runs = list(read(run))
+    task_id = runs[0].task_id
+    with (
+        open_asked(run) as reading,
+        Store(run / STORE, reading.teacher, reading.tasks, EvidenceOrigin("e")) as store,
+    ):
+        store.fail([Failure(task_id, 9, "planner", "invalid", "No.", Cost({"planner": Spent(requests=7)}))])
     found = json.loads(done("trajectories", "stats", "--run", run, "--json").stdout)
     assert found["runs"] == len(runs) and found["failures"] == {"invalid": 1}
     assert found["pass@1"] == pytest.approx(sum(one.outcome == 1 for one in runs) / len(runs))
@@ -107,7 +114,7 @@ def test_stats_count_runs_and_what_they_took(run):
     assert set(found["reflections"]) == {"1", "2"}
     assert found["cost"]["runs"] == len(runs) + 1 and found["cost"]["agents"]["planner"]["requests"] == 7
     shown = done("trajectories", "stats", "--run", run).stdout
-    for said in ("pass@2: ", "came to no end: 1 invalid", "tool calls: ", "starrec trajectories show train/"):
+    for said in ("pass@2: ", "failed: 1 invalid", "tool calls: ", "starrec trajectories show train/"):
         assert said in shown
 
 
@@ -119,12 +126,12 @@ def test_export_writes_what_teaches_as_chat(run, tmp_path):
     )
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == facts(run)["kept_tasks"]
-    told = {json.dumps(found.openai_messages()) for found in read(run / "trajectories") if found.outcome == 1}
+    told = {json.dumps(found.openai_messages()) for found in read(run) if found.outcome == 1}
     assert all(set(line) == {"messages"} and json.dumps(line["messages"]) in told for line in lines)
 
     done("trajectories", "export", file, "--all", "--format", "linear", "--run", run)
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert [line["text"] for line in lines] == [linear(found) for found in read(run / "trajectories")]
+    assert [line["text"] for line in lines] == [linear(found) for found in read(run)]
     first = lines[0]
     written = [first["text"][start:end] for start, end in first["written"]]
     assert written[0].startswith("<plan>") and written[-1].startswith("<recommend>")
@@ -137,14 +144,12 @@ def test_a_budget_stops_teaching_and_says_how_to_go_on(taught, tmp_path):
     done("data", "--config", folder / "tiny.toml", *own(folder), "--run", run)
     result = done("teach", "--run", run, "--budget", "0.000001s")
     assert "stopped at the budget of 0.000001s with 0 of " in result.stderr
-    assert "same command to go on" in result.stderr and "teach" not in json.loads(
-        (run / "steps.json").read_text()
-    )
+    assert "same command to go on" in result.stderr and current_product(run, "teach") is None
     refused(
         starrec("trajectories", "stats", "--run", run), "No run of the teacher has ended yet", "starrec teach"
     )
     done("teach", "--run", run)
-    assert list(read(run / "trajectories")) == list(read(folder / "run" / "trajectories"))
+    assert read(run) == read(folder / "run")
 
 
 def test_a_dry_run_estimates_and_leaves_everything_as_it_was(taught, tmp_path):
@@ -154,7 +159,11 @@ def test_a_dry_run_estimates_and_leaves_everything_as_it_was(taught, tmp_path):
     done("data", "--config", folder / "tiny.toml", *own(folder), "--run", run)
     shown = done("teach", "--run", run, "--dry-run", "--sample", 3).stdout
     assert "estimated from 6 runs" in shown and "no language model is asked" in shown and "time: " in shown
-    refused(starrec("trajectories", "export", tmp_path / "x.jsonl", "--run", run), "nothing to export", "--all")
+    refused(
+        starrec("trajectories", "export", tmp_path / "x.jsonl", "--run", run),
+        "no trajectories",
+        "starrec teach",
+    )
     assert not (tmp_path / "x.jsonl").exists()
 
 
@@ -199,7 +208,7 @@ def test_a_models_teaching_is_estimated_bounded_and_goes_on(asked_of_a_model):
     assert all(said in shown for said in ("calls: ", "prompt tokens: ", "US dollars: ", "time: "))
     result = done("teach", "--run", run, "--budget", "10_000tokens")
     assert "stopped at the budget of 10_000tokens" in result.stderr
-    bought = list(read(run / "trajectories"))
+    bought = list(read(run))
     # A request costs 100 tokens; the run that reaches the budget is ended.
     tokens = sum(part.prompt_tokens + part.completion_tokens for t in bought for part in t.cost.agents.values())
     most = max(sum(part.requests for part in t.cost.agents.values()) for t in bought) * 100
@@ -207,10 +216,7 @@ def test_a_models_teaching_is_estimated_bounded_and_goes_on(asked_of_a_model):
     usd = sum(part.usd for t in bought for part in t.cost.agents.values())
     assert usd == pytest.approx(tokens / 100 * (90 * 1.0 + 10 * 10.0) / 1e6)
     done("teach", "--run", run)
-    told, own = (
-        {(t.task_id, t.run): t.canonical() for t in read(folder / "trajectories")}
-        for folder in (run, by_policy)
-    )
+    told, own = ({(t.task_id, t.run): t.canonical() for t in read(folder)} for folder in (run, by_policy))
     assert told == own
 
 
@@ -218,7 +224,7 @@ def test_what_cannot_be_done_is_said(run, tmp_path):
     refused(
         starrec("trajectories", "show", "train/u1/99/0", "--run", run), "'train/u1/99/0'", "There is train/"
     )
-    example = next(read(run / "trajectories")).task_id
+    example = read(run)[0].task_id
     refused(starrec("trajectories", "show", example, "-n", 9, "--run", run), "no run 9; it has 0, 1")
     for command in (["stats"], ["show", "x"], ["export", tmp_path / "x.jsonl"]):
         refused(starrec("trajectories", *command, "--run", tmp_path), "no trajectories in", "starrec teach")

@@ -1,6 +1,6 @@
 """Ranking tasks: what is drawn, what it may depend on, and what it must not know."""
 
-import time
+import dataclasses
 
 import numpy as np
 import polars as pl
@@ -13,13 +13,15 @@ from starrec.data import (
     evaluation_tasks,
     leave_one_out,
     sample_negatives,
+    task_key,
+    took_too_much,
     training_arrays,
     training_positions,
     training_tasks,
     validation_half,
 )
 from starrec.data.hashing import text_keys
-from starrec.errors import DataError
+from starrec.trajectories import Asked, write_asked
 
 
 @pytest.fixture(scope="module")
@@ -205,11 +207,14 @@ def test_negatives_may_be_all_that_is_left():
     assert sorted(drawn[0].tolist()) == [0, 2, *range(4, 22)]
 
 
-def test_too_small_a_catalogue_says_what_to_do(dataset, sequences, split):
-    # The longest history has 25 of 60 items, so 35 negatives can be had for everyone.
-    with pytest.raises(DataError, match="at most 35"):
-        evaluation_tasks(dataset, sequences, split, "test", seed=0, negatives=36)
-    evaluation_tasks(dataset, sequences, split, "test", seed=0, negatives=35)
+def test_who_took_too_much_is_no_task_and_the_others_are(dataset, sequences, split):
+    # u24 has 25 of 60 items, the most: 35 negatives can be had for everyone, 36 for all but u24.
+    everybody, _ = evaluation_tasks(dataset, sequences, split, "test", seed=0, draws=1, negatives=35)
+    others, _ = evaluation_tasks(dataset, sequences, split, "test", seed=0, draws=1, negatives=36)
+    assert {t.user_id for t in everybody} - {t.user_id for t in others} == {"u24"}
+    assert np.flatnonzero(took_too_much(dataset, sequences, 36)).tolist() == [dataset.user_ids.index("u24")]
+    positions = training_positions(dataset, split, per_user=2, seed=0, negatives=36)
+    assert dataset.user_ids.index("u24") not in positions.users and len(positions) > 0
 
 
 def test_halves_go_by_user_and_seed():
@@ -220,17 +225,87 @@ def test_halves_go_by_user_and_seed():
     assert validation_half(users, seed=1) != halves
 
 
-def test_22000_tasks_in_a_second():
-    generator = np.random.default_rng(0)
-    rows = [(str(u), str(i), t) for u in range(943) for t, i in enumerate(generator.permutation(1682)[:106])]
-    interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
-    items = pl.DataFrame({"item_id": [str(i) for i in range(1682)], "title": ["T"] * 1682})
-    dataset = build("large", "clock", interactions, items)
+def taught(dataset, before=None):
+    """The training tasks of a dataset by id, with what names their content."""
     split = leave_one_out(dataset.sequences(0))
-    positions = training_positions(dataset, split, per_user=24, seed=0)
-    started = time.perf_counter()
-    assert len(training_arrays(dataset, split, positions, seed=0, epoch=0)) > 22_000
-    assert time.perf_counter() - started < 1.0
+    positions = training_positions(
+        dataset, split, per_user=3, seed=0, before=before.positions if before else None
+    )
+    tasks, targets = training_tasks(
+        dataset, split, positions, seed=0, epoch=0, before=before.candidates if before else None
+    )
+    return tasks, {task.task_id: task_key(task, targets[task.task_id], dataset) for task in tasks}
+
+
+@pytest.fixture(scope="module")
+def grown(tables):
+    """The data, and the same with a later row for each of twenty users and five items nobody took."""
+    interactions, items = tables
+    latest = interactions.group_by("user_id").agg(pl.col("time").max(), pl.col("item_id"))
+    fresh = [
+        (user, next(item for item in items["item_id"] if item not in taken), time + 1000)
+        for user, time, taken in latest.sort("user_id").head(20).iter_rows()
+    ]
+    rows = pl.DataFrame(fresh, schema=["user_id", "item_id", "time"], orient="row")
+    more = pl.concat([interactions, rows.cast({"time": interactions.schema["time"]})], how="diagonal")
+    new_items = pl.DataFrame({"item_id": [f"new{n}" for n in range(5)], "title": ["New"] * 5})
+    return build("small", "clock", interactions, items), build(
+        "small", "clock", more, pl.concat([items, new_items], how="diagonal")
+    )
+
+
+def test_tasks_asked_before_stay_when_data_grow(grown, tmp_path):
+    small, large = grown
+    tasks, before = taught(small)
+    write_asked(tmp_path, tasks, before, small.item_ids)
+    _, after = taught(large, Asked.read(tmp_path))
+    assert {name: key for name, key in before.items() if after.get(name) != key} == {}
+    # Without that memory few stay here: five of 65 items are new, and a task has 20 of them.
+    _, forgotten = taught(large)
+    assert len(set(before.values()) & set(forgotten.values())) < 0.7 * len(before)
+
+
+def test_candidates_that_are_gone_or_lack_the_target_are_drawn_anew(grown):
+    small, _ = grown
+    tasks, _ = taught(small)
+    task = tasks[0]
+    before = [small.item_ids[item] for item in task.candidates.tolist()]
+    position = int(task.task_id.split("/")[-2])
+    split = leave_one_out(small.sequences(0))
+    target = small.item_ids[split.train.of(task.user)[position]]
+    other = next(item for item in small.item_ids if item not in before)
+    spare = next(item for item in before if item != target)
+    for kept in (before[::-1], [other if item == spare else item for item in before]):
+        again, _ = taught(small, Asked({}, {task.user_id: [position]}, {task.task_id: kept}))
+        found = next(t for t in again if t.task_id == task.task_id).candidates
+        assert [small.item_ids[item] for item in found.tolist()] == kept
+    for wrong in (
+        ["gone", *before[1:]] if before[0] != target else [before[0], "gone", *before[2:]],
+        [other if item == target else item for item in before],
+        before[:-1],
+    ):
+        again, _ = taught(small, Asked({}, {task.user_id: [position]}, {task.task_id: wrong}))
+        found = next(t for t in again if t.task_id == task.task_id).candidates
+        assert np.array_equal(found, task.candidates)
+
+
+def test_a_tasks_key_names_all_that_it_says_and_its_target(grown):
+    small, _ = grown
+    tasks, keys = taught(small)
+    task, target = tasks[0], int(tasks[0].candidates[3])
+    assert len(set(keys.values())) == len(tasks) and all(len(key) == 32 for key in keys.values())
+    other = dataclasses.replace(task, task_id="another name", draw=7, user=3)
+    assert task_key(other, target, small) == task_key(task, target, small)
+    for change in (
+        {"user_id": "somebody"},
+        {"history": task.history[::-1]},
+        {"days": task.days + 1},
+        {"ratings": np.full_like(task.ratings, 2.5)},
+        {"candidates": task.candidates[::-1]},
+        {"scenario": "user_cold_start"},
+    ):
+        assert task_key(dataclasses.replace(task, **change), target, small) != task_key(task, target, small)
+    assert task_key(task, int(task.candidates[4]), small) != task_key(task, target, small)
 
 
 def test_tasks_over_positions_have_no_days_and_over_unrated_items_no_ratings(tables):

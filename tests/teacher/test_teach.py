@@ -24,7 +24,16 @@ from starrec.teacher import (
     teach,
     teach_with,
 )
-from starrec.trajectories import Cost, Failure, Spent, Store, Trajectory, read, target_columns
+from starrec.trajectories import (
+    Cost,
+    EvidenceOrigin,
+    Failure,
+    Spent,
+    Store,
+    Teacher,
+    Trajectory,
+    target_columns,
+)
 
 RUNS = 3
 
@@ -41,10 +50,21 @@ def undisturbed(world, asked, tmp_path_factory):
     """What the embedded policy gives, by task and run."""
     tasks, columns = asked
     folder = tmp_path_factory.mktemp("undisturbed")
-    with Store(folder) as store, Workers(world, 1) as workers:
+    with store_in(folder, tasks) as store, Workers(world, 1) as workers:
         told = list(teach(workers, missing(tasks, RUNS, store), columns, store, 0))
     assert sum(map(len, told)) == len(tasks) * RUNS
-    return by_key(read(folder))
+    return by_key(read(folder, tasks))
+
+
+def store_in(folder, tasks):
+    """The store that tests teach into, keyed as they like."""
+    keys = {task.task_id: task.task_id for task in tasks}
+    return Store(folder / "runs.sqlite", Teacher("policy"), keys, EvidenceOrigin("counts"))
+
+
+def read(folder, tasks):
+    with store_in(folder, tasks) as store:
+        return list(store)
 
 
 def by_key(runs):
@@ -76,7 +96,7 @@ class Unsteady(EmbeddedPolicy):
 def run_unsteady(agents, world, asked, folder, *, retry=False, budget=None, concurrency=5):
     tasks, columns = asked
     spending = Spending(Budget.parse(budget) if budget else None)
-    with Store(folder) as store:
+    with store_in(folder, tasks) as store:
         work = missing(tasks, RUNS, store, retry=retry)
         told = [
             run
@@ -93,7 +113,7 @@ def test_agents_that_are_waited_for_give_the_same_trajectories_side_by_side(
 ):
     agents = Unsteady()
     told, done, failed, _ = run_unsteady(agents, world, asked, tmp_path)
-    assert by_key(told) == by_key(read(tmp_path)) == undisturbed
+    assert by_key(told) == by_key(read(tmp_path, asked[0])) == undisturbed
     assert not failed and done == set(undisturbed) and agents.most == 5
     assert told[0].cost.agents["planner"].requests == 1 and told[0].outcome is not None
 
@@ -116,7 +136,7 @@ def test_a_run_without_an_end_is_recorded_with_its_cost_and_only_an_endpoint_is_
     assert set(by_key(told)) == {keys[7], keys[8]} and set(failed) == {keys[1], keys[4]}
     told, done, failed, _ = run_unsteady(mended, world, asked, tmp_path, retry=True)
     assert set(by_key(told)) == {keys[1], keys[4]} and not failed
-    assert by_key(read(tmp_path)) == undisturbed
+    assert by_key(read(tmp_path, asked[0])) == undisturbed
 
 
 def test_a_model_that_is_down_is_not_asked_for_every_run(world, asked, tmp_path):
@@ -126,7 +146,7 @@ def test_a_model_that_is_down_is_not_asked_for_every_run(world, asked, tmp_path)
     with pytest.raises(RunError, match=r"could not be asked for \d+ runs in a row.*No plan.*same command"):
         run_unsteady(agents, world, asked, tmp_path)
     assert 20 <= agents.begun < len(every)
-    with Store(tmp_path) as store:
+    with store_in(tmp_path, asked[0]) as store:
         assert store.count == 0 and 20 <= len(store.failed()) <= agents.begun
 
 
@@ -139,7 +159,7 @@ def test_a_mistake_in_an_agent_ends_teaching_with_what_was_done_stored(world, as
 
     with pytest.raises(ZeroDivisionError):
         run_unsteady(Broken(), world, asked, tmp_path)
-    assert by_key(read(tmp_path))
+    assert by_key(read(tmp_path, asked[0]))
 
 
 @pytest.mark.parametrize(("budget", "most"), [("5usd", 10), ("1_100tokens", 10), ("0.000001s", 0)])
@@ -151,18 +171,18 @@ def test_a_budget_stops_before_it_is_exceeded_by_more_than_runs_under_way(
     assert spending.stopped and len(told) == agents.begun
     assert max(most - 1, 0) <= len(told) <= most, "all that began has ended, and not much more than was allowed"
     told, _, _, spending = run_unsteady(agents, world, asked, tmp_path, budget="500usd")
-    assert not spending.stopped and by_key(read(tmp_path)) == undisturbed
+    assert not spending.stopped and by_key(read(tmp_path, asked[0])) == undisturbed
 
 
 def test_the_policy_stops_at_a_time_too_and_goes_on(world, asked, undisturbed, tmp_path):
     tasks, columns = asked
     now = iter(range(1000))
     spending = Spending(Budget.parse("4s"), clock=lambda: next(now))
-    with Store(tmp_path) as store, Workers(world, 1) as workers:
+    with store_in(tmp_path, asked[0]) as store, Workers(world, 1) as workers:
         first = list(teach(workers, missing(tasks, RUNS, store), columns, store, 0, spending, batch=2))
         assert spending.stopped and 0 < len(first) < 6
         list(teach(workers, missing(tasks, RUNS, store), columns, store, 0))
-    assert by_key(read(tmp_path)) == undisturbed
+    assert by_key(read(tmp_path, asked[0])) == undisturbed
 
 
 @pytest.mark.parametrize("text", ["5", "usd", "5 pounds", "-5usd", "0usd", "nanusd", "1e3usd", "", "5usd5"])
@@ -187,9 +207,12 @@ def test_budgets(text, limit, resource):
 
 def test_ray_gives_the_same_trajectories(world, asked, undisturbed, tmp_path):
     tasks, columns = asked
-    with open_engine(world, "ray", address="local", processes=1) as engine, Store(tmp_path) as store:
+    with (
+        open_engine(world, "ray", address="local", processes=1) as engine,
+        store_in(tmp_path, asked[0]) as store,
+    ):
         list(teach(engine, missing(tasks, RUNS, store), columns, store, 0, batch=3))
-    found = by_key(read(tmp_path))
+    found = by_key(read(tmp_path, asked[0]))
     assert {key: run.canonical() for key, run in found.items()} == {
         key: run.canonical() for key, run in undisturbed.items()
     }
@@ -202,9 +225,9 @@ def test_a_node_of_a_ray_cluster_that_dies_costs_what_it_had_in_flight(world, le
 
     tasks, targets, _ = lessons
     columns = target_columns(tasks, targets)
-    with Store(tmp_path / "here") as store, Workers(world, 1) as workers:
+    with store_in(tmp_path / "here", tasks) as store, Workers(world, 1) as workers:
         list(teach(workers, missing(tasks, RUNS, store), columns, store, 0, batch=2))
-    undisturbed = by_key(read(tmp_path / "here"))
+    undisturbed = by_key(read(tmp_path / "here", tasks))
     node = {"num_cpus": 1, "object_store_memory": 96 * 2**20}
     checks = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000}
     with pytest.MonkeyPatch.context() as patch:
@@ -216,7 +239,7 @@ def test_a_node_of_a_ray_cluster_that_dies_costs_what_it_had_in_flight(world, le
             ray.init(cluster.address, log_to_driver=False, logging_level="error")
             with (
                 open_engine(world, "ray", address=cluster.address) as engine,
-                Store(tmp_path / "there") as store,
+                store_in(tmp_path / "there", tasks) as store,
             ):
                 assert engine.processes == 2
                 told = []
@@ -229,7 +252,7 @@ def test_a_node_of_a_ray_cluster_that_dies_costs_what_it_had_in_flight(world, le
             ray.shutdown()
             cluster.shutdown()
     assert doomed is None and len(told) == len(undisturbed)
-    found = by_key(read(tmp_path / "there"))
+    found = by_key(read(tmp_path / "there", tasks))
     assert {key: run.canonical() for key, run in found.items()} == {
         key: run.canonical() for key, run in undisturbed.items()
     }
@@ -237,7 +260,7 @@ def test_a_node_of_a_ray_cluster_that_dies_costs_what_it_had_in_flight(world, le
 
 def test_an_estimate_is_the_policys_time_or_what_a_model_would_be_sent(world, asked, tmp_path):
     tasks, _ = asked
-    with Store(tmp_path) as store:
+    with store_in(tmp_path, asked[0]) as store:
         work = missing(tasks, RUNS, store)
     policy = estimate(world, work, 4, TeacherConfig(), processes=2)
     assert (policy.runs, policy.sampled) == (len(tasks) * RUNS, 4 * RUNS)
@@ -264,9 +287,11 @@ import pickle, sys
 from pathlib import Path
 from starrec.engines import Workers
 from starrec.teacher import missing, teach
-from starrec.trajectories import Store
+from starrec.trajectories import EvidenceOrigin, Store, Teacher
 world, tasks, columns = pickle.loads(Path(sys.argv[1]).read_bytes())
-with Store(Path(sys.argv[2])) as store, Workers(world, 1) as workers:
+keys = {task.task_id: task.task_id for task in tasks}
+path = Path(sys.argv[2]) / "runs.sqlite"
+with Store(path, Teacher("policy"), keys, EvidenceOrigin("counts")) as store, Workers(world, 1) as workers:
     for ended in teach(workers, missing(tasks, 3, store), columns, store, 0, batch=1):
         print(store.count, flush=True)
 """
@@ -281,9 +306,9 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(world, asked, undisturbed, t
                 assert process.stdout.readline()
             time.sleep(pause)
             os.kill(process.pid, signal.SIGKILL)
-    assert 0 < len(by_key(read(tmp_path / "store"))) < len(undisturbed)
+    assert 0 < len(by_key(read(tmp_path / "store", asked[0]))) < len(undisturbed)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    found = by_key(read(tmp_path / "store"))
+    found = by_key(read(tmp_path / "store", asked[0]))
     assert {key: run.canonical() for key, run in found.items()} == {
         key: run.canonical() for key, run in undisturbed.items()
     }

@@ -114,6 +114,7 @@ def build(
             show_default=False,
         ),
     ] = False,
+    update_data: UpdateDataOption = False,
     interactions: InteractionsOption = None,
     items: ItemsOption = None,
     users: UsersOption = None,
@@ -141,7 +142,7 @@ def build(
       starrec signals build --run runs/mine --engine ray --address auto
     """
     overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
-    with open_pipeline(run_folder(config, run, interactions), config, False, overrides) as pipeline:
+    with open_pipeline(run_folder(config, run, interactions), config, update_data, overrides) as pipeline:
         pipeline.store_evidence(engine.value, address, fresh=fresh, grace=grace)
 
 

@@ -256,7 +256,7 @@ def _print_statistics(found: Statistics, example: Trajectory | None) -> None:
         said = ", ".join(f"{tool} {count:,}" for tool, count in calls["by_tool"].items())
         console.print(text("tool calls: ", "dim").append(text(f"{calls['mean']:.1f} a run ({said})")))
     failed = ", ".join(f"{count:,} {reason}" for reason, count in found["failures"].items()) or "none"
-    console.print(text("came to no end: ", "dim").append(text(failed)))
+    console.print(text("failed: ", "dim").append(text(failed)))
     console.print()
     table = Table(box=None, pad_edge=False)
     for column in ("reflections", "runs", "share", "target first"):

@@ -206,8 +206,8 @@ def training_tasks(
 
     Args:
         before: candidates (item ids) by task id, as an earlier draw from fewer data had them. A task keeps them
-        if
-            they are all in the catalogue, one is its target, and the user took none of the others in training.
+            if they are all in the catalogue and one is its target. A negative among them may be an item that
+            was held out then and is in the user's training part now; it is as much a negative as it was.
     """
     arrays = training_arrays(dataset, split, positions, seed=seed, epoch=epoch, negatives=negatives)
     tasks = []
@@ -221,7 +221,7 @@ def training_tasks(
         history = split.train.before(user, position)
         task_id = f"train/{user_id}/{position}/{epoch}"
         if before and task_id in before:
-            candidates = _still_right(before[task_id], candidates, target, split.train.of(user), index)
+            candidates = _still_right(before[task_id], candidates, target, index)
         tasks.append(
             RankingTask(
                 task_id=task_id,
@@ -242,12 +242,10 @@ def _still_right(
     before: Ordered[str],
     drawn: NDArray[np.int32],
     target: int,
-    taken: NDArray[np.int32],
     index: Mapping[str, int],
 ) -> NDArray[np.int32]:
     kept = np.array([index.get(item_id, -1) for item_id in before], dtype=np.int32)
-    right = len(kept) == len(drawn) and (kept >= 0).all() and np.isin(kept, taken).sum() == 1 and target in kept
-    return kept if right else drawn
+    return kept if len(kept) == len(drawn) and (kept >= 0).all() and target in kept else drawn
 
 
 def task_key(task: RankingTask, target: int, dataset: Dataset) -> str:

@@ -13,10 +13,9 @@ from starrec.data import RankingTask, load_saved_dataset
 from starrec.errors import RunError
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.preparation import count
-from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.tasks import Tasks, asked_before
 from starrec.runs import current_product
 from starrec.signals.embeddings import item_embeddings
-from starrec.trajectories import Asked
 
 
 def reopen(folder: Path) -> Tasks:
@@ -33,8 +32,7 @@ def reopen(folder: Path) -> Tasks:
     dataset = load_saved_dataset(product.folder)
     embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
     prepared = count(dataset, config.data.tie_seed, config.signals, embeddings)
-    taught = current_product(folder, "teach", complete=False)
-    return Tasks(prepared, config, Asked.read(taught.folder) if taught else Asked())
+    return Tasks(prepared, config, asked_before(folder, config))
 
 
 def by_id(tasks: Tasks) -> dict[str, RankingTask]:

@@ -27,11 +27,10 @@ from starrec.pipeline.evidence import Where, store_evidence
 from starrec.pipeline.preparation import Prepared, prepare
 from starrec.pipeline.reading import keep_dataset
 from starrec.pipeline.session import Session
-from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.tasks import Tasks, asked_before
 from starrec.pipeline.teaching import Teaching, estimate_runs, gather_runs
-from starrec.runs import Run, current_product
+from starrec.runs import Run
 from starrec.teacher import Estimate
-from starrec.trajectories import Asked
 
 
 class Pipeline:
@@ -128,7 +127,4 @@ class Pipeline:
 
     @cached_property
     def _tasks(self) -> Tasks:
-        # Of the last call, complete or not: what was asked once is asked again only where the data make it
-        # wrong.
-        asked = current_product(self._session.run.folder, "teach", complete=False)
-        return Tasks(self._prepared, self.config, Asked.read(asked.folder) if asked else Asked())
+        return Tasks(self._prepared, self.config, asked_before(self._session.run.folder, self.config))

@@ -70,7 +70,7 @@ class TeacherConfig(Section):
             "output_tokens",
             "context",
         }
-        return self.model_dump(
+        settings = self.model_dump(
             mode="json",
             exclude_defaults=True,
             exclude={
@@ -87,6 +87,7 @@ class TeacherConfig(Section):
                 "limits": patience,
             },
         )
+        return {name: value for name, value in settings.items() if value != {}}
 
     def model_of(self, role: Role) -> ModelConfig:
         """Who plays this role."""

@@ -109,13 +109,13 @@ class Store:
         Raises:
             RunError: the file is no store, of another format, or cannot be opened.
         """
-        self.path = path
-        self._teacher, self._tasks, self._evidence = teacher, dict(tasks), evidence
+        self.path, self.teacher, self.tasks = path, teacher, dict(tasks)
+        self._evidence = evidence
         self._base = _open(path, writable=evidence is not None)
         self._read = zstandard.ZstdDecompressor()
         self._write = zstandard.ZstdCompressor(level=9, write_checksum=True)
         try:
-            ids = {key: task_id for task_id, key in self._tasks.items()}
+            ids = {key: task_id for task_id, key in self.tasks.items()}
             self._rows: dict[Key, int] = {}
             self._failed: dict[Key, Failure] = {}
             with _explained(path):
@@ -207,7 +207,7 @@ class Store:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Trajectory]:
-        place = {task_id: at for at, task_id in enumerate(self._tasks)}
+        place = {task_id: at for at, task_id in enumerate(self.tasks)}
         return self._read_rows(sorted(self._rows, key=lambda key: (place[key[0]], key[1])))
 
     def of(self, task_id: str) -> list[Trajectory]:
@@ -220,7 +220,7 @@ class Store:
         keys = {row: key for key, row in self._rows.items()}
         with _explained(self.path):
             for row, evidence in self._base.execute(
-                "SELECT rowid, evidence FROM runs WHERE teacher = ?", (self._teacher.fingerprint,)
+                "SELECT rowid, evidence FROM runs WHERE teacher = ?", (self.teacher.fingerprint,)
             ):
                 if row in keys:
                     found.setdefault(evidence, set()).add(keys[row])
@@ -244,7 +244,7 @@ class Store:
         return self._evidence
 
     def _introduce(self) -> None:
-        teacher, evidence = self._teacher, self._required()
+        teacher, evidence = self.teacher, self._required()
         for table, key, about in (
             ("teachers", teacher.fingerprint, teacher.settings),
             ("evidence", evidence.fingerprint, evidence.origin),
@@ -253,7 +253,7 @@ class Store:
 
     def _row_key(self, key: Key) -> tuple[str, str, int]:
         task_id, run = key
-        return self._teacher.fingerprint, self._tasks[task_id], run
+        return self.teacher.fingerprint, self.tasks[task_id], run
 
     def _packed(self, trajectory: Trajectory) -> bytes:
         trajectory.check()

@@ -25,7 +25,7 @@ from scipy import sparse
 from starrec.data import RankingTask, Sequences, leave_one_out, load_tables
 from starrec.signals import Counts, Evidence, Graph, Semantics, Sight
 from starrec.signals.counts import all_neighbours
-from starrec.signals.store import LmdbSource
+from starrec.signals.store import LmdbSource, evidence_folder
 from synthetic import catalogue_frame, generate, write
 
 HISTORY: Final = 50
@@ -84,7 +84,7 @@ def build(work: Path, interactions: int) -> dict[str, Any]:
         starrec(), "signals", "build", "--run", run,
         "--interactions", folder / "interactions.parquet", "--items", folder / "items.parquet",
     )  # fmt: skip
-    source = LmdbSource.open(run / "evidence")
+    source = LmdbSource.open(evidence_folder(run))
     return {
         "interactions": int(source.lengths.sum(dtype=np.int64)),
         "users": source.about.n_users,
@@ -106,7 +106,7 @@ def growth(measured: list[dict[str, Any]]) -> float:
 def task_evidence(work: Path, interactions: int, tasks: int) -> dict[str, Any]:
     """All evidence for one task from the store, one thread, the asking user left out."""
     run = data(work, interactions) / "run"
-    source = LmdbSource.open(run / "evidence")
+    source = LmdbSource.open(evidence_folder(run))
     items = pl.read_parquet(run.parent / "items.parquet")
     evidence = Evidence(
         Semantics(items["categories"].to_list(), items["title"].to_list(), items["year"].to_list())
@@ -151,7 +151,7 @@ def update(work: Path, interactions: int, added: int) -> dict[str, Any]:
     folder = data(work, interactions)
     run = folder / "run"
     random = np.random.default_rng(1)
-    source = LmdbSource.open(run / "evidence")
+    source = LmdbSource.open(evidence_folder(run))
     known = source.user_ids
     catalogue = source.catalogue["item_id"].to_list()
     latest = int(

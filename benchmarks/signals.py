@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 import scale
 from examination import examine
 from listwise import fit, gather, half, ranks, training_epochs
-from starrec.config import load_toml
 from starrec.data import (
     Dataset,
     RankingTask,
@@ -36,20 +35,18 @@ from starrec.data import (
     evaluation_tasks,
     leave_one_out,
     load_movielens_100k,
-    load_saved_dataset,
     load_tables,
 )
 from starrec.data.hashing import text_keys
 from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import signal_scores
-from starrec.pipeline import RunConfig
-from starrec.pipeline.preparation import count
-from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.inputs import evidence_origin
+from starrec.pipeline.reopening import reopen
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
 from starrec.tools import World
-from starrec.trajectories.store import read as read_trajectories
+from starrec.trajectories import open_asked
 
 RESULTS: Final = Path(__file__).parent / "results"
 WORK: Final = Path("runs/benchmarks")
@@ -223,12 +220,17 @@ def checker(seed: int = 0) -> None:
 @app.command()
 def responses(run: Annotated[Path, typer.Option(help="A finished run.")] = Path("runs/demo")) -> None:
     """Every sentence of every tool response of a run, held against the graph (bar: 100%)."""
-    config = load_toml(run / "config.toml", RunConfig)
-    prepared = count(load_saved_dataset(run / "data"), config.data.tie_seed, config.signals)
-    asked, _ = Tasks(prepared, config).taught
+    opened = reopen(run)
+    prepared = opened.prepared
+    asked, _ = opened.taught
+    told_from = evidence_origin(opened.config, prepared.dataset).fingerprint
     said: dict[str, set[str]] = defaultdict(set)
     spoken = traces = 0
-    for trajectory in read_trajectories(run / "trajectories"):
+    with open_asked(run) as store:
+        current = store.evidence_of().get(told_from, set())
+        trajectories = [trajectory for trajectory in store if (trajectory.task_id, trajectory.run) in current]
+        other = store.count - len(trajectories)
+    for trajectory in trajectories:
         texts = [message.content for message in trajectory.messages if message.role == "tool"]
         spoken_texts = [text for text in texts if not text.startswith("⟦")]  # compact rows say nothing
         sentences = [part for text in spoken_texts for part in _SENTENCES.findall(text)]
@@ -249,6 +251,7 @@ def responses(run: Annotated[Path, typer.Option(help="A finished run.")] = Path(
         "responses",
         {
             "trajectories": traces,
+            "trajectories_told_from_other_evidence": other,
             "tasks": len(work),
             "sentences": spoken,
             "distinct_sentences": sum(len(texts) for _, texts in work),

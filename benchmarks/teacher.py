@@ -44,7 +44,16 @@ from starrec.teacher import run as play
 from starrec.teacher.llm import LLMAgents
 from starrec.teacher.teach import missing, teach_with
 from starrec.tools import World
-from starrec.trajectories import Store, Trajectory, linear, parse, target_columns
+from starrec.trajectories import (
+    EvidenceOrigin,
+    Store,
+    Teacher,
+    Trajectory,
+    linear,
+    open_asked,
+    parse,
+    target_columns,
+)
 from starrec.trajectories import statistics as statistics_of_runs
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -133,7 +142,7 @@ def accuracy(run: _Run = Path("runs/demo")) -> None:
             "teacher_no_reflection": hits(rank_with_teacher(workers, tasks, 0, reflections=1)),
             tool: hits(rank_by_signals(workers, tasks)[tool]),
         }
-    with Store(run / "trajectories") as store:
+    with open_asked(run) as store:
         taught = statistics_of_runs(store, list(store.failed().values()))
 
     def over(a: str, b: str) -> dict[str, float]:
@@ -214,7 +223,9 @@ def faults(
     ):
         proxy = FaultyProxy(url, share=share, hang=3 * timeout)
         started = time.monotonic()
-        with served(proxy) as spoiled, Store(Path(folder)) as store:
+        keys = {task.task_id: task.task_id for task in asked}
+        stored = Store(Path(folder) / "runs.sqlite", Teacher("faults"), keys, EvidenceOrigin("counts"))
+        with served(proxy) as spoiled, stored as store:
             agents = team(spoiled, timeout=timeout, first_wait=0.05, longest_wait=2.0, cool_down=0.5)
             found = accounted(agents, world, asked, targets, store, concurrency)
         calls = dict(proxy.calls)

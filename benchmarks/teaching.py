@@ -7,31 +7,41 @@ Each row prints what it measured and keeps it as `benchmarks/results/teaching_RO
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import polars as pl
 import typer
 
+from record import keep
 from starrec.config import load_toml
+from starrec.data import RankingTask, load_saved_dataset
 from starrec.engines import Workers
 from starrec.errors import StarrecError
-from starrec.evaluation import environment
 from starrec.pipeline import Pipeline, RunConfig
 from starrec.pipeline.tasks import Tasks
+from starrec.runs import current_product
 from starrec.teacher import missing, teach
-from starrec.trajectories import Canonical, Key, Store, read, target_columns
+from starrec.trajectories import (
+    Canonical,
+    EvidenceOrigin,
+    Key,
+    Store,
+    Teacher,
+    open_asked,
+    target_columns,
+)
+from starrec.trajectories.store import count_all
 
-RESULTS: Final = Path(__file__).parent / "results"
 WORK: Final = Path("runs/benchmarks/teaching")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -71,14 +81,13 @@ def kill(
         print(f"killed with {stored[-1]} of {tasks} runs stored", flush=True)
     _teach(WORK / "killed", None)
     expected, found = _canonical(WORK / "undisturbed"), _canonical(WORK / "killed")
-    lines = sum(1 for _ in read(WORK / "killed"))
-    _keep(
-        "kill",
+    keep(
+        "teaching_kill",
         {
             "tasks": tasks,
             "kills": kills,
             "stored_at_kills": stored,
-            "trajectories": lines,
+            "trajectories": count_all(WORK / "killed" / "runs.sqlite")["runs"],
             "distinct": len(found),
             "canonical_forms_equal": sum(found.get(key) == canonical for key, canonical in expected.items()),
             "byte_equal": {key: repr(form).encode() for key, form in found.items()}
@@ -91,7 +100,7 @@ def kill(
 def work(folder: Path) -> None:
     """What is killed: teach, and say when the processes are up."""
     world, tasks, columns = pickle.loads((WORK / "work").read_bytes())
-    with Store(folder) as store, Workers(world, 2) as workers:
+    with _store(folder, tasks) as store, Workers(world, 2) as workers:
         for ended in teach(workers, missing(tasks, 1, store), columns, store, 0, batch=4):
             print(len(ended), flush=True)
 
@@ -113,14 +122,80 @@ def _teach(folder: Path, moment: float | None) -> float:
 
 
 def _canonical(folder: Path) -> dict[Key, Canonical]:
-    return {(run.task_id, run.run): run.canonical() for run in read(folder)}
+    if not (folder / "runs.sqlite").exists():
+        return {}
+    _, tasks, _ = pickle.loads((WORK / "work").read_bytes())
+    with _store(folder, tasks) as store:
+        return {(run.task_id, run.run): run.canonical() for run in store}
 
 
-def _keep(row: str, content: Mapping[str, Any]) -> None:
-    result = {"row": row, **content, "environment": environment()}
-    text = json.dumps(result, indent=1, ensure_ascii=False)
-    print(text)
-    (RESULTS / f"teaching_{row}.json").write_text(text + "\n", encoding="utf-8")
+def _store(folder: Path, tasks: list[RankingTask]) -> Store:
+    keys = {task.task_id: task.task_id for task in tasks}
+    return Store(folder / "runs.sqlite", Teacher("policy"), keys, EvidenceOrigin("counts"))
+
+
+@app.command()
+def grow(
+    run: RunFolder = Path("runs/demo"),
+    users: Annotated[int, typer.Option(help="Users with a new row each.")] = 90,
+    items: Annotated[int, typer.Option(help="New items.")] = 5,
+) -> None:
+    """A later row for each of some users, and new items, into a taught run: how many tasks stay, how many are
+    asked again (bar: 95% stay, none of them is asked again)."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    product = current_product(run, "data")
+    if product is None:
+        raise StarrecError(f"{run} has no data. Run `starrec data --run {run}`.")
+    dataset = load_saved_dataset(product.folder)
+    ids = {"user_id": pl.Series(dataset.user_ids), "item_id": pl.Series(dataset.item_ids)}
+    rows = dataset.interactions.select(
+        user_id=ids["user_id"].gather(dataset.interactions["user"]),
+        item_id=ids["item_id"].gather(dataset.interactions["item"]),
+        timestamp="time",
+        rating="rating",
+    )
+    catalogue = dataset.items.with_columns(pl.col("categories").list.join("|"))
+    later = rows["timestamp"].max() + 60
+    fresh = [(user, f"new{at % items}", later + at, 4.0) for at, user in enumerate(dataset.user_ids[:users])]
+    rows.write_csv(WORK / "log.csv")
+    catalogue.write_csv(WORK / "items.csv")
+    command = [str(Path(sys.executable).with_name("starrec"))]
+    taught = ["teach", "--run", str(WORK / "run")]
+    files = ["--interactions", str(WORK / "log.csv"), "--items", str(WORK / "items.csv")]
+    subprocess.run([*command, "data", *files, "--run", str(WORK / "run")], check=True)
+    subprocess.run([*command, *taught], check=True)
+    before = _asked(WORK / "run")
+    new = pl.DataFrame(fresh, schema=rows.schema, orient="row")
+    pl.concat([rows, new]).write_csv(WORK / "log.csv")
+    more = pl.DataFrame(
+        {"item_id": [f"new{at}" for at in range(items)], "title": [f"New {at}" for at in range(items)]}
+    )
+    pl.concat([catalogue, more], how="diagonal").write_csv(WORK / "items.csv")
+    ended = subprocess.run([*command, *taught, "--update-data"], check=True, stderr=subprocess.PIPE, text=True)
+    print(ended.stderr)
+    known = re.search(r"([\d,]+) of ([\d,]+) tasks are answered already", ended.stderr)
+    after = _asked(WORK / "run")
+    stay = before.keys() & after.keys()
+    keep(
+        "teaching_grow",
+        {
+            "dataset": dataset.name,
+            "users_with_a_new_row": users,
+            "new_items": items,
+            "tasks_before": len(before),
+            "tasks_after": len(after),
+            "tasks_that_stay": len(stay),
+            "asked_again": len(stay) - int(known.group(1).replace(",", "")) if known else len(stay),
+            "runs_stored": count_all(WORK / "run" / "trajectories.sqlite")["runs"],
+        },
+        {"tasks_kept": len(stay) / len(before)},
+    )
+
+
+def _asked(run: Path) -> dict[str, str]:
+    with open_asked(run) as store:
+        return {key: task_id for task_id, key in store.tasks.items()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""How a benchmark keeps what it measured: a JSON file beside the others, and the bars on the last lines it
+prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from starrec.evaluation import environment
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+def keep(name: str, content: Mapping[str, Any], bars: Mapping[str, float] | None = None) -> None:
+    """Print the result and write it as `results/NAME.json`, with commit, command and environment.
+
+    Args:
+        bars: figures with a name; each is printed last as `bar NAME VALUE`.
+    """
+    result = {
+        "row": name,
+        **content,
+        "bars": dict(bars or {}),
+        "commit": _commit(),
+        "command": " ".join([".venv/bin/python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "environment": environment(),
+    }
+    text = json.dumps(result, indent=1, ensure_ascii=False)
+    print(text)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    for bar, value in (bars or {}).items():
+        print(f"bar {bar} {value:g}")
+
+
+def _commit() -> str:
+    """The commit of the checkout, with a mark where files that count differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=RESULTS, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../../src", "..")
+    changed = "\n".join(line for line in changed.splitlines() if "benchmarks/results/" not in line)
+    return git("rev-parse", "HEAD") + ("+changes" if changed else "")

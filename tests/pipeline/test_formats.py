@@ -1,0 +1,131 @@
+"""Each step gives what its format version stands for: its output on a small fixed input, by hash.
+
+A hash that changed says that what was made before is not what would be made now. Where that was meant, raise the
+version in `starrec.pipeline.formats` and write both here; where it was not, the change is a mistake.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import starrec.teacher
+from starrec.config import canonical
+from starrec.data import (
+    ColumnMap,
+    evaluation_tasks,
+    leave_one_out,
+    load_tables,
+    task_key,
+    training_positions,
+    training_tasks,
+)
+from starrec.evaluation import ranks_frame, summarise
+from starrec.pipeline import formats
+from starrec.ranking import Ranking
+from starrec.signals import SIGNALS
+from starrec.student import FastPrompts, gather_tasks, make_samples, sample_loss
+from starrec.teacher import agents, policy_sha
+from starrec.tools import TOOLS
+from starrec.trajectories import linear
+
+MADE = {
+    "DATA": (1, "?"),
+    "TASKS": (1, "?"),
+    "SIGNALS": (1, "?"),
+    "TEACHER": (1, "?"),
+    "STUDENT": (1, "?"),
+    "EVALUATION": (1, "?"),
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "user_id,item_id,timestamp,rating\n"
+        + "".join(f"u{n % 7},i{n * n % 23},{1_500_000_000 + 999 * n},{1 + n % 5}\n" for n in range(90))
+    )
+    (tmp_path / "items.csv").write_text(
+        "item_id,title,categories,year\n"
+        + "".join(f"i{n}, Title {n} ,a|b {n % 3},{1990 + n}\n" for n in range(23))
+    )
+    dataset, _ = load_tables(tmp_path / "log.csv", tmp_path / "items.csv", columns=ColumnMap())
+    return dataset.interactions.rows(), dataset.users.rows(), dataset.items.rows(), dataset.repeats
+
+
+@pytest.fixture
+def tasks(small, split):
+    drawn = evaluation_tasks(small, small.sequences(0), split, "test", seed=0)
+    positions = training_positions(small, split, per_user=3, seed=1)
+    taught = training_tasks(small, split, positions, seed=0, epoch=2)
+    return [
+        (task.task_id, task_key(task, targets[task.task_id], small))
+        for d in (drawn, taught)
+        for task, targets in ((task, d[1]) for task in d[0])
+    ]
+
+
+@pytest.fixture
+def signals(world, lessons):
+    said = []
+    for task in lessons[0][:12]:
+        toolbox = world.toolbox(task)
+        facts = [
+            toolbox.evidence.fact(name, column) for name in SIGNALS for column in range(len(task.candidates))
+        ]
+        said.append([toolbox.evidence.levels.tolist(), [world.sentence(fact) for fact in facts if fact]])
+    return said
+
+
+@pytest.fixture
+def teacher(lessons):
+    prompts = sorted((Path(starrec.teacher.__file__).parent / "prompts").glob("*.md"))
+    assert prompts
+    schemas = [
+        kind.model_json_schema() for kind in (agents.Plan, agents.Finding, agents.Verdict, agents.Decision)
+    ]
+    tools = [[spec.name, spec.description, spec.parameters] for spec in TOOLS.values()]
+    return policy_sha(), list(map(linear, lessons[2])), [p.read_text() for p in prompts], schemas, tools
+
+
+@pytest.fixture
+def student(small, world, lessons, tokenizer, newborn):
+    tasks, _, runs = lessons
+    prompts = FastPrompts(tokenizer, small.mentions)
+    batch = prompts.batch(gather_tasks(world, tasks[:6]))
+    arrays = [np.asarray(getattr(batch, name)).tolist() for name in type(batch).__dataclass_fields__]
+    samples = make_samples(tokenizer, runs[:6], 1024)
+    with torch.no_grad():
+        star = newborn(3)
+        ranked = [list(map(int, star.rank(task).items)) for task in tasks[:6]]
+        loss = round(float(sample_loss(star.model, samples, int(tokenizer.pad_token_id))), 3)
+    return tokenizer.get_vocab(), arrays, [sample.ids.tolist() for sample in samples], ranked, loss
+
+
+@pytest.fixture
+def evaluation(small, split):
+    tasks, targets = evaluation_tasks(small, small.sequences(0), split, "test", seed=0)
+    given, reverse = (
+        ranks_frame(
+            name, tasks, [Ranking(tuple(map(int, t.candidates[::step]))) for t in tasks], targets, seed=0
+        )
+        for name, step in (("star", 1), ("teacher", -1))
+    )
+    return summarise(
+        given.vstack(reverse), dataset="small", comparisons=[("star", "teacher")], seed=0, n_resamples=50
+    )
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_output_is_that_of_the_version(request, name):
+    made = request.getfixturevalue(name.lower())
+    text = json.dumps(canonical(made), ensure_ascii=False, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert (getattr(formats, name), digest) == MADE[name]
+
+
+def test_every_version_is_held():
+    assert set(MADE) == {name for name in vars(formats) if name.isupper()}

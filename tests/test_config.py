@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from starrec.config import Section, dump_toml, fingerprint, load_toml, parse_toml
+from starrec.config import Section, dump_toml, fingerprint, load_recorded, load_toml, parse_toml
 from starrec.errors import ConfigError
 
 
@@ -84,3 +84,16 @@ def test_fingerprint_depends_on_content_only():
     assert len(fingerprint("x")) == 16
     with pytest.raises(TypeError, match="set"):
         fingerprint({"a": {1}})
+
+
+def test_a_recorded_configuration_of_another_release_is_read_without_what_is_unknown(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("gone = 1\n[data]\ndraws = 7\nolder = true\n[dropped]\nx = 1\n")
+    config, unknown = load_recorded(path, Root)
+    assert config == Root(data=Data(draws=7)) and sorted(unknown) == ["data.older", "dropped", "gone"]
+    path.write_text("[data]\ndraws = 0\nolder = true\n")
+    with pytest.raises(ConfigError, match=r"config\.toml.*data\.draws"):
+        load_recorded(path, Root)
+    path.write_text("[part\n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_recorded(path, Root)

@@ -56,6 +56,10 @@ def parse_toml(text: str, model: type[M], source: str) -> M:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}.") from error
+    return _validated(values, model, source)
+
+
+def _validated(values: Mapping[str, Any], model: type[M], source: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -64,6 +68,29 @@ def parse_toml(text: str, model: type[M], source: str) -> M:
             for problem in error.errors()
         ]
         raise ConfigError(f"{source}: " + " ".join(problems)) from error
+
+
+def load_recorded(path: Path, model: type[M]) -> tuple[M, list[str]]:
+    """The configuration that a run folder recorded, maybe by another release, and the keys of it that this
+    release does not know, which are left out.
+
+    Raises:
+        ConfigError: as `load_toml`, but for unknown keys.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        model.model_validate(values)
+    except ValidationError as error:
+        unknown = [problem["loc"] for problem in error.errors() if problem["type"] == "extra_forbidden"]
+        for *tables, key in unknown:
+            table: Any = values
+            for name in tables:
+                table = table[name]
+            del table[key]
+        return _validated(values, model, str(path)), [".".join(map(str, location)) for location in unknown]
+    except (OSError, ValueError):
+        pass  # said as `load_toml` says it
+    return load_toml(path, model), []
 
 
 def dump_toml(config: BaseModel) -> str:

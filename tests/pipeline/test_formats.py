@@ -1,7 +1,7 @@
 """Each step gives what its format version stands for: its output on a small fixed input, by hash.
 
-A hash that changed says that what was made before is not what would be made now. Where that was meant, raise the
-version in `starrec.pipeline.formats` and write both here; where it was not, the change is a mistake.
+A hash that changed says that what was made before is not what would be made now. Where that was meant, raise
+the version in `starrec.pipeline.formats` and write both here; where it was not, the change is a mistake.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from starrec.config import canonical
 from starrec.data import (
     ColumnMap,
     evaluation_tasks,
-    leave_one_out,
     load_tables,
     task_key,
     training_positions,

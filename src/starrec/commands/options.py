@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -117,15 +117,23 @@ def run_folder(config: Path | None, run: Path | None, interactions: Path | None 
     return DEMO if named is None else _RUNS / named.name.split(".")[0]
 
 
-def _configuration(folder: Path, config: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
+def _configuration(
+    folder: Path, config: Path | None, overrides: Mapping[str, Any], notify: Callable[[str], None]
+) -> RunConfig:
     """The configuration in a file, or of an existing run folder, or the default one; with overrides of
     `[data]`."""
-    from starrec.config import dump_toml, load_toml, parse_toml
+    from starrec.config import dump_toml, load_recorded, load_toml, parse_toml
     from starrec.pipeline import RunConfig
 
     recorded = folder / "config.toml"
-    source = config or (recorded if recorded.is_file() else None)
-    base = load_toml(source, RunConfig) if source else RunConfig()
+    if config is not None:
+        base = load_toml(config, RunConfig)
+    elif recorded.is_file():
+        base, unknown = load_recorded(recorded, RunConfig)
+        if unknown:
+            notify(f"{recorded}: left out what this release does not know: {', '.join(unknown)}")
+    else:
+        base = RunConfig()
     if not overrides:
         return base
     columns = base.data.columns.model_copy(update=overrides.get("columns"))
@@ -186,9 +194,9 @@ def open_pipeline(
 ) -> Iterator[Pipeline]:
     from starrec.pipeline import Pipeline
 
-    resolved = _configuration(folder, config, overrides or {})
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     with progress() as bars:
+        resolved = _configuration(folder, config, overrides or {}, partial(announce, bars.console))
         try:
             with Pipeline.open(
                 folder,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -31,7 +31,7 @@ from starrec.commands.options import (
     open_pipeline,
     run_folder,
 )
-from starrec.errors import ConfigError, DataError, StarrecError
+from starrec.errors import DataError, StarrecError
 from starrec.terminal import announce, progress, show_inventory, show_portrait, show_signals
 
 if TYPE_CHECKING:
@@ -312,17 +312,17 @@ def _source(run: Path, redis: str | None, prefix: str) -> Stored:
 
 def _section(run: Path, name: str, section: type[S]) -> S:
     """A section of a run's configuration; the rest of it is no matter of evidence."""
-    import tomllib
+    from pydantic import create_model
 
-    from pydantic import ValidationError
+    from starrec.config import load_recorded
 
     path = run / "config.toml"
     if not path.exists():
         return section()
-    try:
-        return section.model_validate(tomllib.loads(path.read_text(encoding="utf-8")).get(name, {}))
-    except (OSError, ValueError, ValidationError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}).") from error
+    only: dict[str, Any] = {name: (section, section())}
+    wrapper = create_model("Recorded", **only)
+    found: S = getattr(load_recorded(path, wrapper)[0], name)
+    return found
 
 
 @contextmanager

@@ -184,12 +184,12 @@ def _unknown(store: Store, task_id: str) -> str:
 
 
 def _kept(run: Path, store: Store) -> list[Trajectory]:
-    from starrec.config import load_toml
+    from starrec.config import load_recorded
     from starrec.pipeline import RunConfig
     from starrec.trajectories import keep, one_per_task
 
     path = run / "config.toml"
-    student = (load_toml(path, RunConfig) if path.exists() else RunConfig()).student
+    student = (load_recorded(path, RunConfig)[0] if path.exists() else RunConfig()).student
     return one_per_task(keep(store, student.sft.top_k), student.seed)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from starrec.config import load_toml
+from starrec.config import load_recorded
 from starrec.data import RankingTask, load_saved_dataset
 from starrec.errors import RunError
 from starrec.pipeline.config import RunConfig
@@ -28,7 +28,7 @@ def reopen(folder: Path) -> Tasks:
     product = current_product(folder, "data")
     if product is None:
         raise RunError(f"{folder} holds no run with data. Make one with `starrec data --run {folder}`.")
-    config = load_toml(folder / "config.toml", RunConfig)
+    config, _ = load_recorded(folder / "config.toml", RunConfig)
     dataset = load_saved_dataset(product.folder)
     embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
     prepared = count(dataset, config.data.tie_seed, config.signals, embeddings)

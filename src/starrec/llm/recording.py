@@ -34,7 +34,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_core import to_jsonable_python
 
 from starrec.errors import StarrecError
-from starrec.llm.formats import Ways
+from starrec.llm.ways import Ways
 
 AGENT_HEADER: Final = "X-Starrec-Agent"
 """The header of a request that says which agent asks."""
@@ -93,7 +93,7 @@ class Replay:
             try:
                 told = json.loads(line)
                 if "model" in told:
-                    self._models[told["model"]] = (told["known_as"], Ways(**told["ways"]))
+                    self._models[told["model"]] = (told["known_as"], Ways.from_record(told["ways"]))
                 else:
                     self._answers[told["key"]].append(told["response"])
             except (ValueError, KeyError, TypeError) as error:

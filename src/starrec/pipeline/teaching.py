@@ -6,7 +6,6 @@ relaxed later finds what it needs. Only `kept_runs` decides what the student see
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +23,13 @@ from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.runs import Step
-from starrec.teacher import Budget, Ended, Estimate, Spending, Work, estimate, missing, teach, teach_with
+from starrec.teacher import Budget, Ended, Estimate, Spending, Work, advice, estimate, missing, teach
 from starrec.trajectories import Store, Trajectory, keep, one_per_task, statistics, target_columns
 
 FOLDER: Final = "trajectories"
 """Of the run, where the store is."""
+WAYS: Final = "ways.json"
+"""Of the run, in which ways its language models are asked."""
 
 Report: TypeAlias = Callable[[Sequence[Ended]], None]
 """Is told of runs that have ended and are stored."""
@@ -107,6 +108,11 @@ def gather_runs(
             f"In {len(unasked):,} of {total:,} runs the model could not be asked. The last one said: "
             f"{unasked[-1].message} All others are stored; run the same command to try these again."
         )
+    if failures and not found["runs"]:
+        raise RunError(
+            f"None of {total:,} runs came to an end, so there is nothing to learn from. The last one said: "
+            f"{failures[-1].message} {advice(failures)}"
+        )
     step.complete([folder], **facts)
     session.announce(_said(facts, config.runs))
     return facts
@@ -159,13 +165,17 @@ def _teach(
             'does. Set `[teacher] engine = "processes"`.'
         )
     # Imported here: pydantic-ai is an extra, and takes seconds.
-    from starrec.teacher.llm import LLMAgents
+    from starrec.teacher.asking import teach_by_models
 
-    agents = LLMAgents(config)
-    asyncio.run(agents.check())
-    concurrency = config.limits.concurrency
-    yield from teach_with(
-        agents, prepared.world, work, columns, store, concurrency=concurrency, spending=spending
+    yield from teach_by_models(
+        config,
+        prepared.world,
+        work,
+        columns,
+        store,
+        announce=lambda line: session.announce(f"teach: {line}"),
+        kept=session.run.path(WAYS),
+        spending=spending,
     )
 
 

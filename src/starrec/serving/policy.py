@@ -36,6 +36,7 @@ from starrec.errors import StarrecError
 from starrec.teacher import ANALYSTS, Brief, Check, EmbeddedPolicy, Finding, Plan, Verdict
 from starrec.teacher import Request as SentBack
 from starrec.teacher.agents import Answer
+from starrec.teacher.naming import Candidates, candidates
 from starrec.tools import Toolbox, ToolError, Window, World, fold
 
 NAME: Final = "embedded-policy"
@@ -127,15 +128,18 @@ class _Replay:
     """Tools that answer the calls of a conversation, and stop at the first one that it does not hold.
 
     Calls are known by what they ask and not by their place, so that a call which the policy never made (a
-    corrupted completion that the client believed) cannot shift those which it did make.
+    corrupted completion that the client believed) cannot shift those which it did make. Candidates may be
+    named as models name them (`teacher.naming`): what stands between this server and a client may write them
+    otherwise.
     """
 
-    def __init__(self, toolbox: Toolbox, messages: list[_Message]) -> None:
+    def __init__(self, toolbox: Toolbox, text: str, messages: list[_Message]) -> None:
         self._toolbox = toolbox
         answered = {message.tool_call_id for message in messages if message.role == "tool"}
         made = [call for message in messages for call in message.tool_calls or ()]
         self.turns = len(made)
-        self._open = Counter(_key(call.function) for call in made if call.id in answered)
+        known = candidates(toolbox.labels, text)
+        self._open = Counter(_key(call.function, known) for call in made if call.id in answered)
 
     def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
         key = tool, to_json(dict(sorted(arguments.items())))
@@ -187,7 +191,7 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
             tools.ties,
             memory=told.memory,
         )
-        replay = _Replay(tools, request.messages)
+        replay = _Replay(tools, told.task, request.messages)
         offered = {tool.function.name for tool in request.tools or ()}
         try:
             answer = await _answer(policy, told, brief, replay)
@@ -262,12 +266,17 @@ def _told(request: ChatRequest) -> _Told:
         ) from error
 
 
-def _key(function: _Function) -> tuple[str, bytes]:
+def _key(function: _Function, known: Candidates) -> tuple[str, bytes]:
     try:
         arguments = from_json(function.arguments or "{}")
     except ValueError:
         arguments = None
-    return function.name, to_json(dict(sorted(arguments.items())) if isinstance(arguments, dict) else None)
+    if not isinstance(arguments, dict):
+        return function.name, to_json(None)
+    asked = arguments.get("candidates")
+    if isinstance(asked, list) and all(isinstance(name, str) for name in asked):
+        arguments = {**arguments, "candidates": known.read(asked)}
+    return function.name, to_json(dict(sorted(arguments.items())))
 
 
 def _calling(tool: str, arguments: bytes, turn: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import EmbeddedPolicy
-from starrec.teacher.teach import Work, missing, rank_with_teacher, ranking_of, teach, teach_with
+from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
 from starrec.teacher.workflow import Outcome, run
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "TeacherConfig",
     "Verdict",
     "Work",
+    "advice",
     "estimate",
     "missing",
     "rank_with_teacher",

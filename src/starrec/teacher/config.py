@@ -61,7 +61,17 @@ class TeacherConfig(Section):
     def decisive(self) -> dict[str, Any]:
         """What decides the answers, for fingerprints: all but where the work is done, and how patiently, by
         which road and with what record the same model is asked."""
-        roads = {"timeout", "api_key_env", "input_usd", "output_usd", "say_task"}
+        roads = {
+            "timeout",
+            "api_key_env",
+            "input_usd",
+            "output_usd",
+            "say_task",
+            "leave_out",
+            "token_limit",
+            "force_tools",
+            "system_role",
+        }
         patience = set(LimitsConfig.model_fields) - {
             "requests",
             "calls",

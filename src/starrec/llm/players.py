@@ -7,6 +7,8 @@ model is asked may change until the first run (`Players.adopt`), and is then kep
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +95,22 @@ class Players:
         if self._recording is not None:
             model = self._recording.recorded(model, config.model, ways)
         self._known[config] = Player(config, model, ways, patient)
+
+    @contextmanager
+    def trying_out(self) -> Iterator[None]:
+        """While it lasts, nothing is recorded, and a server that cannot be reached is given up at once."""
+        self._set(paused=True)
+        try:
+            yield
+        finally:
+            self._set(paused=False)
+
+    def _set(self, *, paused: bool) -> None:
+        if self._recording is not None:
+            self._recording.paused = paused
+        for player in self._known.values():
+            if player.patient is not None:
+                player.patient.first_contact = paused
 
     async def close(self) -> None:
         """Close the connections that were made in this event loop."""

@@ -182,7 +182,7 @@ def _calls(calls: Iterable[Any]) -> Iterable[Body]:
         name = function.get("name")
         if not isinstance(name, str) or not name:
             continue
-        arguments = next(
+        arguments: Any = next(
             (function[key] for key in ("arguments", "parameters", "args", "input") if key in function), {}
         )
         if not isinstance(arguments, str):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, create_model
@@ -54,9 +55,10 @@ def tool(name: str) -> Tool[Asked]:
     )
 
 
-def calls(names: Sequence[str]) -> type[BaseModel]:
+@cache
+def calls(names: tuple[str, ...]) -> type[BaseModel]:
     """An answer that asks for calls of these tools: `calls`, each with `tool` and its arguments beside it."""
-    fields: dict[str, Any] = {"tool": (Literal[tuple(names)], Field(description="The tool to ask."))}
+    fields: dict[str, Any] = {"tool": (Literal[names], Field(description="The tool to ask."))}
     if any(TOOLS[name].windows for name in names):
         window = Field(default="recent", description="Which part of the history.")
         fields["window"] = (Literal["recent", "whole"], window)

@@ -15,9 +15,10 @@ Needs the extra `llm`; without it, importing this module raises a `StarrecError`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final, get_args
 from urllib.parse import quote
@@ -107,7 +108,8 @@ class _Actor:
 
     role: Role
     player: Player
-    agent: Agent[Asked, Any]
+    agent: Callable[[tuple[type[BaseModel], ...]], Agent[Asked, Any]]
+    """That gives one of these answers; the same for the same."""
     tools: tuple[str, ...]
     room: int
     """Tokens for what it is told."""
@@ -151,6 +153,10 @@ class LLMAgents:
     def players(self) -> list[Player]:
         """Every model of the team, once."""
         return list({actor.player.config: actor.player for actor in self._actors.values()}.values())
+
+    def trying_out(self) -> AbstractContextManager[None]:
+        """As `Players.trying_out`."""
+        return self._players.trying_out()
 
     async def close(self) -> None:
         """Close the connections that were made in this event loop."""
@@ -250,8 +256,8 @@ class LLMAgents:
                 brief,
                 text,
                 usage,
+                answers=tuple(answers),
                 message_history=history,
-                output_type=output_type(actor.player.ways, answers),
             )
             if isinstance(result.output, final):
                 return result.output
@@ -268,10 +274,12 @@ class LLMAgents:
         told: Mapping[str, Any],
         usage: RunUsage,
         call: Caller | None = None,
+        *,
+        answers: tuple[type[BaseModel], ...] = (),
         **how: Any,
     ) -> Any:
         config = actor.player.config
-        result = await actor.agent.run(
+        result = await actor.agent(answers or (_ANSWERS[actor.role],)).run(
             briefing.written(told),
             deps=Asked(candidates(brief.labels, brief.text), call),
             usage=usage,
@@ -291,17 +299,22 @@ class LLMAgents:
         tools = _TOOLS.get(role, ())
         instructions = [_prompt("team"), _prompt(role)]
         given: list[Any] = [calling.tool(name) for name in tools] if player.ways.tools else []
-        agent = Agent[Asked, Any](
-            player.model,
-            output_type=output_type(player.ways, [_ANSWERS[role]]),
-            deps_type=Asked,
-            tools=given,
-            instructions=instructions,
-            name=role,
-            retries=self._limits.corrections,
-        )
-        agent.output_validator(_readable)
-        agent.instrument = self._players.instrumentation
+
+        @cache
+        def agent(answers: tuple[type[BaseModel], ...]) -> Agent[Asked, Any]:
+            made = Agent[Asked, Any](
+                player.model,
+                output_type=output_type(player.ways, answers),
+                deps_type=Asked,
+                tools=given,
+                instructions=instructions,
+                name=role,
+                retries=self._limits.corrections,
+            )
+            made.output_validator(_readable)
+            made.instrument = self._players.instrumentation
+            return made
+
         schemas = [_ANSWERS[role].model_json_schema(), *(TOOLS[name].parameters for name in tools)]
         fixed = sum(map(estimate, [*instructions, *map(json.dumps, schemas)])) + _MARGIN
         room = self._limits.context - self._limits.output_tokens - fixed

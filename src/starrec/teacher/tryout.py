@@ -77,6 +77,8 @@ class TryOut:
         """
         self._toolbox, self._number, self._explore = toolbox, number, explore
         self._meter = Meter()
+        if all(player.patient is None for player in self._agents.players):
+            return self._meter.cost()  # a replay asks no model
         self._tried: set[tuple[str, Ways]] = set()
         before = {_name(player.config): player.ways for player in self._agents.players}
         failure = await self._attempt()
@@ -91,24 +93,18 @@ class TryOut:
 
     async def _attempt(self) -> AgentError | None:
         """Play the task; what it failed of."""
-        for player in self._agents.players:
-            if player.patient is not None:
-                player.patient.first_contact = True
         try:
-            await run(
-                _EveryRole(self._agents),
-                self._toolbox,
-                number=self._number,
-                explore=self._explore,
-                reflections=1,
-                meter=self._meter,
-            )
+            with self._agents.trying_out():
+                await run(
+                    _EveryRole(self._agents),
+                    self._toolbox,
+                    number=self._number,
+                    explore=self._explore,
+                    reflections=1,
+                    meter=self._meter,
+                )
         except AgentError as error:
             return error
-        finally:
-            for player in self._agents.players:
-                if player.patient is not None:
-                    player.patient.first_contact = False
         return None
 
     async def _adapted(self, failure: AgentError) -> AgentError | None:

@@ -100,7 +100,7 @@ def _with_calls(
     text = "\n".join(part.content for part in parts if isinstance(part, TextPart))
     if parameters.output_object is not None:
         # Where text is how to answer, it is a call only if it is no answer.
-        wanted = parameters.output_object.json_schema.get("properties", {}).keys()
+        wanted = _keys(parameters.output_object.json_schema)
         if any(isinstance(value, dict) and value.keys() & wanted for value, _, _ in values(text)):
             return list(parts)
     found = calls(text, tools)
@@ -146,12 +146,48 @@ def _answer(text: str, schema: Mapping[str, Any], repairs: Repairs) -> str:
     """The text of an answer as JSON of the schema; as it is where there is none in it."""
     value, plain = parsed(text)
     if not plain:
-        wanted = schema.get("properties", {}).keys()
-        given = [value for value, _, _ in values(text) if isinstance(value, dict)]
-        fitting = [value for value in given if value.keys() & wanted]
-        value = next(reversed(fitting or given), None)
+        found = [value for value, _, _ in values(text)]
+        fitting = [value for value in found if isinstance(value, dict) and value.keys() & _keys(schema)]
+        value = next(reversed(fitting or found), None)
+    value = _framed(value, schema, repairs)
     if not isinstance(value, dict):
         return text
     if not plain and not _FENCED.fullmatch(text):
         repairs["text around an answer"] = repairs.get("text around an answer", 0) + 1
     return json.dumps(mended(value, schema, repairs), ensure_ascii=False)
+
+
+def _branches(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The answers among which a model may choose: pydantic-ai asks for `{"result": {"kind": …, "data": …}}`."""
+    result = schema.get("properties", {}).get("result", {})
+    return [branch.get("properties", {}) for branch in result.get("anyOf", ())]
+
+
+def _keys(schema: Mapping[str, Any]) -> set[str]:
+    """Keys by which an answer is known."""
+    branches = _branches(schema)
+    inner = [branch.get("data", {}).get("properties", {}) for branch in branches]
+    frame = ("kind", "data") if branches else ()
+    return {*schema.get("properties", {}), *frame, *(key for one in inner for key in one)}
+
+
+def _framed(value: Any, schema: Mapping[str, Any], repairs: Repairs) -> Any:
+    """The value within the frame that the schema asks for, where a model left that out."""
+    properties = schema.get("properties", {})
+    framed = value
+    if isinstance(value, list) and len(properties) == 1 and _only(properties).get("type") == "array":
+        framed = {next(iter(properties)): value}
+    elif isinstance(value, dict) and "result" not in value and (branches := _branches(schema)):
+        if value.keys() == {"kind", "data"}:
+            framed = {"result": value}
+        else:
+            best = max(branches, key=lambda one: len(value.keys() & one["data"].get("properties", {}).keys()))
+            framed = {"result": {"kind": best["kind"]["const"], "data": value}}
+    if framed is not value:
+        repairs["frame"] = repairs.get("frame", 0) + 1
+    return framed
+
+
+def _only(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    (schema,) = properties.values()
+    return schema if isinstance(schema, Mapping) else {}

@@ -76,7 +76,7 @@ def _as_objects(text: str, tools: Collection[str]) -> list[TextCall]:
     return found
 
 
-def _in_value(value: Any, tools: Collection[str], depth: int = 3) -> Iterator[TextCall]:
+def _in_value(value: Any, tools: Collection[str], depth: int = 5) -> Iterator[TextCall]:
     if isinstance(value, list) and depth:
         for entry in value:
             yield from _in_value(entry, tools, depth - 1)

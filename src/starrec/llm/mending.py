@@ -38,7 +38,7 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
         at = opened.start()
         try:
             value, end = json.JSONDecoder(strict=False).raw_decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             end = _closing(text, at)
             value = _lenient(text[at:end]) if end else None
         if isinstance(value, dict | list) and end:
@@ -52,7 +52,7 @@ def parsed(text: str) -> tuple[Any, bool]:
     """The JSON value that a text is, and whether it is written as JSON; (None, False) where there is none."""
     try:
         return json.loads(text), True
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return next(((value, False) for value, _, _ in values(text)), (None, False))
 
@@ -195,7 +195,7 @@ def _lenient(text: str) -> Any:
     plain = _TRAILING_COMMA.sub(r"\1", text.translate(_CURLY_QUOTES))
     try:
         return json.loads(plain, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return ast.literal_eval(text)

@@ -107,7 +107,7 @@ _PARTS: Final = ("form", "tool_choice", "tools", "temperature", "token_limit", "
 
 
 def alternatives(ways: Ways, said: str, *, refused: bool, same_form: bool) -> Iterator[Ways]:
-    """Ways that differ from these in one part, the likeliest first.
+    """Ways that differ from these in one part, or in all that the error points at; the likeliest first.
 
     Args:
         said: the text of the error.
@@ -117,6 +117,12 @@ def alternatives(ways: Ways, said: str, *, refused: bool, same_form: bool) -> It
     """
     pointed = [part for pattern, part in _POINTERS if pattern.search(said)] if refused else []
     parts = [*pointed, *(part for part in _PARTS if part not in pointed)] if refused else ["form", "tools"]
+    if len(pointed) > 1:
+        together = ways
+        for part in pointed:
+            together = next(_changes(together, part), together)
+        if not same_form or (together.output, together.tools) == (ways.output, ways.tools):
+            yield together
     for part in parts:
         for changed in _changes(ways, part):
             if not same_form or (changed.output, changed.tools) == (ways.output, ways.tools):

@@ -66,7 +66,7 @@ def _standard(response: httpx2.Response) -> httpx2.Response:
         body = completion(response.content.decode("utf-8", "replace"))
     except ServerError as error:
         return httpx2.Response(error.status, headers=headers, json={"error": {"message": str(error)}})
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         # No JSON, or none that is built like an answer: whoever asked says what came.
         kept = [*headers, ("content-type", response.headers.get("content-type", "text/plain"))]
         return httpx2.Response(response.status_code, headers=kept, content=response.content)

@@ -39,18 +39,15 @@ class Candidates:
         if written in self.labels:
             return written
         text = written[:_LONGEST]
+        if found := self._place(text.strip(_AROUND)) or self._called.get(_plain(text)):
+            return found
         if (mark := _MARKED.search(text)) and (found := self._place(mark[1])):
             return found
         if mention := MENTION.search(text):
             if found := self._called.get(_plain(unescape(mention[1]))):
                 return found
-            text = text[: mention.start()] if text[: mention.start()].strip() else unescape(mention[2])
-        if (
-            found := self._place(text.strip())
-            or self._place(text.strip(_AROUND))
-            or self._called.get(_plain(text))
-        ):
-            return found
+            before = text[: mention.start()]
+            text = before if before.strip() else unescape(mention[2])
         core = _KIND.sub("", text.strip(_AROUND), count=1).strip(_AROUND)
         if found := self._place(core) or self._called.get(_plain(core)):
             return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from starrec.data import RankingTask
@@ -100,7 +100,7 @@ def teach_with(
     explore: bool = True,
     spending: Spending | None = None,
     first: Callable[[Toolbox, int, bool], Coroutine[Any, Any, Cost]] | None = None,
-    last: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    last: Callable[[], Awaitable[None]] | None = None,
 ) -> Iterator[list[Ended]]:
     """As `teach`, by agents that are waited for, in this process and in one event loop.
 
@@ -122,12 +122,12 @@ def teach_with(
     runs = ((toolbox, n) for task, numbers in work for toolbox in (world.toolbox(task),) for n in numbers)
     left = sum(len(numbers) for _, numbers in work)
     failing = _Failing(max(_ALIKE, 2 * concurrency), succeeded=store.count > 0)
+    under_way: set[asyncio.Task[Ended]] = set()
     with asyncio.Runner() as runner:
         try:
             if first is not None and account.allows(0):
                 task, numbers = work[0]
                 account.charge(runner.run(first(world.toolbox(task), numbers[0], explore)))
-            under_way: set[asyncio.Task[Ended]] = set()
             while True:
                 while left and len(under_way) < concurrency and account.allows(len(under_way)):
                     toolbox, number = next(runs)
@@ -140,8 +140,15 @@ def teach_with(
                 yield _settle(results, columns, store, account)
                 failing.add(results)
         finally:
-            if last is not None:
-                runner.run(last())
+            runner.run(_end(under_way, last))
+
+
+async def _end(under_way: Iterable[asyncio.Task[Ended]], last: Callable[[], Awaitable[None]] | None) -> None:
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    if last is not None:
+        await last()
 
 
 class _Failing:

@@ -43,6 +43,7 @@ from starrec.teacher import AgentError, Agents, EmbeddedPolicy, TeacherConfig, r
 from starrec.teacher import run as play
 from starrec.teacher.llm import LLMAgents
 from starrec.teacher.teach import missing, teach_with
+from starrec.teacher.tryout import TryOut
 from starrec.tools import World
 from starrec.trajectories import Store, Trajectory, linear, parse, target_columns
 from starrec.trajectories import statistics as statistics_of_runs
@@ -295,7 +296,7 @@ def small(url: str) -> LLMAgents:
 
 
 def accounted(
-    agents: Agents,
+    agents: LLMAgents,
     world: World,
     tasks: Sequence[RankingTask],
     targets: Targets,
@@ -310,6 +311,8 @@ def accounted(
         target_columns(tasks, targets),
         store,
         concurrency=concurrency,
+        first=TryOut(agents).play,
+        last=agents.close,
     )
     for _ in ended:
         pass

@@ -56,7 +56,9 @@ TEXTS = {
     "hermes, not closed": f'<tool_call>{{"name": "search", "arguments": {JSON}}}',
     "bare": f'{{"name": "search", "arguments": {JSON}}}',
     "fenced": f'I look it up.\n```json\n{{"name": "search", "arguments": {JSON}}}\n```',
-    "openai's own": f'{{"tool_calls": [{{"type": "function", "function": {{"name": "search", "arguments": {json.dumps(JSON)}}}}}]}}',
+    "openai's own": json.dumps(
+        {"tool_calls": [{"type": "function", "function": {"name": "search", "arguments": JSON}}]}
+    ),
     "legacy": f'{{"function_call": {{"name": "search", "arguments": {JSON}}}}}',
     "llama, python tag": f'<|python_tag|>{{"type": "function", "name": "search", "parameters": {JSON}}}',
     "llama, function": f"<function=search>{JSON}</function>",

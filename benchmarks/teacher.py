@@ -43,6 +43,7 @@ from starrec.teacher import AgentError, Agents, EmbeddedPolicy, TeacherConfig, r
 from starrec.teacher import run as play
 from starrec.teacher.llm import LLMAgents
 from starrec.teacher.teach import missing, teach_with
+from starrec.teacher.tryout import TryOut
 from starrec.tools import World
 from starrec.trajectories import (
     EvidenceOrigin,
@@ -306,7 +307,7 @@ def small(url: str) -> LLMAgents:
 
 
 def accounted(
-    agents: Agents,
+    agents: LLMAgents,
     world: World,
     tasks: Sequence[RankingTask],
     targets: Targets,
@@ -321,6 +322,8 @@ def accounted(
         target_columns(tasks, targets),
         store,
         concurrency=concurrency,
+        first=TryOut(agents).play,
+        last=agents.close,
     )
     for _ in ended:
         pass
@@ -352,22 +355,29 @@ def _answers(trajectory: Trajectory) -> int:
 
 
 def _keep(row: str, found: Mapping[str, Any]) -> None:
-    """Print a row's result and keep it beside the others, with what it ran on."""
+    keep(f"teacher_{row}", {"row": row, **found})
+
+
+def keep(name: str, found: Mapping[str, Any], **bars: float) -> None:
+    """Print a row's result and keep it beside the others, with what it ran on; its bars are printed last."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     result = {
-        "row": row,
-        "command": " ".join(["benchmarks/teacher.py", *sys.argv[1:]]),
+        "command": " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "commit": commit,
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "load_before": os.getloadavg()[0],
         **found,
     }
+    if bars:
+        result["bars"] = bars
     text = json.dumps(result, indent=1)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"teacher_{row}.json").write_text(text + "\n")
+    (RESULTS / f"{name}.json").write_text(text + "\n")
     print(text)
+    for bar, value in bars.items():
+        print(f"bar {bar} {value:g}")
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ def test_an_analyst_is_trusted_as_the_one_who_was_asked() -> None:
     brief = Brief(task, think_task(toolbox), toolbox.labels, 0, False, toolbox.ties)
     plan = Plan(text="", trust={"recent_interest": 5})
     finding = asyncio.run(team(forge).study("recent_interest", brief, plan, [], no_call))
-    assert finding == Finding(analyst="recent_interest", order=["‹C›", "‹a›"], cites={"‹C›": "So."})
+    assert finding == Finding(analyst="recent_interest", order=["‹C›", "‹A›"], cites={"‹C›": "So."})
 
 
 def no_call(tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
@@ -265,8 +265,7 @@ HOSTILE_TEXTS = [
 ]
 HOSTILE_ORDERS = [
     ["‹B›", "‹B›", "B", "‹Z›", "‹ZZZ›", "", "Title 7", "</recommend>", "⟦1|<⟧", "\ud83d"],
-    [],
-    ["<recommend>‹A›"] * 500,
+    ["<recommend>‹B›"] * 500,
 ]
 
 
@@ -290,10 +289,26 @@ def test_hostile_answers_break_neither_linear_form_nor_permutation(text: str, or
                 return calls(*made, ("</tool_call>", {"a": text}))
 
     outcome = play(team(hostile), TASKS[0])
-    assert outcome.ranking.repairs
-    if order[:1] == ["‹B›"]:
-        assert outcome.trajectory.ranking[0] == "‹B›"
+    assert outcome.ranking.repairs and outcome.trajectory.cost.repairs["ranking"] == 1
+    assert outcome.trajectory.ranking[0] == "‹B›"
     assert len(outcome.trajectory.canonical().reflections) == 2
+
+
+@pytest.mark.parametrize("order", [[], ["‹Z›", "", "</recommend>"], ["none of them"] * 500])
+def test_an_order_without_a_label_is_no_ranking(order: list[str]) -> None:
+    heard: list[str] = []
+
+    def orderless(told: Inputs, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if told["agent"] != "ranker":
+            return script(told, messages, info)
+        heard.append(replies_of(messages)[-1] if messages[1:] else "")
+        return answer({"order": order})
+
+    with pytest.raises(AgentError, match="corrected 2 times in vain") as caught:
+        asyncio.run(run(team(orderless), WORLD.toolbox(TASKS[0])))
+    assert (caught.value.agent, caught.value.reason) == ("ranker", "invalid")
+    # Twice it was told how candidates are called.
+    assert len(heard) == 3 and all("by their labels alone, A to J" in reply for reply in heard[1:])
 
 
 def test_a_title_with_instructions_stays_inside_its_mention() -> None:

@@ -257,6 +257,10 @@ def _print_statistics(found: Statistics, example: Trajectory | None) -> None:
         console.print(text("tool calls: ", "dim").append(text(f"{calls['mean']:.1f} a run ({said})")))
     failed = ", ".join(f"{count:,} {reason}" for reason, count in found["failures"].items()) or "none"
     console.print(text("failed: ", "dim").append(text(failed)))
+    if repairs := found["repairs"]["by_kind"]:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in repairs.items())
+        said = f"in {found['repairs']['runs']:,} runs ({kinds})"
+        console.print(text("answers repaired: ", "dim").append(text(said)))
     console.print()
     table = Table(box=None, pad_edge=False)
     for column in ("reflections", "runs", "share", "target first"):

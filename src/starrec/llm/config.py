@@ -24,6 +24,9 @@ Output: TypeAlias = Literal["auto", "tool", "json_schema", "json_object", "promp
 """How an answer is made to fit its schema: as arguments of a tool call, by the provider's own structured output
 (`response_format` with `json_schema`), by the `json_object` of llama.cpp's server with a `schema` beside it, or
 by asking for it."""
+Parameter: TypeAlias = Literal["temperature", "max_tokens", "tool_choice", "response_format"]
+"""A parameter of a request that some servers refuse."""
+TokenLimit: TypeAlias = Literal["max_tokens", "max_completion_tokens"]
 
 
 class ModelConfig(Section):
@@ -52,7 +55,8 @@ class ModelConfig(Section):
         "auto",
         description='How answers are made to fit their schema: "tool" (as a tool call), "json_schema" (the '
         "provider's structured output), \"json_object\" (with a `schema` beside it, as llama.cpp's server "
-        'wants it), "prompted" (asked for and corrected). "auto": what is known to suit the model.',
+        'wants it), "prompted" (asked for and corrected). "auto": what is known to suit the model, or else '
+        "what it answers to when it is tried out before a run.",
     )
     tools: bool = Field(
         True,
@@ -60,6 +64,25 @@ class ModelConfig(Section):
     )
     temperature: float = Field(
         0.8, ge=0, le=2, description="Of runs that explore; runs that do not have temperature 0."
+    )
+    leave_out: tuple[Parameter, ...] = Field(
+        (),
+        description="Parameters of a request that the endpoint refuses: temperature, max_tokens, tool_choice, "
+        "response_format. What the try-out finds refused is left out as well.",
+    )
+    token_limit: TokenLimit = Field(
+        "max_tokens",
+        description="What the endpoint calls `limits.output_tokens`: max_tokens or max_completion_tokens.",
+    )
+    force_tools: bool = Field(
+        True,
+        description='Whether `tool_choice` may say "required". If not it says "auto", and an answer that calls '
+        "no tool is sent back.",
+    )
+    system_role: bool = Field(
+        True,
+        description="Whether instructions go in a system message. If not they stand before the first message "
+        "of the user.",
     )
     input_usd: float | None = Field(
         None,

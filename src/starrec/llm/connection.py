@@ -15,17 +15,19 @@ from typing import Any, Final
 
 from starrec.errors import ConfigError
 from starrec.llm.config import ModelConfig
+from starrec.llm.ways import Ways
 
 try:
     from pydantic_ai import ModelSettings
     from pydantic_ai.exceptions import UserError
-    from pydantic_ai.models import Model, infer_model
+    from pydantic_ai.models import Model, create_async_httpx2_client, infer_model
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.models.wrapper import WrapperModel
-    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
     from pydantic_ai.settings import merge_model_settings
+
+    from starrec.llm.wire import Wire
 except ImportError as error:
     raise ConfigError(
         f"A language model needs the extra `llm` ({error}): pip install 'starrec[llm]'"
@@ -36,8 +38,11 @@ _OWN_WAYS: Final = ("vllm", "ollama")
 _NAMED_KEY: Final = re.compile("`([A-Z][A-Z0-9_]*(?:KEY|TOKEN)[A-Z0-9_]*)`")
 
 
-def connect(config: ModelConfig) -> Model:
+def connect(config: ModelConfig, wire: Wire | None = None) -> Model:
     """The model that the setting names, with its time limit.
+
+    Args:
+        wire: what an endpoint is spoken to through, where its ways are to be exchanged later.
 
     Raises:
         ConfigError: there is no such model, its provider's package is missing, or its key is not in the
@@ -47,7 +52,7 @@ def connect(config: ModelConfig) -> Model:
         raise ConfigError('`model` is "embedded": there is no language model to ask. Name one.')
     key = _key(config)
     try:
-        model = _at(config, key) if config.base_url else infer_model(config.model, _giving(key))
+        model = _at(config, key, wire) if config.base_url else infer_model(config.model, _giving(key))
     except UserError as error:
         raise ConfigError(_explain(config, str(error))) from error
     except ImportError as error:
@@ -100,21 +105,19 @@ def _giving(key: str | None) -> Any:
     return with_key
 
 
-def _at(config: ModelConfig, key: str | None) -> Model:
+def _at(config: ModelConfig, key: str | None, wire: Wire | None) -> Model:
     """The model of an endpoint."""
+    transport = wire or Wire(Ways.of(config, "tool", config.tools))
+    client = create_async_httpx2_client(transport=transport)
     provider, _, name = config.model.partition(":")
     if provider in _OWN_WAYS and name:
         make: Any = infer_provider_class(provider)
-        return infer_model(config.model, lambda _: make(base_url=config.base_url, api_key=key))
+        return infer_model(
+            config.model, lambda _: make(base_url=config.base_url, api_key=key, http_client=client)
+        )
     # A name may well hold a colon of its own, such as Ollama's "llama3.2:1b".
     known = name if provider in ("openai", "openai-chat") and name else config.model
-    endpoint = OpenAICompatibleProvider(
-        "endpoint",
-        base_url=config.base_url,
-        api_key=key,
-        # The older name is the one that all servers know; llama.cpp's ignores the newer one.
-        profile=OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False),
-    )
+    endpoint = OpenAICompatibleProvider("endpoint", base_url=config.base_url, api_key=key, http_client=client)
     return OpenAIChatModel(known, provider=endpoint)
 
 

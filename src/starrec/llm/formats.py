@@ -1,4 +1,4 @@
-"""How a model is made to answer in a schema, and whether it is given tools to call.
+"""How pydantic-ai is told to ask a model in its ways, and which ways suit a model as far as is known.
 
 A model's profile, as pydantic-ai knows it, says what suits it; the configuration may say otherwise. llama.cpp's
 Python server has a way of its own: `response_format` of type `json_object` with the schema beside it.
@@ -7,8 +7,7 @@ Python server has a way of its own: `response_format` of type `json_object` with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic_ai import ModelSettings, NativeOutput, PromptedOutput, ToolOutput
@@ -17,48 +16,39 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 
 from starrec.llm.config import ModelConfig
+from starrec.llm.ways import Form, Ways
 
-_OF_MODE: Final[dict[str, Literal["tool", "json_schema", "prompted"]]] = {
-    "tool": "tool",
-    "native": "json_schema",
-    "prompted": "prompted",
-}
+_OF_MODE: Final[dict[str, Form]] = {"tool": "tool", "native": "json_schema", "prompted": "prompted"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """What a model can do, or is held to."""
+def known_ways(config: ModelConfig, model: Model) -> Ways:
+    """As the configuration says; for "auto", as the model's profile says."""
+    profile = model.profile
+    tools = config.tools and profile.get("supports_tools", True)
+    if config.output != "auto":
+        return Ways.of(config, config.output, tools)
+    if tools:
+        return Ways.of(config, _OF_MODE[profile.get("default_structured_output_mode", "tool")], tools)
+    return Ways.of(config, "json_schema" if profile.get("supports_json_schema_output") else "prompted", tools)
 
-    output: Literal["tool", "json_schema", "json_object", "prompted"]
-    tools: bool
 
-    @classmethod
-    def of(cls, config: ModelConfig, model: Model) -> Ways:
-        """As the configuration says; for "auto", as the model's profile says."""
-        profile = model.profile
-        tools = config.tools and profile.get("supports_tools", True)
-        if config.output != "auto":
-            return cls(config.output, tools)
-        if tools:
-            return cls(_OF_MODE[profile.get("default_structured_output_mode", "tool")], tools)
-        return cls("json_schema" if profile.get("supports_json_schema_output") else "prompted", tools)
+def fitted(model: Model, ways: Ways) -> Model:
+    """The model, asked in this form."""
+    return SchemaBeside(model) if ways.output == "json_object" else model
 
-    def fit(self, model: Model) -> Model:
-        """The model, asked in this way."""
-        return SchemaBeside(model) if self.output == "json_object" else model
 
-    def spec(self, answers: Sequence[type[BaseModel]]) -> Any:
-        """These answers, as pydantic-ai's `output_type`."""
-        match self.output:
-            case "tool":
-                single = len(answers) == 1
-                return [ToolOutput(answer, name="final_result" if single else None) for answer in answers]
-            case "json_schema":
-                return NativeOutput(list(answers))
-            case "json_object":
-                # The server holds the model to the schema; saying it as well would cost a small window dear.
-                return PromptedOutput(list(answers), template=False)
-        return PromptedOutput(list(answers))
+def output_type(ways: Ways, answers: Sequence[type[BaseModel]]) -> Any:
+    """These answers, as pydantic-ai's `output_type`."""
+    match ways.output:
+        case "tool":
+            single = len(answers) == 1
+            return [ToolOutput(answer, name="final_result" if single else None) for answer in answers]
+        case "json_schema":
+            return NativeOutput(list(answers))
+        case "json_object":
+            # The server holds the model to the schema; saying it as well would cost a small window dear.
+            return PromptedOutput(list(answers), template=False)
+    return PromptedOutput(list(answers))
 
 
 class SchemaBeside(WrapperModel):

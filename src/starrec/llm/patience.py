@@ -12,18 +12,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
+import httpx2
 from pydantic_ai import ModelSettings
 from pydantic_ai.exceptions import (
     AgentRunError,
     ContentFilterError,
     ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
     ModelContextWindowExceededError,
     ModelHTTPError,
+    ModelNotFoundError,
     ModelQuotaExceededError,
     ModelRateLimitError,
     ModelRequestRejectedError,
+    ModelRequestTimeout,
+    ModelServerError,
+    ModelTimeoutError,
+    ModelUnavailableError,
     UnexpectedModelBehavior,
 )
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ThinkingPart, ToolCallPart
@@ -48,8 +56,19 @@ _BUSY: Final = (408, 409, 425, 429)
 """Statuses of a request that may succeed later, beside 5xx."""
 
 
+Problem: TypeAlias = Literal[
+    "key", "name", "quota", "busy", "timeout", "unreachable", "server", "refused", "no completion", "other"
+]
+"""Why a model could not be asked: its key or name is wrong, its quota is spent, it asks to be left alone for
+a while, does not answer in time or at all, fails, refuses the request, or answers with no chat completion."""
+
+
 class EndpointError(ModelAPIError):
     """A model could not be asked, and further attempts are pointless or were in vain."""
+
+    def __init__(self, model_name: str, message: str, problem: Problem = "other") -> None:
+        super().__init__(model_name, message)
+        self.problem = problem
 
 
 class Patient(WrapperModel):
@@ -61,6 +80,8 @@ class Patient(WrapperModel):
             minute: seconds that the limits a minute are for.
         """
         super().__init__(wrapped)
+        self.first_contact = False
+        """Whether a server that cannot be reached is given up at once: it was never there."""
         self._limits = limits
         self._pace = Pace(limits.concurrency, limits.requests_per_minute, limits.tokens_per_minute, minute)
         self._breaker = Breaker(limits.failures_to_open, limits.cool_down)
@@ -137,6 +158,8 @@ class Patient(WrapperModel):
 
     def _gives_up(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
+        if self.first_contact and _never_connected(error):
+            return True
         asked = getattr(error, "retry_after", None) or 0.0
         return stop_after_attempt(self._limits.attempts)(state) or asked > self._limits.longest_wait
 
@@ -152,7 +175,36 @@ class Patient(WrapperModel):
             said = f"no answer within `timeout`, {self._time_limit:g} s"
         elif isinstance(error, IndexError | UnexpectedModelBehavior):
             said = f"what it answers is no chat completion ({said})"
-        return EndpointError(self.model_name, said)
+        return EndpointError(self.model_name, said, _problem(error))
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol):
+        error = error.__cause__
+    return error is not None
+
+
+def _problem(error: BaseException) -> Problem:
+    match error:
+        case ModelAuthenticationError():
+            return "key"
+        case ModelNotFoundError():
+            return "name"
+        case ModelQuotaExceededError():
+            return "quota"
+        case ModelRateLimitError():
+            return "busy"
+        case ModelRequestTimeout() | ModelTimeoutError() | TimeoutError():
+            return "timeout"
+        case ModelConnectionError() | OSError() | StillDown():
+            return "unreachable"
+        case ModelServerError() | ModelUnavailableError():
+            return "server"
+        case ModelHTTPError():
+            return "server" if error.status_code >= 500 else "refused"
+        case IndexError() | UnexpectedModelBehavior() | ModelAPIError():
+            return "no completion"
+    return "other"
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -34,7 +34,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_core import to_jsonable_python
 
 from starrec.errors import StarrecError
-from starrec.llm.formats import Ways
+from starrec.llm.ways import Ways
 
 AGENT_HEADER: Final = "X-Starrec-Agent"
 """The header of a request that says which agent asks."""
@@ -50,6 +50,8 @@ class Recording:
             StarrecError: the file cannot be written.
         """
         self.path = path
+        self.paused = False
+        """Whether exchanges go by unrecorded: what is tried out is no part of a run."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _drop_torn_line(path)
@@ -63,8 +65,8 @@ class Recording:
         Args:
             name: what the configuration calls it.
         """
-        self.add({"model": name, "known_as": model.model_name, "ways": asdict(ways)})
-        return _Recorded(model, self)
+        head = {"model": name, "known_as": model.model_name, "ways": asdict(ways)}
+        return _Recorded(model, self, head)
 
     def add(self, line: Mapping[str, object]) -> None:
         # One write a line, so that processes may share the file.
@@ -93,7 +95,7 @@ class Replay:
             try:
                 told = json.loads(line)
                 if "model" in told:
-                    self._models[told["model"]] = (told["known_as"], Ways(**told["ways"]))
+                    self._models[told["model"]] = (told["known_as"], Ways.from_record(told["ways"]))
                 else:
                     self._answers[told["key"]].append(told["response"])
             except (ValueError, KeyError, TypeError) as error:
@@ -136,9 +138,10 @@ class Replay:
 
 
 class _Recorded(WrapperModel):
-    def __init__(self, wrapped: Model, recording: Recording) -> None:
+    def __init__(self, wrapped: Model, recording: Recording, head: Mapping[str, object]) -> None:
         super().__init__(wrapped)
         self._recording = recording
+        self._head: Mapping[str, object] | None = head
 
     async def request(
         self,
@@ -148,6 +151,11 @@ class _Recorded(WrapperModel):
     ) -> ModelResponse:
         exchange = _exchange(messages, model_settings, model_request_parameters)
         response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+        if self._recording.paused:
+            return response
+        if self._head is not None:
+            self._recording.add(self._head)
+            self._head = None
         (dumped,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
         self._recording.add({"key": _key(exchange), **exchange, "response": dumped})
         return response

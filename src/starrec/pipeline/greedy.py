@@ -21,8 +21,9 @@ from starrec.pipeline.inputs import evidence_origin, teacher
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.teaching import WAYS
 from starrec.ranking import Ranking, repair
-from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of, teach_with
+from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of
 from starrec.tools import World
 from starrec.trajectories import STORE, Store, target_columns
 
@@ -56,6 +57,7 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
         }
         return Greedy(EmbeddedPolicy.kind, test, rankings)
     # Imported here: pydantic-ai is an extra, and takes seconds.
+    from starrec.teacher.asking import teach_by_models
     from starrec.teacher.llm import LLMAgents
 
     asked = first_draws(test, config.evaluation.teacher_users, config.evaluation.seed, "teacher subset")
@@ -65,14 +67,16 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
     with Store(session.run.path(STORE), teacher(config, explore=False), keys, origin) as store:
         work = missing(asked, 1, store)
         with session.bar("teacher", len(asked), len(asked) - len(work)) as advance:
-            for ended in teach_with(
-                agents,
+            for ended in teach_by_models(
+                config.teacher,
                 prepared.world,
                 work,
                 target_columns(asked, targets),
                 store,
-                concurrency=config.teacher.limits.concurrency,
+                announce=lambda line: session.announce(f"evaluate: {line}"),
+                kept=session.run.path(WAYS),
                 explore=False,
+                agents=agents,
             ):
                 advance(len(ended))
         runs = {run.task_id: run for run in store}

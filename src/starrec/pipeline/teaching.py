@@ -9,7 +9,6 @@ are in the one store of the run folder, keyed by task and teacher, so whatever i
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from starrec.pipeline.inputs import evidence_origin, teach_inputs, teacher
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
-from starrec.teacher import Budget, Ended, Estimate, Spending, Work, estimate, missing, teach, teach_with
+from starrec.teacher import Budget, Ended, Estimate, Spending, Work, advice, estimate, missing, teach
 from starrec.trajectories import (
     STORE,
     Store,
@@ -37,6 +36,9 @@ from starrec.trajectories import (
     target_columns,
     write_asked,
 )
+
+WAYS: Final = "ways.json"
+"""Of the run, in which ways its language models are asked."""
 
 Report: TypeAlias = Callable[[Sequence[Ended]], None]
 """Is told of runs that have ended and are stored."""
@@ -118,6 +120,11 @@ def gather_runs(
             f"In {len(unasked):,} of {total:,} runs the model could not be asked. The last one said: "
             f"{unasked[-1].message} All others are stored; run the same command to try these again."
         )
+    if failures and not found["runs"]:
+        raise RunError(
+            f"All {total:,} runs failed, so there is nothing to learn from. The last one said: "
+            f"{failures[-1].message} {advice(failures)}"
+        )
     product.complete(**facts)
     session.announce(_summary(facts, config.runs))
     return facts
@@ -172,13 +179,17 @@ def _teach(
             'does. Set `[teacher] engine = "processes"`.'
         )
     # Imported here: pydantic-ai is an extra, and takes seconds.
-    from starrec.teacher.llm import LLMAgents
+    from starrec.teacher.asking import teach_by_models
 
-    agents = LLMAgents(config)
-    asyncio.run(agents.check())
-    concurrency = config.limits.concurrency
-    yield from teach_with(
-        agents, prepared.world, work, columns, store, concurrency=concurrency, spending=spending
+    yield from teach_by_models(
+        config,
+        prepared.world,
+        work,
+        columns,
+        store,
+        announce=lambda line: session.announce(f"teach: {line}"),
+        kept=session.run.path(WAYS),
+        spending=spending,
     )
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import unquote
@@ -36,7 +36,8 @@ from starrec.errors import StarrecError
 from starrec.teacher import ANALYSTS, Brief, Check, EmbeddedPolicy, Finding, Plan, Verdict
 from starrec.teacher import Request as SentBack
 from starrec.teacher.agents import Answer
-from starrec.tools import Toolbox, ToolError, Window, World, fold
+from starrec.teacher.naming import Candidates, candidates
+from starrec.tools import TOOLS, Toolbox, ToolError, Window, World, fold
 
 NAME: Final = "embedded-policy"
 """What the server calls its model; "embedded" alone names the policy without a server."""
@@ -44,6 +45,8 @@ KEPT: Final = 1024
 """Tasks whose gathered evidence is kept at hand; a cache, and no state: it decides no answer."""
 _ANSWER_TOOL: Final = "final_result"
 """What pydantic-ai calls the tool through which a typed answer is given."""
+
+_NOT_ARGUMENTS: Final = ("tool", "answer", "refused")
 
 _Part = TypeVar("_Part")
 
@@ -113,6 +116,14 @@ class _Told(BaseModel):
     verdict: Verdict | None = None
     round: int = 0
     final: bool = False
+    tools: list[Any] | None = None
+    """Tools in words, for a model that is not given them to call."""
+
+
+class _Heard(BaseModel):
+    """What a model that cannot call tools hears of those that it asked for."""
+
+    answered: list[dict[str, Any]]
 
 
 class _Unanswered(Exception):
@@ -127,18 +138,25 @@ class _Replay:
     """Tools that answer the calls of a conversation, and stop at the first one that it does not hold.
 
     Calls are known by what they ask and not by their place, so that a call which the policy never made (a
-    corrupted completion that the client believed) cannot shift those which it did make.
+    corrupted completion that the client believed) cannot shift those which it did make. Candidates may be
+    named as models name them (`teacher.naming`): what stands between this server and a client may write them
+    otherwise.
     """
 
-    def __init__(self, toolbox: Toolbox, messages: list[_Message]) -> None:
+    def __init__(self, toolbox: Toolbox, text: str, messages: list[_Message]) -> None:
         self._toolbox = toolbox
         answered = {message.tool_call_id for message in messages if message.role == "tool"}
         made = [call for message in messages for call in message.tool_calls or ()]
         self.turns = len(made)
-        self._open = Counter(_key(call.function) for call in made if call.id in answered)
+        self._known = candidates(toolbox.labels, text)
+        asked = [
+            (call.function.name, _arguments(call.function.arguments)) for call in made if call.id in answered
+        ]
+        asked += _heard(messages)
+        self._open = Counter(_key(tool, arguments, self._known) for tool, arguments in asked)
 
     def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
-        key = tool, to_json(dict(sorted(arguments.items())))
+        key = _key(tool, arguments, self._known)
         if not self._open[key]:
             raise _Unanswered(tool, arguments)
         self._open[key] -= 1
@@ -187,15 +205,17 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
             tools.ties,
             memory=told.memory,
         )
-        replay = _Replay(tools, request.messages)
+        replay = _Replay(tools, told.task, request.messages)
         offered = {tool.function.name for tool in request.tools or ()}
         try:
             answer = await _answer(policy, told, brief, replay)
         except _Unanswered as call:
+            if told.tools is not None:
+                return _completion({"role": "assistant", "content": _asking(call)})
             if call.tool not in offered:
                 raise Refused(
                     f"The agent {told.agent!r} asks for the tool {call.tool!r}, which the request does not "
-                    "offer. The embedded policy needs tool calls: leave `tools` on."
+                    "offer, nor describe in its input."
                 ) from None
             return _completion(_calling(call.tool, to_json(call.arguments), replay.turns))
         except ToolError as error:
@@ -251,8 +271,10 @@ def _told(request: ChatRequest) -> _Told:
     first = next((message.content for message in request.messages if message.role == "user"), None)
     if isinstance(first, list):
         first = "".join(str(part.get("text", "")) for part in first)
+    # Instructions stand before it where the client sends no system message.
+    text = (first or "").rpartition("\n\n")[2]
     try:
-        return _Told.model_validate_json(first or "")
+        return _Told.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the whole message"
@@ -262,18 +284,47 @@ def _told(request: ChatRequest) -> _Told:
         ) from error
 
 
-def _key(function: _Function) -> tuple[str, bytes]:
+def _key(tool: str, arguments: Mapping[str, Any] | None, known: Candidates) -> tuple[str, bytes]:
+    """A call by what it asks, however that is written; left out, `window` is the recent one."""
+    if arguments is None:
+        return tool, to_json(None)
+    asked = {"window": "recent", **arguments} if tool in TOOLS and TOOLS[tool].windows else dict(arguments)
+    named = asked.get("candidates")
+    if isinstance(named, list) and all(isinstance(name, str) for name in named):
+        asked["candidates"] = known.read(named)
+    return tool, to_json(dict(sorted(asked.items())))
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
     try:
-        arguments = from_json(function.arguments or "{}")
+        arguments = from_json(text or "{}")
     except ValueError:
-        arguments = None
-    return function.name, to_json(dict(sorted(arguments.items())) if isinstance(arguments, dict) else None)
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _heard(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The calls that were made for a model that cannot call tools, as `teacher.calling` tells it of them."""
+    for message in messages:
+        if message.role == "user" and isinstance(message.content, str):
+            try:
+                heard = _Heard.model_validate_json(message.content)
+            except ValidationError:
+                continue
+            for call in heard.answered:
+                arguments = {key: value for key, value in call.items() if key not in _NOT_ARGUMENTS}
+                yield str(call.get("tool")), arguments
 
 
 def _calling(tool: str, arguments: bytes, turn: int) -> dict[str, object]:
     function = {"name": tool, "arguments": arguments.decode()}
     call = {"id": f"call_{turn}", "type": "function", "function": function}
     return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+def _asking(call: _Unanswered) -> str:
+    """The call as an answer that asks for it."""
+    return to_json({"calls": [{"tool": call.tool, **call.arguments}]}).decode()
 
 
 def _completion(message: Mapping[str, object]) -> dict[str, object]:

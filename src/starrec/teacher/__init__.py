@@ -20,7 +20,7 @@ from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import EmbeddedPolicy
 from starrec.teacher.signature import policy_sha
-from starrec.teacher.teach import Work, missing, rank_with_teacher, ranking_of, teach, teach_with
+from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
 from starrec.teacher.workflow import Outcome, run
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "TeacherConfig",
     "Verdict",
     "Work",
+    "advice",
     "estimate",
     "missing",
     "policy_sha",

@@ -57,27 +57,38 @@ _PROSE: Final[dict[str, JsonValue]] = {"maxLength": 600}
 
 @dataclass(slots=True)
 class Meter:
-    """Adds up what the answers of a run took, by agent."""
+    """Adds up what the answers of a run took, by agent, and what of them was repaired."""
 
     agents: dict[str, Spent] = field(default_factory=dict)
+    repairs: dict[str, int] = field(default_factory=dict)
 
     def add(self, agent: str, spent: Spent) -> None:
         self.agents[agent] = self.agents.get(agent, Spent()) + spent
 
+    def repaired(self, kinds: Mapping[str, int]) -> None:
+        """Count answers that were read otherwise than they were written."""
+        for kind, count in kinds.items():
+            self.repairs[kind] = self.repairs.get(kind, 0) + count
+
     def cost(self) -> Cost:
-        return Cost(dict(self.agents))
+        return Cost(dict(self.agents), dict(self.repairs))
 
 
 class AgentError(StarrecError):
     """An agent gave no answer; other tasks can go on."""
 
-    def __init__(self, message: str, agent: str, reason: Reason) -> None:
+    def __init__(self, message: str, agent: str, reason: Reason, problem: str = "") -> None:
+        """
+        Args:
+            problem: for the reason "endpoint", which one (`llm.patience.Problem`).
+        """
         super().__init__(message)
         self.agent = agent
         self.reason = reason
+        self.problem = problem
 
-    def __reduce__(self) -> tuple[type[AgentError], tuple[str, str, Reason]]:
-        return AgentError, (str(self), self.agent, self.reason)
+    def __reduce__(self) -> tuple[type[AgentError], tuple[str, str, Reason, str]]:
+        return AgentError, (str(self), self.agent, self.reason, self.problem)
 
 
 @dataclass(frozen=True, slots=True)

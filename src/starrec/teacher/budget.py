@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, TypeAlias
 
 from starrec.errors import ConfigError
-from starrec.trajectories import Failure, Spent, Trajectory
+from starrec.trajectories import Cost, Failure, Spent, Trajectory
 
 Ended: TypeAlias = Trajectory | Failure
 """A run that has ended, one way or the other."""
@@ -74,6 +74,10 @@ class Spending:
         for run in ended:
             self._total += run.cost.total
             self._runs += 1
+
+    def charge(self, cost: Cost) -> None:
+        """Account for what was spent on no run."""
+        self._total += cost.total
 
     def allows(self, under_way: int) -> bool:
         """Whether one more run may begin beside those under way."""

@@ -9,12 +9,15 @@ tools, whatever the model can do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, create_model
 from pydantic_ai import ModelRetry, RunContext, Tool
 
 from starrec.teacher.agents import Caller, Labels
+from starrec.teacher.naming import Candidates, is_exact
 from starrec.tools import TOOLS, ToolError
 
 TURNS: Final = 3
@@ -23,14 +26,25 @@ TURNS: Final = 3
 Told: TypeAlias = dict[str, Any]
 
 
-def tool(name: str) -> Tool[Caller]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What answering one agent takes beside its text."""
+
+    candidates: Candidates
+    call: Caller | None = None
+    """Its tools, where it has any."""
+
+
+def tool(name: str) -> Tool[Asked]:
     """The tool, for a model that can call it."""
 
-    async def ask(context: RunContext[Caller], /, **arguments: Any) -> str:
+    async def ask(context: RunContext[Asked], /, **arguments: Any) -> str:
         # Many models write out as null what they leave out.
         given = {key: value for key, value in arguments.items() if value is not None}
+        call = context.deps.call
+        assert call is not None, "an agent with tools is asked with a caller"
         try:
-            return context.deps(name, given).response.text
+            return call(name, named(given, context.deps.candidates)).response.text
         except ToolError as error:
             raise ModelRetry(str(error)) from error
 
@@ -41,9 +55,10 @@ def tool(name: str) -> Tool[Caller]:
     )
 
 
-def calls(names: Sequence[str]) -> type[BaseModel]:
+@cache
+def calls(names: tuple[str, ...]) -> type[BaseModel]:
     """An answer that asks for calls of these tools: `calls`, each with `tool` and its arguments beside it."""
-    fields: dict[str, Any] = {"tool": (Literal[tuple(names)], Field(description="The tool to ask."))}
+    fields: dict[str, Any] = {"tool": (Literal[names], Field(description="The tool to ask."))}
     if any(TOOLS[name].windows for name in names):
         window = Field(default="recent", description="Which part of the history.")
         fields["window"] = (Literal["recent", "whole"], window)
@@ -60,7 +75,21 @@ def calls(names: Sequence[str]) -> type[BaseModel]:
     )
 
 
-def make(asked: BaseModel, limit: int, call: Caller, before: Sequence[Told]) -> list[Told]:
+def named(arguments: Told, candidates: Candidates) -> Told:
+    """The arguments with every candidate by its label, where it is written in another way."""
+    asked = arguments.get("candidates")
+    if isinstance(asked, str):
+        asked = [asked]
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        return arguments
+    if all(is_exact(name, candidates.labels) for name in asked):
+        return arguments
+    return {**arguments, "candidates": candidates.read(asked)}
+
+
+def make(
+    asked: BaseModel, limit: int, call: Caller, before: Sequence[Told], candidates: Candidates
+) -> list[Told]:
     """Make the first `limit` new calls of such an answer, and say what came of each. One that was made before
     is not made again: what it gave is known already.
 
@@ -70,7 +99,7 @@ def make(asked: BaseModel, limit: int, call: Caller, before: Sequence[Told]) -> 
     known = [_called(told) for told in before]
     made: list[Told] = []
     for one in asked.model_dump()["calls"]:
-        wanted = {"tool": one["tool"], **_arguments(one)}
+        wanted = {"tool": one["tool"], **named(_arguments(one), candidates)}
         if wanted not in known and len(made) < limit:
             known.append(wanted)
             made.append(_made(wanted, call))

@@ -62,7 +62,17 @@ class TeacherConfig(Section):
         """What decides the answer to a task, for fingerprints: all but which tasks are asked, where the work is
         done, and how patiently, by which road and with what record the same model is asked. Settings at their
         default are left out."""
-        roads = {"timeout", "api_key_env", "input_usd", "output_usd", "say_task"}
+        roads = {
+            "timeout",
+            "api_key_env",
+            "input_usd",
+            "output_usd",
+            "say_task",
+            "leave_out",
+            "token_limit",
+            "force_tools",
+            "system_role",
+        }
         patience = set(LimitsConfig.model_fields) - {
             "requests",
             "calls",

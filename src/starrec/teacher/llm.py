@@ -5,9 +5,9 @@ Each role is one pydantic-ai agent with a typed answer, and an analyst has exact
 a role is told is a JSON object under instructions of its own, `prompts/{role}.md`, which anyone can read and
 change. Titles stand inside it as data. Which model plays a role, and how it is asked, is `TeacherConfig`.
 
-Labels are read forgivingly (`C` is `‹C›`). An answer that does not validate, or a call that a tool refuses,
-goes back to the model a limited number of times; a run that cannot end is an `AgentError`. Whatever else a
-model writes, the workflow escapes or repairs.
+Labels are read forgivingly (`naming`). An answer that does not validate, one in which no label can be read,
+and a call that a tool refuses go back to the model a limited number of times; a run that cannot end is an
+`AgentError`. Whatever else a model writes, the workflow escapes or repairs.
 
 Needs the extra `llm`; without it, importing this module raises a `StarrecError` that says so.
 """
@@ -15,10 +15,10 @@ Needs the extra `llm`; without it, importing this module raises a `StarrecError`
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final, get_args
 from urllib.parse import quote
@@ -26,6 +26,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field
 
 from starrec.errors import ConfigError, StarrecError
+from starrec.llm import ModelConfig
+from starrec.llm.ways import Ways
 from starrec.teacher.agents import (
     TOOLS_OF,
     AgentError,
@@ -40,11 +42,12 @@ from starrec.teacher.agents import (
     Verdict,
 )
 from starrec.teacher.config import Role, TeacherConfig
+from starrec.teacher.naming import candidates, is_exact
 from starrec.tools import TOOLS, Window
 from starrec.trajectories import Reason, Spent
 
 try:
-    from pydantic_ai import Agent, ModelSettings, UsageLimits
+    from pydantic_ai import Agent, ModelRetry, ModelSettings, RunContext, UsageLimits
     from pydantic_ai.exceptions import (
         AgentRunError,
         ModelContextWindowExceededError,
@@ -56,17 +59,20 @@ try:
     from pydantic_ai.models import Model
     from pydantic_ai.usage import RunUsage
 
+    from starrec.llm.formats import output_type
+    from starrec.llm.patience import EndpointError
     from starrec.llm.players import Player, Players
+    from starrec.llm.reading import repairs_of
     from starrec.llm.recording import AGENT_HEADER
     from starrec.llm.secrets import hide
     from starrec.llm.tokens import estimate
     from starrec.teacher import briefing, calling
+    from starrec.teacher.calling import Asked
 except ImportError as error:
     raise StarrecError(
         f"A teacher backed by a language model needs the extra `llm` ({error}): pip install 'starrec[llm]'"
     ) from error
 
-_LABEL: Final = re.compile(r"\s*‹?([A-Z]+)›?\s*")
 _MEMORY: Final = 8
 """What is remembered takes at most this part of the context window."""
 _TOOLS_SHARE: Final = 4
@@ -102,7 +108,8 @@ class _Actor:
 
     role: Role
     player: Player
-    agent: Agent[Caller | None, Any]
+    agent: Callable[[tuple[type[BaseModel], ...]], Agent[Asked, Any]]
+    """That gives one of these answers; the same for the same."""
     tools: tuple[str, ...]
     room: int
     """Tokens for what it is told."""
@@ -129,17 +136,31 @@ class LLMAgents:
         """
         self._config, self._limits = config, config.limits
         self._players = Players(config.limits, config.record, config.replay, config.telemetry, model)
-        self._actors = {role: self._actor(role) for role in get_args(Role)}
+        self._actors: dict[Role, _Actor] = {role: self._actor(role) for role in get_args(Role)}
         names = dict.fromkeys(actor.player.model.model_name for actor in self._actors.values())
         self.kind = f"language model agents ({', '.join(names)})"
 
-    async def check(self) -> None:
-        """Ask each model for one short answer, before a run.
+    def player(self, agent: str) -> Player:
+        """Who plays this agent."""
+        return next(actor.player for role, actor in self._actors.items() if role == agent)
 
-        Raises:
-            ConfigError: a model does not answer; the message says why and what to change.
-        """
-        await self._players.check()
+    def adopt(self, config: ModelConfig, ways: Ways) -> None:
+        """From now on, ask the model of this setting in these ways."""
+        self._players.adopt(config, ways)
+        self._actors = {role: self._actor(role) for role in self._actors}
+
+    @property
+    def players(self) -> list[Player]:
+        """Every model of the team, once."""
+        return list({actor.player.config: actor.player for actor in self._actors.values()}.values())
+
+    def trying_out(self) -> AbstractContextManager[None]:
+        """As `Players.trying_out`."""
+        return self._players.trying_out()
+
+    async def close(self) -> None:
+        """Close the connections that were made in this event loop."""
+        await self._players.close()
 
     def fits(self, window: Window, memory: str = "") -> None:
         """Whether this window of a long history can be summed up.
@@ -171,9 +192,10 @@ class LLMAgents:
     ) -> Finding:
         told = briefing.told(analyst, brief, {"plan": plan, "requests": requests})
         finding: Finding = await self._ask(analyst, brief, told, call)
-        cites = {_label(name): cite for name, cite in finding.cites.items()}
+        known = candidates(brief.labels, brief.text)
+        cites = {known.label(name) or name: cite for name, cite in finding.cites.items()}
         # A model may sign as another analyst; trust is given to the one who was asked.
-        return Finding(analyst=analyst, order=_labels(finding.order), cites=cites)
+        return Finding(analyst=analyst, order=self._labels(finding.order, brief), cites=cites)
 
     async def reflect(
         self,
@@ -187,17 +209,25 @@ class LLMAgents:
         inputs = {"plan": plan, "findings": findings, "checks": checks, "round": round, "final": final}
         verdict: Verdict = await self._ask("reflector", brief, briefing.told("reflector", brief, inputs), None)
         requests = [
-            request.model_copy(update={"candidates": _labels(request.candidates)})
+            request.model_copy(update={"candidates": self._labels(request.candidates, brief)})
             for request in verdict.requests
         ]
-        return Verdict(text=verdict.text, requests=requests, lead=_labels(verdict.lead))
+        return Verdict(text=verdict.text, requests=requests, lead=self._labels(verdict.lead, brief))
 
     async def rank(
         self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
     ) -> Decision:
         inputs = {"plan": plan, "findings": findings, "verdict": verdict}
         decision: Decision = await self._ask("ranker", brief, briefing.told("ranker", brief, inputs), call)
-        return Decision(order=_labels(decision.order))
+        order = self._labels(decision.order, brief)
+        if sorted(order) != sorted(brief.labels):
+            brief.meter.repaired({"ranking": 1})
+        return Decision(order=order)
+
+    def _labels(self, names: Sequence[str], brief: Brief) -> list[str]:
+        if not all(is_exact(name, brief.labels) for name in names):
+            brief.meter.repaired({"labels": 1})
+        return candidates(brief.labels, brief.text).read(names)
 
     async def _ask(self, role: Role, brief: Brief, told: Mapping[str, Any], call: Caller | None) -> Any:
         """The role's answer; what it took goes to the brief's meter, also where there is none."""
@@ -207,7 +237,7 @@ class LLMAgents:
             if actor.asks_in_turns and call is not None:
                 answer = await self._in_turns(actor, brief, told, call, usage)
             else:
-                result = await self._one(actor, brief, briefing.fitted(told, actor.room), usage, deps=call)
+                result = await self._one(actor, brief, briefing.fitted(told, actor.room), usage, call)
                 answer = result.output
         return type(answer).model_validate(_holdable(answer.model_dump()))
 
@@ -222,21 +252,36 @@ class LLMAgents:
             last = turn == calling.TURNS or len(made) >= self._limits.calls or (turn > 0 and not answered)
             answers = [calls] if turn == 0 else [final] if last else [calls, final]
             result = await self._one(
-                actor, brief, text, usage, message_history=history, output_type=actor.player.ways.spec(answers)
+                actor,
+                brief,
+                text,
+                usage,
+                answers=tuple(answers),
+                message_history=history,
             )
             if isinstance(result.output, final):
                 return result.output
-            answered = calling.make(result.output, self._limits.calls - len(made), call, made)
+            known = candidates(brief.labels, brief.text)
+            answered = calling.make(result.output, self._limits.calls - len(made), call, made, known)
             made += answered
             history, text = result.all_messages(), {"agent": actor.role, "answered": answered}
         raise AssertionError("the last turn's only answer is final")
 
     async def _one(
-        self, actor: _Actor, brief: Brief, told: Mapping[str, Any], usage: RunUsage, **how: Any
+        self,
+        actor: _Actor,
+        brief: Brief,
+        told: Mapping[str, Any],
+        usage: RunUsage,
+        call: Caller | None = None,
+        *,
+        answers: tuple[type[BaseModel], ...] = (),
+        **how: Any,
     ) -> Any:
         config = actor.player.config
-        return await actor.agent.run(
+        result = await actor.agent(answers or (_ANSWERS[actor.role],)).run(
             briefing.written(told),
+            deps=Asked(candidates(brief.labels, brief.text), call),
             usage=usage,
             usage_limits=UsageLimits(request_limit=self._limits.requests, tool_calls_limit=self._limits.calls),
             model_settings=ModelSettings(
@@ -246,21 +291,30 @@ class LLMAgents:
             ),
             **how,
         )
+        brief.meter.repaired(repairs_of(result.new_messages()))
+        return result
 
     def _actor(self, role: Role) -> _Actor:
         player = self._players.of(self._config.model_of(role))
         tools = _TOOLS.get(role, ())
         instructions = [_prompt("team"), _prompt(role)]
         given: list[Any] = [calling.tool(name) for name in tools] if player.ways.tools else []
-        agent = Agent[Caller | None, Any](
-            player.model,
-            output_type=player.ways.spec([_ANSWERS[role]]),
-            tools=given,
-            instructions=instructions,
-            name=role,
-            retries=self._limits.corrections,
-        )
-        agent.instrument = self._players.instrumentation
+
+        @cache
+        def agent(answers: tuple[type[BaseModel], ...]) -> Agent[Asked, Any]:
+            made = Agent[Asked, Any](
+                player.model,
+                output_type=output_type(player.ways, answers),
+                deps_type=Asked,
+                tools=given,
+                instructions=instructions,
+                name=role,
+                retries=self._limits.corrections,
+            )
+            made.output_validator(_readable)
+            made.instrument = self._players.instrumentation
+            return made
+
         schemas = [_ANSWERS[role].model_json_schema(), *(TOOLS[name].parameters for name in tools)]
         fixed = sum(map(estimate, [*instructions, *map(json.dumps, schemas)])) + _MARGIN
         room = self._limits.context - self._limits.output_tokens - fixed
@@ -309,6 +363,7 @@ class LLMAgents:
                 f"({self.kind}). {self._explain(error)}",
                 actor.role,
                 _reason(error),
+                error.problem if isinstance(error, EndpointError) else "",
             )
         # Without its cause: a traceback shows what a model or a server wrote.
         raise failed
@@ -366,13 +421,26 @@ def _prompt(name: str) -> str:
     return files("starrec.teacher").joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
 
 
-def _labels(names: Sequence[str]) -> list[str]:
-    return [_label(name) for name in names]
-
-
-def _label(name: str) -> str:
-    found = _LABEL.fullmatch(name)
-    return f"‹{found.group(1)}›" if found else name
+def _readable(context: RunContext[Asked], answer: Any) -> Any:
+    """The answer, sent back where it orders candidates by names that are none of theirs."""
+    match answer:
+        case Decision():
+            names = answer.order
+        case Finding():
+            names = answer.order
+        case Verdict():
+            names = answer.lead
+        case _:
+            return answer
+    known = context.deps.candidates
+    read = [name for name in known.read(names) if name in known.labels]
+    # Who has found nothing may say so; the Ranker may not.
+    if read or (not names and not isinstance(answer, Decision)):
+        return answer
+    raise ModelRetry(
+        f"None of {', '.join(map(repr, names[:5])) or 'it'} is the label of a candidate. Name candidates by "
+        f"their labels alone, {known.labels[0][1:-1]} to {known.labels[-1][1:-1]}, as the task lists them."
+    )
 
 
 def _holdable(value: Any) -> Any:

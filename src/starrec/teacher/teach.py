@@ -10,8 +10,9 @@ again. The exception is a run whose model could not be asked: that is tried agai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from starrec.data import RankingTask
 from starrec.engines import Engine
@@ -22,12 +23,13 @@ from starrec.teacher.budget import Ended, Spending
 from starrec.teacher.policy import EmbeddedPolicy
 from starrec.teacher.workflow import run
 from starrec.tools import Toolbox, World
-from starrec.trajectories import Failure, Store, Trajectory, judge
+from starrec.trajectories import Cost, Failure, Store, Trajectory, judge
 
 BATCH: Final = 64
 """Tasks a batch; what is lost when a run is killed is what the workers had in flight."""
-_UNANSWERED: Final = 20
-"""Runs in a row whose model could not be asked, after which nobody is asked any more."""
+_ALIKE: Final = 20
+"""Runs that fail in the same way, after which no more are begun: the first ones of all, or so many in a row
+whose model could not be asked."""
 
 Work: TypeAlias = tuple[RankingTask, list[int]]
 """A task, and which runs over it are to be made."""
@@ -97,45 +99,103 @@ def teach_with(
     concurrency: int,
     explore: bool = True,
     spending: Spending | None = None,
+    first: Callable[[Toolbox, int, bool], Coroutine[Any, Any, Cost]] | None = None,
+    last: Callable[[], Awaitable[None]] | None = None,
 ) -> Iterator[list[Ended]]:
-    """As `teach`, by agents that are waited for, in this process.
+    """As `teach`, by agents that are waited for, in this process and in one event loop.
 
     Args:
-        concurrency: runs under way at a time.
-        explore: as in `workflow.run`; a greedy teacher is what is evaluated.
+        concurrency: runs under way at a time. explore: as in `workflow.run`; a greedy teacher is what is
+            evaluated. first: awaited before the first run, with its tools, its number and `explore`; what it
+            took is accounted for. last: awaited after the last run, also after an error.
 
     Yields:
         What ended and was added to the store, as soon as it did.
 
     Raises:
-        RunError: the model could not be asked for so many runs in a row that it must be down.
+        RunError: so many runs failed in the same way that the others would too.
     """
+    if not work:
+        return
     account = spending or Spending()
     # The runs of a task share its evidence.
     runs = ((toolbox, n) for task, numbers in work for toolbox in (world.toolbox(task),) for n in numbers)
     left = sum(len(numbers) for _, numbers in work)
-    unanswered = 0
+    failing = _Failing(max(_ALIKE, 2 * concurrency), succeeded=store.count > 0)
+    under_way: set[asyncio.Task[Ended]] = set()
     with asyncio.Runner() as runner:
-        under_way: set[asyncio.Task[Ended]] = set()
-        while True:
-            while left and len(under_way) < concurrency and account.allows(len(under_way)):
-                toolbox, number = next(runs)
-                left -= 1
-                under_way.add(runner.get_loop().create_task(_attempt(agents, toolbox, number, explore)))
-            if not under_way:
-                return
-            ended, under_way = runner.run(_first_of(under_way))
-            results = [task.result() for task in ended]
-            yield _settle(results, columns, store, account)
-            for result in results:
-                unasked = isinstance(result, Failure) and result.reason == "endpoint"
-                unanswered = unanswered + 1 if unasked else 0
-                if isinstance(result, Failure) and unanswered >= max(_UNANSWERED, 2 * concurrency):
-                    raise RunError(
-                        f"The model could not be asked for {unanswered} runs in a row, so the others were not "
-                        f"begun. The last one said: {result.message} What is done is stored; mend that and run "
-                        "the same command again."
-                    )
+        try:
+            if first is not None and account.allows(0):
+                task, numbers = work[0]
+                account.charge(runner.run(first(world.toolbox(task), numbers[0], explore)))
+            while True:
+                while left and len(under_way) < concurrency and account.allows(len(under_way)):
+                    toolbox, number = next(runs)
+                    left -= 1
+                    under_way.add(runner.get_loop().create_task(_attempt(agents, toolbox, number, explore)))
+                if not under_way:
+                    return
+                ended, under_way = runner.run(_first_of(under_way))
+                results = [task.result() for task in ended]
+                yield _settle(results, columns, store, account)
+                failing.add(results)
+        finally:
+            runner.run(_end(under_way, last))
+
+
+async def _end(under_way: Iterable[asyncio.Task[Ended]], last: Callable[[], Awaitable[None]] | None) -> None:
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    if last is not None:
+        await last()
+
+
+class _Failing:
+    """Whether runs fail in a way in which all the others would too."""
+
+    def __init__(self, in_a_row: int, *, succeeded: bool) -> None:
+        self._in_a_row = in_a_row
+        self._succeeded = succeeded
+        self._unanswered = 0
+        self._first: list[Failure] = []
+
+    def add(self, ended: Iterable[Ended]) -> None:
+        """
+        Raises:
+            RunError: they do.
+        """
+        for one in ended:
+            unasked = isinstance(one, Failure) and one.reason == "endpoint"
+            self._unanswered = self._unanswered + 1 if unasked else 0
+            if not isinstance(one, Failure):
+                self._succeeded = True
+                continue
+            self._first.append(one)
+            if self._unanswered >= self._in_a_row:
+                raise RunError(
+                    f"The model could not be asked for {self._unanswered} runs in a row, so the others were "
+                    f"not begun. The last one said: {one.message} What is done is stored; mend that and run "
+                    "the same command again."
+                )
+            reasons = {failure.reason for failure in self._first}
+            if not self._succeeded and len(self._first) >= _ALIKE and len(reasons) == 1:
+                raise RunError(
+                    f"The first {len(self._first)} runs all failed alike ({one.reason}), so the others were "
+                    f"not begun. The last one said: {one.message} {advice([one])}"
+                )
+
+
+def advice(failures: Sequence[Failure]) -> str:
+    """What to change where runs failed for these reasons."""
+    match Counter(failure.reason for failure in failures).most_common(1)[0][0]:
+        case "limit":
+            change = "Raise the limit that is named, in [teacher.limits]"
+        case "invalid":
+            change = "Set another `output` in [teacher.model], `tools = false`, or name another model"
+        case _:
+            change = "Mend what is said, or look at `base_url` and `model` in [teacher.model]"
+    return f"{change}, and run the same command with --retry-failed."
 
 
 def rank_with_teacher(
@@ -214,4 +274,14 @@ def _settle(ended: Sequence[Ended], columns: Mapping[str, int], store: Store, ac
     return [*judged, *failures]
 
 
-__all__ = ["BATCH", "Work", "explore", "missing", "rank_with_teacher", "ranking_of", "teach", "teach_with"]
+__all__ = [
+    "BATCH",
+    "Work",
+    "advice",
+    "explore",
+    "missing",
+    "rank_with_teacher",
+    "ranking_of",
+    "teach",
+    "teach_with",
+]

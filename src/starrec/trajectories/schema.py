@@ -129,6 +129,8 @@ class Cost:
 
     agents: Mapping[str, Spent] = field(default_factory=dict, hash=False)
     """By agent, in the order in which they first answered."""
+    repairs: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """How often an answer of a language model was read otherwise than it was written, by kind."""
 
     @property
     def total(self) -> Spent:
@@ -138,7 +140,8 @@ class Cost:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Cost:
         """The inverse of `dataclasses.asdict`; `KeyError` or `TypeError` for something else."""
-        return cls({agent: Spent(**spent) for agent, spent in record["agents"].items()})
+        agents = {agent: Spent(**spent) for agent, spent in record["agents"].items()}
+        return cls(agents, dict(record.get("repairs", {})))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ def statistics(runs: Iterable[Trajectory], failures: Iterable[Failure] = ()) -> 
     Returns:
         `tasks`, `runs`, `pass@1` and `pass@K` (of the runs that ended, K the most runs that a task has),
         `reflections` ({how many: {"runs", "share", "pass@1"}}), `tool_calls` ({"mean", "by_tool"}),
-        `failures` ({reason: runs}) and `cost` ({"runs", "agents": {agent: `Spent`}}, of failures too).
+        `failures` ({reason: runs}), `repairs` ({"runs": with any, "by_kind": {kind: how often}}, of runs that
+        ended) and `cost` ({"runs", "agents": {agent: `Spent`}}, of failures too).
 
     Raises:
         ValueError: a run was not judged.
@@ -35,6 +36,8 @@ def statistics(runs: Iterable[Trajectory], failures: Iterable[Failure] = ()) -> 
     reflections: dict[int, list[Trajectory]] = {}
     calls: Counter[str] = Counter()
     spent: dict[str, Spent] = {}
+    repairs: Counter[str] = Counter()
+    repaired = 0
     for run in runs:
         # What is kept of each is small: a store holds tens of thousands.
         kept = replace(run, messages=(), cost=Cost())
@@ -43,6 +46,8 @@ def statistics(runs: Iterable[Trajectory], failures: Iterable[Failure] = ()) -> 
         reflections.setdefault(count, []).append(kept)
         calls.update(m.tool_call.name for m in run.messages if m.tool_call is not None)
         _add(spent, run.cost)
+        repairs.update(run.cost.repairs)
+        repaired += bool(run.cost.repairs)
     reasons: Counter[str] = Counter()
     for failure in failures:
         reasons[failure.reason] += 1
@@ -67,6 +72,7 @@ def statistics(runs: Iterable[Trajectory], failures: Iterable[Failure] = ()) -> 
             "by_tool": dict(calls.most_common()),
         },
         "failures": {reason: reasons[reason] for reason in REASONS if reasons[reason]},
+        "repairs": {"runs": repaired, "by_kind": dict(repairs.most_common())},
         "cost": {
             "runs": len(light) + reasons.total(),
             "agents": {agent: asdict(of_agent) for agent, of_agent in spent.items()},

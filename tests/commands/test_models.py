@@ -1,0 +1,141 @@
+"""`starrec teach` and `evaluate` with a language model as the teacher, each command over a real socket."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from starrec.cli import app
+from starrec.pipeline.reopening import by_id, reopen
+from starrec.serving.listening import served
+from starrec.serving.policy import policy_app
+from starrec.trajectories import Store
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODEL = """
+[teacher.model]
+model = "embedded-policy"
+base_url = "{url}"
+input_usd = 1.0
+output_usd = 2.0
+[teacher.limits]
+attempts = 2
+first_wait = 0.01
+context = 131072
+"""
+
+
+def starrec(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def done(*arguments):
+    result = starrec(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(*arguments):
+    result = starrec(*arguments)
+    assert result.exit_code == 2 and "Traceback" not in result.output, result.output
+    return result.stderr.strip().splitlines()[-1]
+
+
+class Counting:
+    """An application, and the connections and requests that came to it."""
+
+    def __init__(self, app):
+        self.app, self.peers, self.requests = app, set(), 0
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            self.requests += 1
+            self.peers.add(scope["client"])
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A run with data, and its policy behind a server that keeps its connections open."""
+    folder = tmp_path_factory.mktemp("shop")
+    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    readme.write_shop(folder)
+    smoke = (ROOT / "configs" / "smoke.toml").read_text()
+    (folder / "data.toml").write_text(smoke)
+    own = ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
+    done("data", "--config", folder / "data.toml", *own, "--run", folder / "data")
+    opened = reopen(folder / "data")
+    with served(application := Counting(policy_app(opened.prepared.world, by_id(opened)))) as url:
+        data = f'[data]\nsource = "tables"\ninteractions = "{folder}/my.csv"\nitems = "{folder}/my_items.csv"\n'
+        teacher = "[teacher]\ntasks_per_user = 1\nruns = 1\n"
+        student = smoke[smoke.index("[student") :] if "[student" in smoke else ""
+        config = folder / "model.toml"
+        config.write_text(data + "draws = 1\n" + teacher + MODEL.format(url=url) + student)
+        yield config, application, url
+
+
+def test_teach_then_evaluate_over_connections_that_stay_open(shop, tmp_path):
+    config, application, _ = shop
+    run = tmp_path / "run"
+    application.peers.clear()
+    said = done("teach", "--config", config, "--run", run).stderr
+    assert "runs over" in said and "pass@1" in said
+    with Store(run / "trajectories") as store:
+        assert store.count > 40 and not store.failed()
+        assert all(found.cost.total.requests >= 4 for found in store)
+    # Eight runs side by side, and not a connection for each request.
+    assert len(application.peers) <= 8
+    again = application.requests
+    assert "done before" in done("teach", "--run", run).stderr and application.requests == again
+    done("distill", "--run", run)
+    application.peers.clear()
+    done("evaluate", "--run", run)
+    results = json.loads((run / "results.json").read_text())
+    # The policy behind a model is the policy: its greedy answers are those that it gives in process.
+    assert application.requests > again and len(application.peers) <= 8
+    assert results["systems"]["teacher"]["n_tasks"] == 60
+    with Store(run / "evaluated") as store:
+        assert store.count == 60 and not store.failed()
+
+
+def test_the_estimate_asks_nothing_and_gives_a_price(shop, tmp_path):
+    config, application, _ = shop
+    before = application.requests
+    said = done("teach", "--config", config, "--run", tmp_path / "run", "--dry-run", "--sample", 3).stdout
+    assert application.requests == before
+    for part in ("calls: ", "prompt tokens: ", "US dollars: "):
+        assert part in said, said
+
+
+def test_teach_without_a_run_is_an_error(shop, tmp_path):
+    config, application, _ = shop
+    inner = application.app
+
+    async def broken(scope, receive, send):
+        if scope["type"] != "http":
+            await inner(scope, receive, send)
+            return
+        body = json.dumps({"choices": [{"message": {"content": "I cannot."}}]}).encode()
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": body})
+
+    application.app = broken
+    try:
+        said = refused("teach", "--config", config, "--run", tmp_path / "run")
+    finally:
+        application.app = inner
+    assert "cannot play the agents" in said and "corrected 2 times in vain" in said
+
+
+def test_a_server_that_is_not_there_is_said_at_once(shop, tmp_path):
+    config, _, url = shop
+    absent = tmp_path / "absent.toml"
+    absent.write_text(config.read_text().replace(url, "http://127.0.0.1:9/v1"))
+    assert "cannot be reached. Start its server" in refused(
+        "teach", "--config", absent, "--run", tmp_path / "run"
+    )

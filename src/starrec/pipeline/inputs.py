@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 
-from starrec.data import DataConfig, Dataset
+from starrec.data import DataConfig, Dataset, file_sha256
 from starrec.pipeline.config import RunConfig
 from starrec.teacher import checking, policy, workflow
 
@@ -18,8 +18,11 @@ from starrec.teacher import checking, policy, workflow
 def data_inputs(config: DataConfig) -> dict[str, object]:
     """Of reading the interactions: a user's own files count by content, so that an edited file is a new
     input."""
-    paths = [path for path in (config.interactions, config.items, config.users) if path is not None]
-    files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
+    given = (
+        *(config.interactions, config.validation_interactions, config.test_interactions),
+        *(config.items, config.users),
+    )
+    files = {str(path): file_sha256(path) for path in given if path is not None and path.is_file()}
     return {"data": config, "files": files}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, Sequences, Split, leave_one_out
+from starrec.data import Dataset, Sequences, Split, hold_out
 from starrec.errors import DataError
 from starrec.pipeline.session import Session
 from starrec.runs import write_atomic
@@ -64,7 +64,7 @@ def count(
         DataError: nobody has enough interactions to be tested.
     """
     sequences = dataset.sequences(tie_seed)
-    split = leave_one_out(sequences)
+    split = hold_out(sequences)
     if not (split.test >= 0).any():
         raise DataError(
             "No user has 3 or more interactions, so nobody can be tested: the last two of a user "

@@ -12,6 +12,7 @@ from pathlib import Path
 from starrec.data import (
     DataConfig,
     Dataset,
+    describe,
     load_movielens_100k,
     load_saved_dataset,
     load_tables,
@@ -33,11 +34,11 @@ def keep_dataset(session: Session) -> Dataset:
     step = session.run.step("data", data_inputs(config))
     if step.done:
         dataset = load_saved_dataset(folder)
-        session.announce(f"{_said(dataset)} (done before)")
+        session.announce(f"data: {describe(dataset)} (done before)")
         return dataset
     dataset = read_source(config, session.announce)
     step.complete(save_dataset(dataset, folder), sha256=dataset.sha256)
-    session.announce(_said(dataset))
+    session.announce(f"data: {describe(dataset)}")
     return dataset
 
 
@@ -54,25 +55,20 @@ def read_source(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
             "Your own data needs two files: give --interactions FILE and --items FILE (or set both in the "
             "`[data]` section of the configuration)."
         )
-    dataset, skipped = load_tables(
+    held_out = {"validation": config.validation_interactions, "test": config.test_interactions}
+    dataset, report = load_tables(
         config.interactions,
         config.items,
         config.users,
-        columns=config.columns,
-        delimiter=config.delimiter,
-        skip_bad_rows=config.skip_bad_rows,
+        options=config,
+        held_out={part: path for part, path in held_out.items() if path is not None},
     )
-    if skipped.rows:
-        announce(f"data: {skipped}")
+    if report.bad:
+        announce(f"data: left out {report}")
+    for note in report.notes:
+        announce(f"data: {note}")
     return dataset
 
 
 def _cache() -> Path:
     return Path.home() / ".cache" / "starrec"
-
-
-def _said(dataset: Dataset) -> str:
-    return (
-        f"data: {dataset.name}, {dataset.interactions.height:,} interactions, {dataset.n_users:,} users, "
-        f"{dataset.n_items:,} items"
-    )

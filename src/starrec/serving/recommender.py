@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from starrec.data import Dataset, RankingTask, Titles, leave_one_out, load_saved_dataset, plain
+from starrec.data import Dataset, RankingTask, Titles, hold_out, load_saved_dataset, plain
 from starrec.data.hashing import combine
 from starrec.errors import RunError, StarrecError
 from starrec.signals import SIGNALS, Graph, select
@@ -70,7 +70,7 @@ class Recommender:
                 f"{folder / 'evidence' / 'graph.json'} is unreadable ({error}). Run `starrec signals --run "
                 f"{folder}` again."
             ) from error
-        graph = Graph.build(leave_one_out(dataset.sequences(tie_seed)).train, dataset.n_items)
+        graph = Graph.build(hold_out(dataset.sequences(tie_seed)).train, dataset.n_items)
         return cls(dataset, Star.load(folder / "student" / "star", World.of(dataset, graph)))
 
     def match(self, title: str) -> int:

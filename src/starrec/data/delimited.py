@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from starrec.data.config import FileRole, TableOptions
-from starrec.data.files import reading, text_pieces, undecodable
-from starrec.data.quotes import Dialect, first_row, last_row_end, regular_rows, split_rows
+from starrec.data.files import head, reading, text_pieces, undecodable
+from starrec.data.quotes import Dialect, field_counts, first_row, last_row_end, regular_rows, split_rows
 from starrec.data.report import LINE, Report
 from starrec.errors import DataError
 
@@ -32,7 +32,8 @@ _NAMES: Final = {
 _SUFFIXES: Final = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _STAND_INS: Final = "\x1f\x1e\x1d\x1c\x01\x02"
 _LONGEST_LINE: Final = 1 << 26
-_SAMPLE_LINES: Final = 20
+_SAMPLE_ROWS: Final = 50
+_MOST: Final = 0.9
 _CHUNK: Final = 1 << 16
 
 
@@ -56,20 +57,18 @@ def open_delimited(path: Path, role: FileRole, options: TableOptions) -> Delimit
         DataError: it has one column only, or a header that cannot be meant.
     """
     with reading(path, "text"):
-        start = next(text_pieces(path, options.encoding), b"")
-    lines = [line for line in start[: 1 << 20].split(b"\n")[:200] if line.strip()]
+        start = head(path, options.encoding)
+    lines = [line for line in start.split(b"\n")[:200] if line.strip()]
     text = "\n".join(line.decode("utf-8", "surrogateescape").removesuffix("\r") for line in lines)
     if not text:
         raise DataError(f"{path} is empty. It needs a header and rows.")
-    delimiter, note = _delimiter(path, text, options)
-    quote = (
-        options.quote if options.quote is not None else '"' if len(delimiter) == 1 and delimiter != "\t" else ""
-    )
+    given: list[str] = getattr(options.names, role)
+    delimiter, note = _delimiter(path, text, len(given), options)
+    quote = _quote(delimiter, options)
     first, _ = first_row(text, delimiter, quote)
     if first.problem:
         raise DataError(f"{path}, line {first.line + 1}: {first.problem}.")
     fields = first.fields
-    given: list[str] = getattr(options.names, role)
     has_header = options.header and not given
     columns = (
         [name.strip() for name in fields] if has_header else given or [str(at + 1) for at in range(len(fields))]
@@ -173,15 +172,9 @@ class _Blocks:
             dialect = Dialect(stand_in, "", dialect.n_fields)
         if dialect.quote and not dialect.quote.isascii():
             return None
-        rows = regular_rows(block, dialect)
-        if rows is None:
-            return None
-        quoted, lines = rows
-        frame = self._by_polars(block, dialect, quoted)
-        if frame is None or frame.height != len(lines):
-            return None
-        numbers = pl.Series(LINE, (lines + self.line).astype(np.uint32))
-        return frame.with_columns(numbers)
+        quoted = regular_rows(block, dialect)
+        frame = None if quoted is None else self._by_polars(block, dialect, quoted)
+        return None if frame is None else frame.with_row_index(LINE, offset=self.line)
 
     def _by_polars(self, block: bytes, dialect: Dialect, quoted: bool) -> pl.DataFrame | None:
         numeric = {"timestamp": pl.Int64(), "position": pl.Int64(), "rating": pl.Float64()}
@@ -242,38 +235,47 @@ class _Blocks:
         columns = [
             pl.Series(name, list(values), pl.String) for name, values in zip(self.places, cells, strict=True)
         ]
-        return pl.DataFrame([*columns, pl.Series(LINE, lines, pl.UInt32)])
+        return pl.DataFrame([pl.Series(LINE, lines, pl.UInt32), *columns])
 
 
 def _joined(blocks: list[pl.DataFrame], names: list[str]) -> pl.DataFrame:
     if not blocks:
-        return pl.DataFrame(schema={**dict.fromkeys(names, pl.String), LINE: pl.UInt32})
+        return pl.DataFrame(schema={LINE: pl.UInt32, **dict.fromkeys(names, pl.String)})
     mixed = [name for name in names if len({block.schema[name] for block in blocks}) > 1]
     if mixed:
         blocks = [block.with_columns(pl.col(mixed).cast(pl.String)) for block in blocks]
     return pl.concat(blocks)
 
 
-def _delimiter(path: Path, text: str, options: TableOptions) -> tuple[str, str]:
-    """What separates the columns, and what to say about it."""
+def _delimiter(path: Path, text: str, n_names: int, options: TableOptions) -> tuple[str, str]:
+    """What separates the columns, and what to say about it.
+
+    That of the suffix if it splits the sample into rows of one length, else the one that does; with the length of the
+    names that were given, or of the header.
+    """
     header = text.split("\n", 1)[0]
     if options.delimiter is not None:
         if options.delimiter not in header:
             raise _single_column(path, header, options.delimiter)
         return options.delimiter, ""
     suffix = next((_SUFFIXES[one.lower()] for one in reversed(path.suffixes) if one.lower() in _SUFFIXES), None)
-    if suffix is not None and suffix in header:
-        return suffix, ""
-    lines = text.split("\n")[:_SAMPLE_LINES]
 
-    def fitness(delimiter: str) -> tuple[bool, int, int]:
-        counts = {line.count(delimiter) for line in lines}
-        return len(counts) == 1, lines[0].count(delimiter), len(delimiter)
+    def fitness(delimiter: str) -> tuple[bool, bool, float, int, int]:
+        counts = field_counts(text, delimiter, _quote(delimiter, options), _SAMPLE_ROWS)
+        wanted = n_names or counts[0]
+        share = counts.count(wanted) / len(counts) if wanted > 1 else 0.0
+        return share >= _MOST, delimiter == suffix and share > 0, share, wanted, len(delimiter)
 
-    best = max((one for one in _NAMES if one in header), key=fitness, default=None)
-    if best is None:
+    best = max(_NAMES, key=fitness)
+    if not fitness(best)[2]:
         raise _single_column(path, header, suffix or ",")
-    return best, "" if suffix is None else f"{path.name}: columns are separated by {_NAMES[best]}"
+    return best, "" if suffix in (None, best) else f"{path.name}: columns are separated by {_NAMES[best]}"
+
+
+def _quote(delimiter: str, options: TableOptions) -> str:
+    if options.quote is not None:
+        return options.quote
+    return '"' if len(delimiter) == 1 and delimiter != "\t" else ""
 
 
 def _single_column(path: Path, header: str, delimiter: str) -> DataError:

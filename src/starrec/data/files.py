@@ -21,7 +21,7 @@ from starrec.errors import DataError
 Format: TypeAlias = Literal["parquet", "json", "delimited"]
 PIECE: Final = 1 << 24
 """Bytes that are read at once."""
-_SAMPLE: Final = 1 << 16
+_SAMPLE: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _NO_TABLE: Final = {
     b"PK\x03\x04": "a zip archive (or a spreadsheet); unpack it or save it as CSV",
@@ -57,7 +57,7 @@ def format_of(path: Path, encoding: str | None) -> Format:
         if start.startswith(magic):
             raise DataError(f"{path} is {what}. CSV, TSV, JSON Lines (each also gzipped) and Parquet are read.")
     with reading(path, "text"):
-        sample = next(text_pieces(path, encoding), b"")[:_SAMPLE].lstrip()
+        sample = head(path, encoding).lstrip()
     if not sample:
         raise DataError(f"{path} is empty. It needs a header and rows.")
     named_json = any(suffix.lower() in (".json", ".jsonl", ".ndjson") for suffix in path.suffixes)
@@ -107,6 +107,16 @@ def text_pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
             yield decoder.decode(piece).removeprefix("\ufeff").encode("utf-8", "surrogateescape")
             piece = file.read(PIECE)
         yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
+
+
+def head(path: Path, encoding: str | None) -> bytes:
+    """The first part of a file's text, which tells how it is written."""
+    found = b""
+    for piece in text_pieces(path, encoding):
+        found += piece
+        if len(found) >= _SAMPLE:
+            break
+    return found[:_SAMPLE]
 
 
 def undecodable(text: str, encoding: str | None) -> str:

@@ -18,6 +18,7 @@ from starrec.data.categories import NotCategories, flat_categories
 from starrec.data.config import TableOptions
 from starrec.data.files import reading, text_pieces, undecodable
 from starrec.data.report import LINE, Report, shown
+from starrec.errors import DataError
 
 _CHUNK: Final = 1 << 16
 _MANY_DIGITS: Final = 40
@@ -119,23 +120,28 @@ def _clean(text: str) -> str:
 
 def _objects(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Line numbers with the object there, or with what is wrong with it."""
-    array = False
     for number, raw in enumerate(_lines(path, encoding), start=1):
         if not raw.strip():
             continue
-        if number == 1 and raw.lstrip().startswith(b"["):
-            array = True
-            break
+        if number == 1 and raw.lstrip().startswith(b"[") and _begins_array(raw):
+            yield from _array(path, encoding)
+            return
         yield number, _object(raw, encoding)
-    if array:
-        yield from _array(path, encoding)
+
+
+def _begins_array(line: bytes) -> bool:
+    """Whether a file's first line begins an array of its objects, and is not just a line that is no object."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return True
+    return bool(found) and all(isinstance(value, dict) for value in found)
 
 
 def _array(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, Any] | str]]:
     text = b"".join(text_pieces(path, encoding)).decode("utf-8", "surrogateescape")
     if problem := undecodable(text, encoding):
-        yield 1, problem
-        return
+        raise DataError(f"{path}: {problem}.")
     decoder = json.JSONDecoder(parse_float=Number)
     position, line, counted = text.index("[") + 1, 1, 0
     while True:
@@ -143,13 +149,16 @@ def _array(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, An
             position += 1
         line += text.count("\n", counted, position)
         counted = position
-        if position >= len(text) or text[position] == "]":
+        if text.startswith("]", position):
             return
         try:
             value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            yield line, f"not JSON: {getattr(error, 'msg', error)}"
-            return
+            # Where the next object begins is anybody's guess, so nothing of the file can be trusted.
+            raise DataError(
+                f"{path}, line {line}: the array of objects cannot be read from here on "
+                f"({getattr(error, 'msg', error)}). Write one object a line, or mend it."
+            ) from error
         yield line, value if isinstance(value, dict) else "not a JSON object"
 
 

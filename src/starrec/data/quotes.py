@@ -51,46 +51,32 @@ class Row(NamedTuple):
     """The field that the problem is about."""
 
 
-def regular_rows(block: bytes, dialect: Dialect) -> tuple[bool, NDArray[np.int64]] | None:
-    """Whether the block uses quotes, and the line of each row in it, from 0; None where it needs care.
+def regular_rows(block: bytes, dialect: Dialect) -> bool | None:
+    """Whether the block uses quotes; None where it needs care.
 
     Args:
         block: whole rows of UTF-8, each with its line break; a separator of one byte.
 
-    Regular means: every row has all its fields, every quote stands where RFC 4180 puts it, no line is empty,
-    and no quoted field swallows what looks like rows.
+    Regular means: each line is a row with all its fields, and every quote stands where RFC 4180 puts it.
     """
-    separator = dialect.separator.encode()
+    separator, quote = dialect.separator.encode(), dialect.quote.encode()
     lines = block.count(b"\n")
     if block.startswith((b"\n", b"\r\n")) or b"\n\n" in block or b"\n\r\n" in block:
         return None
-    quote = dialect.quote.encode()
-    opened = quote and (block.startswith(quote) or separator + quote in block or b"\n" + quote in block)
+    quoted = bool(quote) and (
+        block.startswith(quote) or separator + quote in block or b"\n" + quote in block
+    )
     text = np.frombuffer(block, np.uint8)
     structure = np.flatnonzero((text == separator[0]) | (text == _NEWLINE))
-    if not opened:
-        if not _all_full(text, structure, lines, dialect.n_fields):
+    if quoted:
+        quotes = np.flatnonzero(text == quote[0])
+        if len(quotes) % 2 or not _well_formed(text, quotes, separator[0], quote[0]):
             return None
-        return False, np.arange(lines)
-    quotes = np.flatnonzero(text == quote[0])
-    if len(quotes) % 2 or not _well_formed(text, quotes, separator[0], quote[0]):
+        # Outside of quotes an even number of them stands before.
+        structure = structure[np.searchsorted(quotes, structure) % 2 == 0]
+    if len(structure) != lines * dialect.n_fields:
         return None
-    # Outside of quotes an even number of them stands before.
-    outside = np.searchsorted(quotes, structure) % 2 == 0
-    line_ends = structure[text[structure] == _NEWLINE]
-    row_ends = structure[outside][text[structure[outside]] == _NEWLINE]
-    if not _all_full(text, structure[outside], len(row_ends), dialect.n_fields):
-        return None
-    if len(row_ends) == lines:
-        return True, np.arange(lines)
-    per_line = np.diff(np.searchsorted(structure, line_ends), prepend=-1)
-    last_line = np.searchsorted(line_ends, row_ends)
-    first_line = np.append(0, last_line[:-1] + 1)
-    looks_like_row = np.append(0, np.cumsum(per_line == dialect.n_fields))
-    alike = looks_like_row[last_line + 1] - looks_like_row[first_line]
-    if ((last_line > first_line) & (alike == last_line - first_line + 1)).any():
-        return None
-    return True, first_line
+    return quoted if (text[structure[dialect.n_fields - 1 :: dialect.n_fields]] == _NEWLINE).all() else None
 
 
 def last_row_end(block: bytes, dialect: Dialect) -> int:
@@ -130,11 +116,10 @@ def split_rows(text: str, dialect: Dialect, final: bool) -> Iterator[Row | int]:
             fields, stop, problem = found
             if not problem and stop > end:
                 lines = text.count("\n", position, stop) + 1
-                inner = text[position:stop].removesuffix("\r").split("\n")
-                if _swallowed(inner, fields, dialect):
+                if _swallowed(text[position:stop], fields, dialect):
                     problem = (
-                        f"the quoted field that begins here goes on over {lines} lines that each look like a row "
-                        f"of their own; {_mend(dialect)}"
+                        f"the quoted field that begins here goes on over {lines} lines, and there are rows among "
+                        f"them; {_mend(dialect)}"
                     )
                 after = stop + 1
             if problem:
@@ -163,11 +148,14 @@ def first_row(text: str, separator: str, quote: str) -> tuple[Row, int]:
     return Row(line, fields, problem), len(text) if end < 0 else min(end + 1, len(text))
 
 
-def _all_full(text: NDArray[np.uint8], structure: NDArray[np.int64], rows: int, n_fields: int) -> bool:
-    """Whether each row's separators and line break are as many as it has fields."""
-    if len(structure) != rows * n_fields:
-        return False
-    return bool((text[structure[n_fields - 1 :: n_fields]] == _NEWLINE).all())
+def field_counts(text: str, separator: str, quote: str, limit: int) -> list[int]:
+    """How many fields each of the first rows of a text has; 0 for one whose quotes do not close."""
+    counts: list[int] = []
+    while text and len(counts) < limit:
+        row, end = first_row(text, separator, quote)
+        counts.append(0 if row.problem else len(row.fields))
+        text = text[end:]
+    return counts or [0]
 
 
 def _well_formed(text: NDArray[np.uint8], quotes: NDArray[np.int64], separator: int, quote: int) -> bool:
@@ -236,15 +224,45 @@ def _checked(line: int, fields: list[str], dialect: Dialect) -> Row:
     return Row(line, [], problem, min(len(fields), wanted) - 1)
 
 
-def _swallowed(lines: list[str], fields: list[str], dialect: Dialect) -> bool:
-    """Whether each line of a row that goes over several would be a row itself, numbers in the same places."""
-    rows = [line.removesuffix("\r").split(dialect.separator) for line in lines]
-    if dialect.n_fields < 2 or any(len(row) != dialect.n_fields for row in rows):
-        return False
-    if len(fields) != dialect.n_fields:
-        return True
+def _swallowed(raw: str, fields: list[str], dialect: Dialect) -> bool:
+    """Whether a row that goes over several lines holds rows: lines with all their fields and numbers in the same
+    places. The first line of a good one may look like a row, and so may the last, but no line between them. A quote
+    within an unquoted field of such a row is the other end of a lone one: whoever writes quotes would quote it."""
+    if len(fields) != dialect.n_fields or dialect.n_fields < 2:
+        return len(fields) != dialect.n_fields
+    rows = [_fields_of_line(line.removesuffix("\r"), dialect) for line in raw.split("\n")]
     numeric = [at for at, value in enumerate(fields) if _NUMBER.fullmatch(value)]
-    return all(_NUMBER.fullmatch(row[at]) for row in rows for at in numeric)
+    alike = [
+        len(row) == dialect.n_fields and all(_NUMBER.fullmatch(row[at]) for at in numeric) for row in rows
+    ]
+    return all(alike) or (bool(numeric) and any(alike[1:-1])) or _loose_quote(raw, dialect)
+
+
+def _fields_of_line(line: str, dialect: Dialect) -> list[str]:
+    """The fields of one line, if a quote that closes nowhere in it is text."""
+    fields, at = [], 0
+    while True:
+        if line.startswith(dialect.quote, at):
+            closing = _closing(line, at + 1, dialect.quote)
+            after = closing + 1
+            if closing >= 0 and (after == len(line) or line.startswith(dialect.separator, after)):
+                fields.append(line[at + 1 : closing])
+                if after == len(line):
+                    return fields
+                at = after + len(dialect.separator)
+                continue
+        end = line.find(dialect.separator, at)
+        fields.append(line[at:] if end < 0 else line[at:end])
+        if end < 0:
+            return fields
+        at = end + len(dialect.separator)
+
+
+def _loose_quote(raw: str, dialect: Dialect) -> bool:
+    """Whether an unquoted field of a row holds a quote."""
+    quote, separator = re.escape(dialect.quote), re.escape(dialect.separator)
+    quoted = rf"(?:(?<={separator})|^){quote}(?:[^{quote}]|{quote}{quote})*{quote}(?={separator}|\r?$)"
+    return dialect.quote in re.sub(quoted, "", raw)
 
 
 def _first_broken(fields: list[str]) -> int:

@@ -1,9 +1,9 @@
 """Pairs of files as people have them, with what they mean: some valid by construction, some with faults put in.
 
 `make(seed, folder)` writes an interactions and an items file in some format, encoding, dialect and wording, and
-returns what a reader must find in them. `judge` reads them and says what went wrong. A valid pair must come back as it
-was meant: ids, titles, years, categories, times to the nanosecond, order. Of a pair with faults every row must be kept
-or reported, and each row that no fault touches must be kept.
+returns what a reader must find in them. `judge` reads them and says what went wrong. A valid pair must come
+back as it was meant: ids, titles, years, categories, times to the nanosecond, order. Of a pair with faults
+every row must be kept or reported, and each row that no fault touches must be kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,24 @@ VALID_SHARE: Final = 0.65
 NANO: Final = 10**9
 UNITS: Final = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _WORDS: Final = ("Fargo", "Dune", "Café", "Amélie", "Seven", "Up", "M", "Alien", "Brazil", "12 Monkeys", "Ran")
-_ODD: Final = ("|", ", ", "::", ";", "'", "é", "[1]", "{x}", "\\", " - ", "&", "<b>", "#", "1,000", "nan", "NaN x")
+_ODD: Final = (
+    "|",
+    ", ",
+    "::",
+    ";",
+    "'",
+    "é",
+    "[1]",
+    "{x}",
+    "\\",
+    " - ",
+    "&",
+    "<b>",
+    "#",
+    "1,000",
+    "nan",
+    "NaN x",
+)
 _NAMES: Final = {
     "user_id": ("user_id", "userId", "reviewer", "User ID", "user"),
     "item_id": ("item_id", "movieId", "asin", "id", "Item"),
@@ -56,7 +73,8 @@ class Pair:
     rows: dict[str, int]
     """Rows written, by role."""
     edges: dict[tuple[str, str], int]
-    """Nanoseconds since 1970, or the position, of each kept interaction by user and item; what no fault touches."""
+    """Nanoseconds since 1970, or the position, of each kept interaction by user and item; what no fault
+    touches."""
     catalogue: dict[str, tuple[str, tuple[str, ...], int | None]]
     """Title, categories and year of each item that no fault touches."""
     clock: bool
@@ -95,7 +113,9 @@ def make(seed: int, folder: Path) -> Pair:
     delimiters = {style.delimiter for style in styles.values() if style.kind == "delimited"}
     clock = draw.random() < 0.85
     # What separates columns that no quotes protect stands in no id.
-    bare = "".join(style.delimiter for style in styles.values() if style.kind == "delimited" and not style.quote)
+    bare = "".join(
+        style.delimiter for style in styles.values() if style.kind == "delimited" and not style.quote
+    )
     ids = {
         "user_id": _ids(draw, draw.randint(4, 25), "u", bare),
         "item_id": _ids(draw, draw.randint(20, 40), "i", bare),
@@ -103,7 +123,7 @@ def make(seed: int, folder: Path) -> Pair:
     options: dict[str, Any] = {}
 
     catalogue, item_rows, item_columns = _catalogue(draw, ids["item_id"], styles["items"])
-    edges, edge_rows, edge_columns, facts = _interactions(draw, ids, clock, styles["interactions"])
+    edge_rows, edge_columns, facts = _interactions(draw, ids, clock, styles["interactions"])
     if facts["min_rating"] is not None:
         options["min_rating"] = facts["min_rating"]
     if facts["repeats"] == "last":
@@ -172,7 +192,8 @@ def make(seed: int, folder: Path) -> Pair:
 
 
 def judge(pair: Pair) -> tuple[int, list[str]]:
-    """Rows that went without a word, and whatever else is wrong; a pair that is read as meant gives 0 and nothing.
+    """Rows that went without a word, and whatever else is wrong; a pair that is read as meant gives 0 and
+    nothing.
 
     Valid pairs are read strictly, the others strictly (which must refuse them) and leaving bad rows out.
     """
@@ -229,10 +250,9 @@ def _compare(pair: Pair, skip: bool, wrong: list[str]) -> int:
             wrong.append(f"the items of {user_id!r} are out of order")
     if not pair.faults and list(found) != list(pair.catalogue):
         wrong.append("the items are in another order")
-    if not pair.faults and (dataset.repeats, dataset.below_min_rating) != (pair.repeats, pair.below):
-        wrong.append(
-            f"repeats and low ratings {dataset.repeats, dataset.below_min_rating}, not {pair.repeats, pair.below}"
-        )
+    counted, meant_counts = (dataset.repeats, dataset.below_min_rating), (pair.repeats, pair.below)
+    if not pair.faults and counted != meant_counts:
+        wrong.append(f"repeats and low ratings are {counted}, and {meant_counts} were meant")
     return lost
 
 
@@ -266,6 +286,7 @@ def _style(draw: random.Random, quote: str | None, encoding: str, header: bool) 
 
 def _ids(draw: random.Random, count: int, prefix: str, without: str) -> list[str]:
     kind = draw.choice(["small", "long", "text", "padded", "odd", "asin"])
+    ends = [end for end in ("é", "a", ",", ";", "x y") if end not in without]
     made: dict[str, None] = {}
     while len(made) < count:
         number = draw.randrange(10_000)
@@ -275,7 +296,7 @@ def _ids(draw: random.Random, count: int, prefix: str, without: str) -> list[str
                 "long": str(10**15 + draw.randrange(9 * 10**15)),
                 "text": f"{prefix}{number}",
                 "padded": f"{number:07d}",
-                "odd": f"{prefix} {number}-{draw.choice([end for end in ('é', 'a', ',', ';', 'x y') if end not in without])}",
+                "odd": f"{prefix} {number}-{draw.choice(ends)}",
                 "asin": f"B{number:09d}",
             }[kind]
         ] = None
@@ -296,9 +317,9 @@ def _text(draw: random.Random, style: _Style) -> str:
         if draw.random() < 0.08:
             text += "\n" + draw.choice(_WORDS)
         if draw.random() < 0.1:
-            text += f' {style.quote or chr(34)}{draw.choice(_WORDS)}{style.quote or chr(34)}'
+            text += f" {style.quote or chr(34)}{draw.choice(_WORDS)}{style.quote or chr(34)}"
         if draw.random() < 0.05:
-            text = f'{style.quote or chr(34)}{text}'
+            text = f"{style.quote or chr(34)}{text}"
     else:
         text = text.replace(style.delimiter, "/").replace("\n", " ")
         if draw.random() < 0.05:
@@ -313,8 +334,10 @@ def _catalogue(
 ) -> tuple[dict[str, tuple[str, tuple[str, ...], int | None]], list[list[Any]], list[str]]:
     columns = ["item_id", "title"]
     with_categories, with_year = draw.random() < 0.8, draw.random() < 0.6
-    form = draw.choice(["pipe", "python", "json", "numpy"]) if style.kind == "delimited" else draw.choice(
-        ["list", "list", "pipe", "nested", "mixed"]
+    form = (
+        draw.choice(["pipe", "python", "json", "numpy"])
+        if style.kind == "delimited"
+        else draw.choice(["list", "list", "pipe", "nested", "mixed"])
     )
     if style.kind == "parquet" and form in ("nested", "mixed"):
         form = "list"
@@ -383,7 +406,7 @@ def _written_categories(draw: random.Random, categories: tuple[str, ...], form: 
 
 def _interactions(
     draw: random.Random, ids: dict[str, list[str]], clock: bool, style: _Style
-) -> tuple[dict[tuple[str, str], int], list[list[Any]], list[str], dict[str, Any]]:
+) -> tuple[list[list[Any]], list[str], dict[str, Any]]:
     unit = draw.choice([*UNITS, *UNITS, "iso", "floats", "dates"]) if clock else "position"
     if unit == "dates" and style.kind != "parquet":
         unit = "iso"
@@ -397,7 +420,8 @@ def _interactions(
     start = datetime(draw.randint(1996, 2022), draw.randint(1, 12), draw.randint(1, 28), tzinfo=UTC)
     span = draw.choice([3, 200, 3000]) * 86_400
     whole_floats = {
-        name: all(one.isdigit() and not one.startswith("0") for one in ids[name]) and draw.random() < 0.2 for name in ids
+        name: all(one.isdigit() and not one.startswith("0") for one in ids[name]) and draw.random() < 0.2
+        for name in ids
     }
     zone = draw.choice(["Z", "", "+00:00", "+02:00", "-0530"])
     form = draw.choice(["T", " "])
@@ -425,7 +449,7 @@ def _interactions(
         for row in written:
             row.append(_text(draw, style))
     facts = {"rows": rows, "repeats": repeats, "min_rating": min_rating, "unit": unit}
-    return _counted(rows, facts)[0], written, columns, facts
+    return written, columns, facts
 
 
 def _counted(
@@ -444,9 +468,13 @@ def _counted(
 def _fraction(draw: random.Random, unit: str, fine: bool) -> int:
     if not fine or unit == "seconds":
         return 0
-    digits = {"milliseconds": 3, "microseconds": 6, "nanoseconds": 9, "iso": draw.choice([3, 6, 9]), "floats": 3}.get(
-        unit, 6
-    )
+    digits = {
+        "milliseconds": 3,
+        "microseconds": 6,
+        "nanoseconds": 9,
+        "iso": draw.choice([3, 6, 9]),
+        "floats": 3,
+    }.get(unit, 6)
     return draw.randrange(10**digits) * 10 ** (9 - digits)
 
 
@@ -491,7 +519,9 @@ def _spoil(
             if style.kind != "parquet":
                 choices += ["bad time", "no time"] + (["far time"] if "timestamp" in called else [])
         else:
-            choices += ["no title", "same id"] if style.kind == "parquet" else ["no title", "same id", "nan title"]
+            choices += (
+                ["no title", "same id"] if style.kind == "parquet" else ["no title", "same id", "nan title"]
+            )
         if style.kind == "delimited":
             choices += ["short", "long"] + (["lone quote"] * 3 if style.quote else [])
             if style.encoding in ("utf-8", "utf-8-sig") and not options.get("encoding"):
@@ -565,7 +595,9 @@ def _write(draw: random.Random, path: Path, columns: list[str], rows: list[Any],
         pl.DataFrame(frame, strict=False).write_parquet(path)
         return
     if style.kind == "array":
-        objects = [json.dumps({name: row[name] for name in columns}, ensure_ascii=draw.random() < 0.5) for row in rows]
+        objects = [
+            json.dumps({name: row[name] for name in columns}, ensure_ascii=draw.random() < 0.5) for row in rows
+        ]
         content = ("[\n" + ",\n".join(objects) + "\n]").encode(style.encoding, "strict")
     elif style.kind == "json":
         content = style.newline.join(_json_line(draw, columns, row) for row in rows).encode(style.encoding)
@@ -594,7 +626,9 @@ def _delimited(draw: random.Random, columns: list[str], rows: list[Any], style: 
         elif broken and broken.how == "lone quote":
             cells = [_line([value], style) for value in values]
             at = draw.randrange(len(cells))
-            cells[at] = style.quote + str(values[at] or "x").replace(style.quote, "").replace(style.delimiter, "/")
+            cells[at] = style.quote + str(values[at] or "x").replace(style.quote, "").replace(
+                style.delimiter, "/"
+            )
             if at + 1 < len(cells) or draw.random() < 0.5:
                 lines.append(style.delimiter.join(cells))
             else:

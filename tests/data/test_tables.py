@@ -199,7 +199,11 @@ def test_bad_items(tmp_path, line, reason):
             EDGES.replace("item_id", "itemid"),
             ["no column 'item_id'", "'itemid'", "Did you mean", "--column interactions.item_id=itemid"],
         ),
-        ("s.csv", EDGES.replace("timestamp", "t"), ["'timestamp'", "'position'", "--column interactions.timestamp="]),
+        (
+            "s.csv",
+            EDGES.replace("timestamp", "t"),
+            ["'timestamp'", "'position'", "--column interactions.timestamp="],
+        ),
         ("s.csv", "", ["is empty"]),
         ("s.csv", "user_id,item_id,timestamp\n", ["has no interactions under the header"]),
         ("s.xlsx", "PK\x03\x04", ["a spreadsheet", "save it as CSV"]),

@@ -77,8 +77,8 @@ def _option(*names: str, metavar: str | None = None, help: str) -> Any:
 
 
 _INTERACTIONS_HELP: Final = (
-    "Your interactions: user_id, item_id, timestamp or position, rating if any. CSV, TSV, JSON Lines (also .gz) or "
-    "Parquet; the content decides, not the suffix."
+    "Your interactions: user_id, item_id, timestamp or position, rating if any. CSV, TSV, JSON Lines (or .gz) "
+    "or Parquet; the content decides, not the suffix."
 )
 InteractionsOption = Annotated[Path | None, _option("--interactions", metavar="FILE", help=_INTERACTIONS_HELP)]
 ItemsOption = Annotated[
@@ -313,8 +313,8 @@ def column_map(given: Sequence[str]) -> dict[str, str]:
             hint = f" Did you mean {close[0]}?" if equals and close and close[0] != key else ""
             plain = ", ".join(name for name in COLUMN_KEYS if "." not in name)
             raise StarrecError(
-                f"--column {pair!r} is not of the form NAME=COLUMN or FILE.NAME=COLUMN, with NAME one of {plain}, "
-                f"and FILE interactions, items or users.{hint}"
+                f"--column {pair!r} is not of the form NAME=COLUMN or FILE.NAME=COLUMN, with NAME one of "
+                f"{plain}, and FILE interactions, items or users.{hint}"
             )
         mapped[key] = column.strip()
     return mapped

@@ -66,13 +66,9 @@ def _read_each(checks: Checks, column: pl.Series, separator: str) -> pl.Series:
         except NotCategories as problem:
             read.append([])
             refused.append(str(problem))
-    problems = pl.Series(refused, dtype=pl.String)
-    values = pl.Series(read, dtype=pl.List(pl.String))
-    for problem in problems.filter(problems != "").unique(maintain_order=True).to_list():
-        bad = problems == problem
-        checks.refuse(bad, "categories", problem)
-        problems, values = problems.filter(~bad), values.filter(~bad)
-    return values
+    reasons = pl.Series(refused, dtype=pl.String)
+    checks.refuse_each(reasons, "categories")
+    return pl.Series(read, dtype=pl.List(pl.String)).filter(reasons == "")
 
 
 def read_titles(checks: Checks) -> None:
@@ -95,7 +91,7 @@ def read_years(checks: Checks) -> None:
     """The column as years; those that cannot be one are unknown, and said."""
     odd = checks.frame.filter(~pl.col("year").is_between(FIRST_YEAR, LAST_YEAR))
     if odd.height:
-        values = ", ".join(map(str, odd["year"].unique(maintain_order=True).head(3)))
+        values = ", ".join(f"{year:g}" for year in odd["year"].unique(maintain_order=True).head(3))
         lines = ", ".join(map(str, odd[LINE].head(3)))
         more = ", ..." if odd.height > 3 else ""
         checks.table.report.notes.append(
@@ -171,8 +167,9 @@ def _note_commas(checks: Checks) -> None:
         return
     commas = int(filled.list.first().str.contains(", ", literal=True).sum())
     if commas * 4 >= len(filled):
+        column = checks.table.called["categories"]
         checks.table.report.notes.append(
-            f"{checks.table.path.name}: {commas:,} of {len(filled):,} cells of {checks.table.called['categories']!r} "
+            f"{checks.table.path.name}: {commas:,} of {len(filled):,} cells of {column!r} "
             'hold ", " and none holds "|", so each cell is one category; where commas separate them, set '
             '`--category-separator ", "`'
         )

@@ -70,8 +70,8 @@ def find_columns(path: Path, role: FileRole, found: Sequence[str], options: Tabl
         if options.split_column is not None:
             if options.split_column not in found:
                 raise DataError(
-                    f"{path} has no column {options.split_column!r} (split), only {_listed(found)}. Name the column "
-                    "that says train, validation or test with `--split-column`."
+                    f"{path} has no column {options.split_column!r} (split), only {_listed(found)}. Name the "
+                    "column that says train, validation or test with `--split-column`."
                 )
             wanted["part"] = options.split_column
         _refuse_weights(path, found, wanted)
@@ -87,7 +87,8 @@ def find_columns(path: Path, role: FileRole, found: Sequence[str], options: Tabl
 
 
 def unmapped(path: Path, role: FileRole, found: Sequence[str], options: TableOptions) -> list[str]:
-    """A note on each optional column that the file seems to have under a usual name of it, and that is not read."""
+    """A note on each optional column that the file seems to have under a usual name of it, and that is not
+    read."""
     notes = []
     for name in _OPTIONAL[role]:
         if options.columns.column(role, name) not in found:
@@ -128,9 +129,9 @@ def _refuse_weights(path: Path, found: Sequence[str], wanted: dict[str, str]) ->
     weight = next((column for column in found if column.strip().lower() == "weight"), None)
     if weight is not None and weight not in wanted.values():
         raise DataError(
-            f"{path} has a column {weight!r}: interactions are counted and not weighed here, and dropping the weights "
-            f"silently would change what they mean. Remove the column, or read it as a rating (`--column "
-            f"rating={weight}`), if you like with `--min-rating`."
+            f"{path} has a column {weight!r}: interactions are counted and not weighed here, and dropping the "
+            "weights silently would change what they mean. Remove the column, or read it as a rating "
+            f"(`--column rating={weight}`), if you like with `--min-rating`."
         )
 
 
@@ -157,7 +158,8 @@ def _explain(
     known = all(not option.endswith("=YOUR_COLUMN") for option in options)
     hint = "Did you mean" if known else "Map them with" if len(missing) > 1 else "Map it with"
     end = "?" if known else "."
-    return f"{path} has no column {', '.join(needs)}{also}, only {_listed(found)}. {hint} `{' '.join(options)}`{end}"
+    problem = f"{path} has no column {', '.join(needs)}{also}, only {_listed(found)}"
+    return f"{problem}. {hint} `{' '.join(options)}`{end}"
 
 
 def _suggested(name: str, column: str, free: Sequence[str]) -> str | None:

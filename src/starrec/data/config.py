@@ -77,7 +77,7 @@ class ColumnMap(Section):
 
     def renamed(self, role: FileRole, name: str) -> bool:
         """Whether the column was given another name than its own."""
-        return self.column(role, name) != type(self).model_fields[name].default
+        return self.column(role, name) != name
 
     def updated(self, given: Mapping[str, str]) -> ColumnMap:
         """With other names, keys `NAME` or `FILE.NAME`."""
@@ -125,7 +125,7 @@ class TableOptions(Section):
     )
     encoding: str | None = Field(
         None,
-        description="Encoding of text files, such as `latin-1`. Unset: UTF-8, or UTF-16 with its byte order mark.",
+        description="Encoding of text files, such as `latin-1`. Unset: UTF-8, or UTF-16 with its mark.",
     )
     header: bool = Field(
         True,
@@ -181,7 +181,7 @@ class DataConfig(TableOptions):
     )
     interactions: Path | None = Field(
         None,
-        description="With source `tables`: interactions, as CSV, TSV, JSON Lines (each also gzipped) or Parquet.",
+        description="With source `tables`: interactions, as CSV, TSV, JSON Lines (also gzipped) or Parquet.",
     )
     validation_interactions: Path | None = Field(
         None, description="Your own split as files: interactions held out for validation; optional."

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from starrec.data.config import FileRole, TableOptions
@@ -250,8 +249,8 @@ def _joined(blocks: list[pl.DataFrame], names: list[str]) -> pl.DataFrame:
 def _delimiter(path: Path, text: str, n_names: int, options: TableOptions) -> tuple[str, str]:
     """What separates the columns, and what to say about it.
 
-    That of the suffix if it splits the sample into rows of one length, else the one that does; with the length of the
-    names that were given, or of the header.
+    That of the suffix if it splits the sample into rows of one length, else the one that does; with the length
+    of the names that were given, or of the header.
     """
     header = text.split("\n", 1)[0]
     if options.delimiter is not None:

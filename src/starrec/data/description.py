@@ -15,8 +15,9 @@ def describe(dataset: Dataset) -> str:
         dataset.items["categories"].explode().n_unique() - dataset.items["categories"].explode().has_nulls()
     )
     parts = [
-        f"{dataset.name}, {_count(dataset.interactions.height, 'interaction')}, {_count(dataset.n_users, 'user')}, "
-        f"{_count(dataset.n_items, 'item')}, {_count(categories, 'category')}"
+        f"{dataset.name}, {_count(dataset.interactions.height, 'interaction')}, "
+        f"{_count(dataset.n_users, 'user')}, {_count(dataset.n_items, 'item')}, "
+        f"{_count(categories, 'category')}"
     ]
     days = dataset.days
     if days is None:
@@ -33,8 +34,8 @@ def describe(dataset: Dataset) -> str:
         counts = dict(dataset.interactions["part"].value_counts().iter_rows())
         train, validation, test = (counts.get(part, 0) for part in range(3))
         parts.append(
-            f"split as given: {train:,} train, {validation:,} validation, {test:,} test (of several a user's last one "
-            "is the target)"
+            f"split as given: {train:,} train, {validation:,} validation, {test:,} test (of several a user's "
+            "last one is the target)"
         )
     return "; ".join(parts)
 

@@ -92,7 +92,7 @@ def text_pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
         raw.seek(0)
-        file = cast("IO[bytes]", gzip.open(raw)) if packed else raw
+        file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
         first = file.read(PIECE)
         marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark)), None)
         codec = codecs.lookup(encoding or marked or "utf-8").name
@@ -128,6 +128,6 @@ def undecodable(text: str, encoding: str | None) -> str:
         return ""
     name = "UTF-8" if encoding is None else encoding
     return (
-        f"byte 0x{ord(byte) - 0xDC00:02x} is not {name}: the file has another encoding; name it with `--encoding`, "
-        "such as `--encoding latin-1`, or `encoding` under `[data]`"
+        f"byte 0x{ord(byte) - 0xDC00:02x} is not {name}: the file has another encoding; name it with "
+        "`--encoding`, such as `--encoding latin-1`, or `encoding` under `[data]`"
     )

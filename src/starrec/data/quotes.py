@@ -63,9 +63,7 @@ def regular_rows(block: bytes, dialect: Dialect) -> bool | None:
     lines = block.count(b"\n")
     if block.startswith((b"\n", b"\r\n")) or b"\n\n" in block or b"\n\r\n" in block:
         return None
-    quoted = bool(quote) and (
-        block.startswith(quote) or separator + quote in block or b"\n" + quote in block
-    )
+    quoted = bool(quote) and (block.startswith(quote) or separator + quote in block or b"\n" + quote in block)
     text = np.frombuffer(block, np.uint8)
     structure = np.flatnonzero((text == separator[0]) | (text == _NEWLINE))
     if quoted:
@@ -118,8 +116,8 @@ def split_rows(text: str, dialect: Dialect, final: bool) -> Iterator[Row | int]:
                 lines = text.count("\n", position, stop) + 1
                 if _swallowed(text[position:stop], fields, dialect):
                     problem = (
-                        f"the quoted field that begins here goes on over {lines} lines, and there are rows among "
-                        f"them; {_mend(dialect)}"
+                        f"the quoted field that begins here goes on over {lines} lines, and there are rows "
+                        f"among them; {_mend(dialect)}"
                     )
                 after = stop + 1
             if problem:
@@ -225,16 +223,15 @@ def _checked(line: int, fields: list[str], dialect: Dialect) -> Row:
 
 
 def _swallowed(raw: str, fields: list[str], dialect: Dialect) -> bool:
-    """Whether a row that goes over several lines holds rows: lines with all their fields and numbers in the same
-    places. The first line of a good one may look like a row, and so may the last, but no line between them. A quote
-    within an unquoted field of such a row is the other end of a lone one: whoever writes quotes would quote it."""
+    """Whether a row that goes over several lines holds rows: lines with all their fields and numbers in the
+    same places. The first line of a good one may look like a row, and so may the last, but no line between
+    them. A quote within an unquoted field of such a row is the other end of a lone one: whoever writes quotes
+    would quote it."""
     if len(fields) != dialect.n_fields or dialect.n_fields < 2:
         return len(fields) != dialect.n_fields
     rows = [_fields_of_line(line.removesuffix("\r"), dialect) for line in raw.split("\n")]
     numeric = [at for at, value in enumerate(fields) if _NUMBER.fullmatch(value)]
-    alike = [
-        len(row) == dialect.n_fields and all(_NUMBER.fullmatch(row[at]) for at in numeric) for row in rows
-    ]
+    alike = [len(row) == dialect.n_fields and all(_NUMBER.fullmatch(row[at]) for at in numeric) for row in rows]
     return all(alike) or (bool(numeric) and any(alike[1:-1])) or _loose_quote(raw, dialect)
 
 
@@ -271,6 +268,6 @@ def _first_broken(fields: list[str]) -> int:
 
 def _mend(dialect: Dialect) -> str:
     return (
-        f"a {dialect.quote} inside quotes is written twice; where it is text and quotes nothing, switch quotes off "
-        'with `--quote ""` (`quote = ""` under `[data]`)'
+        f"a {dialect.quote} inside quotes is written twice; where it is text and quotes nothing, switch quotes "
+        'off with `--quote ""` (`quote = ""` under `[data]`)'
     )

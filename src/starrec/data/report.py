@@ -73,7 +73,8 @@ class Report:
             return "no bad rows"
         shown = "; ".join(map(str, self.rows[:_SHOWN]))
         left = self.bad - min(len(self.rows), _SHOWN)
-        return f"{self.bad:,} bad row{'s' if self.bad != 1 else ''}: {shown}{f'; and {left:,} more' if left else ''}"
+        rows = "bad row" if self.bad == 1 else "bad rows"
+        return f"{self.bad:,} {rows}: {shown}{f'; and {left:,} more' if left else ''}"
 
 
 def shown(value: object) -> str:
@@ -112,4 +113,14 @@ class Checks:
         examples = self.frame.filter(mask).head(_EXAMPLES).select(LINE, name).iter_rows()
         found = [(line, reason.replace("{}", shown(value))) for line, value in examples]
         self.table.report.add_all(self.table.path, self.table.called.get(name, name), found, count)
+        self.frame = self.frame.filter(~mask)
+
+    def refuse_each(self, reasons: pl.Series, name: str) -> None:
+        """Take out the rows that have a reason, each its own; the others have an empty one."""
+        mask = reasons != ""
+        lines = self.frame[LINE].filter(mask)
+        found = zip(
+            lines.head(_EXAMPLES).to_list(), reasons.filter(mask).head(_EXAMPLES).to_list(), strict=True
+        )
+        self.table.report.add_all(self.table.path, self.table.called.get(name, name), found, len(lines))
         self.frame = self.frame.filter(~mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -13,9 +13,7 @@ from starrec.errors import RunError
 from starrec.runs import write_atomic
 
 _FRAMES: Final = ("interactions", "users", "items")
-_FACTS: Final = (
-    *("name", "order", "repeats", "resolution", "kept_repeat", "times_written", "below_min_rating"),
-)
+_FACTS: Final = ("name", "order", "repeats", "resolution", "kept_repeat", "times_written", "below_min_rating")
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> list[Path]:
@@ -37,8 +35,9 @@ def load_saved_dataset(folder: Path) -> Dataset:
     """
     try:
         about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}
-        dataset = Dataset(**{name: about[name] for name in _FACTS}, **frames)
+        parts: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}
+        parts |= {name: about[name] for name in _FACTS}
+        dataset = Dataset(**parts)
         intact = dataset.sha256 == about["sha256"]
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise RunError(

@@ -212,8 +212,8 @@ def _refuse_nested(path: Path, role: FileRole, frame: pl.DataFrame, wanted: Mapp
     for name, dtype in frame.schema.items():
         if dtype.is_nested() and name not in ("categories", "title") and role != "users":
             raise DataError(
-                f"{path}, column {wanted[name]!r} holds {dtype}, and {name.replace('_', ' ')} is one value a row. "
-                f"Map another column with `--column {role}.{name}=YOUR_COLUMN`."
+                f"{path}, column {wanted[name]!r} holds {dtype}, and {name.replace('_', ' ')} is one value a "
+                f"row. Map another column with `--column {role}.{name}=YOUR_COLUMN`."
             )
 
 

@@ -194,9 +194,8 @@ def _from_text(
 
 def _decimals(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series | None]:
     """Whole part, rounded down, and billionths of numbers written with a point or an exponent."""
-    parts = frame.with_columns(pl.col("text").str.extract_groups(r"^([+-]?)(\d+)\.(\d{0,9})\d*$").alias("parts")).unnest(
-        "parts"
-    ).with_columns(
+    written = pl.col("text").str.extract_groups(r"^([+-]?)(\d+)\.(\d{0,9})\d*$").alias("parts")
+    parts = frame.with_columns(written).unnest("parts").with_columns(
         absolute=pl.col("2").cast(pl.Int64, strict=False),
         billionths=pl.col("3").str.pad_end(9, "0").cast(pl.Int64, strict=False),
         # Digits of an exponent are exact to 15 places, which is all that is written so.
@@ -278,7 +277,7 @@ def _placeholders(seconds: pl.Series, span: TimeSpan | None) -> pl.Series:
 def _days_of(seconds: pl.Series) -> str:
     if not len(seconds):
         return "which are not times either"
-    low, high = int(seconds.min()), int(seconds.max())  # type: ignore[call-overload]
+    low, high = int(seconds.to_numpy().min()), int(seconds.to_numpy().max())
     return f"{date_of(low // SECONDS_A_DAY)} to {date_of(high // SECONDS_A_DAY)}"
 
 

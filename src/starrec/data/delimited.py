@@ -267,6 +267,9 @@ def _delimiter(path: Path, text: str, n_names: int, options: TableOptions) -> tu
 
     best = max(_NAMES, key=fitness)
     if not fitness(best)[2]:
+        if n_names:
+            # Another number of columns than names: said with both numbers.
+            return _delimiter(path, text, 0, options)
         raise _single_column(path, header, suffix or ",")
     return best, "" if suffix in (None, best) else f"{path.name}: columns are separated by {_NAMES[best]}"
 

@@ -156,7 +156,7 @@ def _array(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, An
         except (ValueError, RecursionError) as error:
             # Where the next object begins is anybody's guess, so nothing of the file can be trusted.
             raise DataError(
-                f"{path}, line {line}: the array of objects cannot be read from here on "
+                f"{path}, line {getattr(error, 'lineno', line)}: the array of objects cannot be read from here on "
                 f"({getattr(error, 'msg', error)}). Write one object a line, or mend it."
             ) from error
         yield line, value if isinstance(value, dict) else "not a JSON object"

@@ -272,20 +272,23 @@ def lines_of(name, change):
 
 BAD_DATA = {
     "missing file": (lambda folder: (folder / "my.csv").unlink(), ["There is no file", "my.csv"]),
-    "wrong delimiter": (
-        lines_of("my.csv", lambda lines: [line.replace(",", ";") for line in lines]),
-        ["only one column", "--delimiter ';'"],
+    "one column": (
+        lines_of("my.csv", lambda lines: [line.replace(",", " ") for line in lines]),
+        ["only one column", "It needs a header that names its columns"],
     ),
     "missing column": (
         lines_of("my.csv", lambda lines: [lines[0].replace("user_id", "userid"), *lines[1:]]),
-        ["no column 'user_id'", "--column user_id=userid"],
+        ["no column 'user_id'", "--column interactions.user_id=userid"],
     ),
     "time that is no number": (
         lines_of("my.csv", lambda lines: [*lines[:2], "u0,i1,yesterday\n", *lines[2:]]),
         ["my.csv, line 3, column 'timestamp'", "'yesterday' is not a number", "--skip-bad-rows"],
     ),
     "empty file": (lines_of("my.csv", lambda lines: []), ["my.csv is empty"]),
-    "header alone": (lines_of("my.csv", lambda lines: lines[:1]), ["my.csv", "no usable rows"]),
+    "header alone": (
+        lines_of("my.csv", lambda lines: lines[:1]),
+        ["my.csv", "has no interactions under the header"],
+    ),
     "item without title": (
         lines_of("my_items.csv", lambda lines: [*lines, "i60,,mug\n"]),
         ["my_items.csv, line 62, column 'title'", "there is no title"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,17 +16,10 @@ from starrec import __version__
 from starrec.commands import llm, runs, signals, trajectories
 from starrec.commands.options import (
     DEMO,
-    ColumnOption,
     ConfigOption,
-    DelimiterOption,
-    InteractionsOption,
-    ItemsOption,
-    LocalOption,
     RunOption,
-    SkipOption,
     UpdateDataOption,
-    UsersOption,
-    data_overrides,
+    data_options,
     open_pipeline,
     run_folder,
 )
@@ -63,17 +56,13 @@ def _starrec(
 
 
 @app.command()
+@data_options
 def run(
     config: ConfigOption = None,
     run: RunOption = None,
     update_data: UpdateDataOption = False,
-    interactions: InteractionsOption = None,
-    items: ItemsOption = None,
-    users: UsersOption = None,
-    column: ColumnOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
-    local: LocalOption = None,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """The whole pipeline: data, signals, teach, distill, evaluate, and a report.
 
@@ -87,8 +76,7 @@ def run(
       starrec run --interactions log.parquet --items goods.jsonl --run runs/shop
       starrec run --interactions my.csv --items my_items.csv --column timestamp=when
     """
-    overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
-    folder = run_folder(config, run, interactions)
+    folder = run_folder(config, run, overrides.get("interactions"))
     with open_pipeline(folder, config, update_data, overrides) as pipeline:
         results = pipeline.run()
     show_results(results, example=True)
@@ -97,17 +85,13 @@ def run(
 
 
 @app.command()
+@data_options
 def data(
     config: ConfigOption = None,
     run: RunOption = None,
     update_data: UpdateDataOption = False,
-    interactions: InteractionsOption = None,
-    items: ItemsOption = None,
-    users: UsersOption = None,
-    column: ColumnOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
-    local: LocalOption = None,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Read and check the interactions and items.
 
@@ -116,9 +100,13 @@ def data(
       starrec data --config configs/demo.toml
       starrec data --config configs/demo.toml --local ~/Downloads/ml-100k.zip
       starrec data --interactions my.csv --items my_items.csv --delimiter ';' --skip-bad-rows
+      starrec data --interactions log.csv --items goods.csv --column items.item_id=id --column title=name
+      starrec data --interactions ratings.dat --items movies.dat --no-header --encoding latin-1 \\
+        --names interactions=user_id,item_id,rating,timestamp --names items=item_id,title,categories
     """
-    overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
-    with open_pipeline(run_folder(config, run, interactions), config, update_data, overrides) as pipeline:
+    with open_pipeline(
+        run_folder(config, run, overrides.get("interactions")), config, update_data, overrides
+    ) as pipeline:
         pipeline.data()
 
 

@@ -149,7 +149,9 @@ class TestHistoryCap:
         cut = Counts.build(sequences([row[-2:] for row in rows], [part[-2:] for part in days]), 5)
         assert whole.popularity.tolist() == cut.popularity.tolist() == [1, 0, 1, 1, 1]
         assert whole.lengths.tolist() == [2, 2]
-        assert whole.about.first_day == 3 and whole.daily.tolist() == cut.daily.tolist() == [1, 1, 1, 1]
+        assert whole.about.first_day == 3
+        assert whole.daily.days.tolist() == cut.daily.days.tolist() == [3, 4, 5, 6]
+        assert whole.daily.counts.tolist() == cut.daily.counts.tolist() == [1, 1, 1, 1]
         everything = np.arange(5, dtype=np.int32)
         for mine, theirs in (
             *zip(whole.followed(everything), cut.followed(everything), strict=True),
@@ -227,8 +229,9 @@ def test_days_stand_by_item_in_their_order(sequences):
     counts = Counts.build(sequences([[0, 1], [1, 0], [1]], [[-3, 7], [2, 9], [-5]]), 3)
     assert counts.about.clock and counts.about.first_day == -5
     assert [days.tolist() for days in counts.item_days(ints(1, 2, 0))] == [[-5, 2, 7], [], [-3, 9]]
-    # From day -5 to day 9.
-    assert counts.daily.tolist() == [1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1]
+    # Only the days that have interactions, so that a stray one costs an entry.
+    assert counts.daily.days.tolist() == [-5, -3, 2, 7, 9] and counts.daily.counts.tolist() == [1] * 5
+    assert counts.daily.between(-5, 7) == 3 and counts.daily.between(7, 10) == 2
 
 
 def test_positions_have_no_days(sequences):

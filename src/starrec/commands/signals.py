@@ -6,7 +6,7 @@ What a command needs is imported when it runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,20 +16,14 @@ import typer
 
 from starrec.commands.options import (
     DEMO,
-    ColumnOption,
     ConfigOption,
-    DelimiterOption,
-    InteractionsOption,
-    ItemsOption,
-    LocalOption,
     RunOption,
-    SkipOption,
     UpdateDataOption,
-    UsersOption,
-    column_map,
-    data_overrides,
+    data_options,
+    file_options,
     open_pipeline,
     run_folder,
+    with_overrides,
 )
 from starrec.errors import DataError, StarrecError
 from starrec.terminal import announce, progress, show_inventory, show_portrait, show_signals
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from starrec.config import Section
+    from starrec.data import DataConfig
     from starrec.signals.store import Stored
     from starrec.signals.store.build import Bar
 
@@ -103,6 +98,7 @@ def signals(
 
 
 @app.command()
+@data_options
 def build(
     config: ConfigOption = None,
     run: RunOption = None,
@@ -115,13 +111,6 @@ def build(
         ),
     ] = False,
     update_data: UpdateDataOption = False,
-    interactions: InteractionsOption = None,
-    items: ItemsOption = None,
-    users: UsersOption = None,
-    column: ColumnOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
-    local: LocalOption = None,
     engine: Annotated[
         EngineChoice, typer.Option("--engine", help="Where neighbours are counted.")
     ] = EngineChoice.threads,
@@ -130,6 +119,8 @@ def build(
         typer.Option("--address", metavar="HOST:PORT", help="Of a Ray cluster.", show_default=False),
     ] = None,
     grace: GraceOption = _GRACE,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Count all interactions of a run and keep them as evidence, for answering.
 
@@ -141,12 +132,14 @@ def build(
       starrec signals build --interactions my.csv --items my_items.csv
       starrec signals build --run runs/mine --engine ray --address auto
     """
-    overrides = data_overrides(interactions, items, users, column, delimiter, skip_bad_rows, local)
-    with open_pipeline(run_folder(config, run, interactions), config, update_data, overrides) as pipeline:
+    with open_pipeline(
+        run_folder(config, run, overrides.get("interactions")), config, update_data, overrides
+    ) as pipeline:
         pipeline.store_evidence(engine.value, address, fresh=fresh, grace=grace)
 
 
 @app.command()
+@file_options
 def update(
     interactions: Annotated[
         Path, typer.Option("--interactions", metavar="FILE", help="New interactions, in any known format.")
@@ -158,10 +151,9 @@ def update(
             "--items", metavar="FILE", help="Items that the evidence does not know yet.", show_default=False
         ),
     ] = None,
-    column: ColumnOption = None,
-    delimiter: DelimiterOption = None,
-    skip_bad_rows: SkipOption = None,
     grace: GraceOption = _GRACE,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Add new interactions to the evidence: what they touch is counted anew, as a full build would.
 
@@ -173,22 +165,19 @@ def update(
       starrec signals update --run runs/mine --interactions new.csv
       starrec signals update --run runs/mine --interactions new.csv --items new_items.csv
     """
-    from starrec.data import DataConfig, load_additions
+    from starrec.data import described, in_resolution, load_additions
     from starrec.signals.store import LmdbSource, Versions, evidence_folder
     from starrec.signals.store import update as add
 
     versions = Versions(evidence_folder(run), grace)
     source = LmdbSource(versions.require())
-    # The run's own settings of files, and the flags over them.
-    settings = _section(run, "data", DataConfig)
-    columns = settings.columns.model_copy(update=column_map(column) if column else {})
     given = load_additions(
         interactions,
         items,
         source.catalogue["item_id"].to_list(),
-        columns=columns,
-        delimiter=delimiter or settings.delimiter,
-        skip_bad_rows=settings.skip_bad_rows if skip_bad_rows is None else skip_bad_rows,
+        # The run's own settings of files, and the flags over them.
+        options=_data_settings(run, overrides),
+        span=source.span,
     )
     if given.order != source.meta.order:
         has = {"clock": "times (a column timestamp)", "position": "positions (a column position)"}
@@ -196,13 +185,20 @@ def update(
             f"{interactions} has {has[given.order]}, and the evidence in {run} has {has[source.meta.order]}. "
             "Give the same."
         )
+    new = given.interactions
+    if given.times is not None:
+        times = in_resolution(new["time"], given.times.resolution, source.meta.resolution)
+        new = new.with_columns(times.alias("time"))
     del source
     started = time.monotonic()
     with progress() as shown:
-        if given.skipped.rows:
-            announce(shown.console, f"data: {given.skipped}")
+        if given.report.bad:
+            announce(shown.console, f"data: left out {given.report}")
+        for note in given.report.notes:
+            announce(shown.console, f"data: {note}")
+        announce(shown.console, f"data: {described(given)}")
         with _bars(shown) as bar:
-            done = add(versions, given.interactions, given.items, bar=bar)
+            done = add(versions, new, given.items, bar=bar)
         known = f" (known before: {done.given - done.added:,})" if done.given > done.added else ""
         announce(
             shown.console,
@@ -323,6 +319,15 @@ def _section(run: Path, name: str, section: type[S]) -> S:
     wrapper = create_model("Recorded", **only)
     found: S = getattr(load_recorded(path, wrapper)[0], name)
     return found
+
+
+def _data_settings(run: Path, overrides: Mapping[str, Any]) -> DataConfig:
+    """The `[data]` section of a run, with what was set on the command line."""
+    from starrec.config import dump_toml, parse_toml
+    from starrec.data import DataConfig
+
+    settings = with_overrides(_section(run, "data", DataConfig), overrides)
+    return parse_toml(dump_toml(settings), DataConfig, "The command line")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starrec.data.config import Repeats
 from starrec.data.hashing import combine, text_keys
 from starrec.data.text import mention, printable
 from starrec.errors import DataError
@@ -49,6 +51,8 @@ class Sequences:
     """`(n_interactions,)` whole days since 1970; None where interactions only have positions."""
     ratings: NDArray[np.float32] | None = None
     """`(n_interactions,)` NaN where unrated; None where nothing is rated."""
+    parts: NDArray[np.int8] | None = None
+    """`(n_interactions,)` the part of the data's own split (`split.PARTS`); None where they bring none."""
 
     def of(self, user: int) -> NDArray[np.int32]:
         """User's items, oldest first, `(length,) int32`; a view, not a copy."""
@@ -73,6 +77,7 @@ class Sequences:
             self.items[mask],
             None if self.days is None else self.days[mask],
             None if self.ratings is None else self.ratings[mask],
+            None if self.parts is None else self.parts[mask],
         )
 
     @property
@@ -96,16 +101,33 @@ class Dataset:
 
     name: str
     order: Order
-    """`clock`: `time` is seconds since 1970. `position`: it only orders the items of one user."""
+    """`clock`: `time` is ticks since 1970. `position`: it only orders the items of one user."""
     interactions: pl.DataFrame
     """`user: i32, item: i32, time: i64, rating: f32 | null`, one row for each (user, item) pair, sorted by
-    (user, time, item)."""
+    (user, time, item); where the data bring their own split also `part: i8` (`split.PARTS`)."""
     users: pl.DataFrame
     """`user_id: str` and any attributes; the row number is the user index."""
     items: pl.DataFrame
     """`item_id: str, title: str, categories: list[str], year: i32 | null`; row number = item index."""
     repeats: int = 0
-    """Interactions dropped because the same user had taken the same item before."""
+    """Interactions left out because the same user has the same item in another one."""
+    resolution: int = 1
+    """Ticks of `time` in a second: 1, 1000, 10^6 or 10^9; 1 where all times are whole seconds."""
+    kept_repeat: Repeats = "first"
+    """Which of repeated interactions counts."""
+    times_written: str = "seconds"
+    """What the times were read as, for people; empty with positions."""
+    below_min_rating: int = 0
+    """Interactions left out because they were rated lower than counts as taken."""
+
+    @cached_property
+    def days(self) -> tuple[int, int] | None:
+        """First and last day of the interactions, in days since 1970; None without a clock."""
+        if self.order != "clock" or not self.interactions.height:
+            return None
+        time = self.interactions["time"].to_numpy()
+        ticks = SECONDS_A_DAY * self.resolution
+        return int(time.min()) // ticks, int(time.max()) // ticks
 
     @property
     def n_users(self) -> int:
@@ -136,10 +158,15 @@ class Dataset:
     @cached_property
     def sha256(self) -> str:
         """Hash of the content (not of the name), independent of the order of the input's rows."""
-        digest = hashlib.sha256(self.order.encode())
+        resolution = f"/{self.resolution}" if self.resolution > 1 else ""
+        digest = hashlib.sha256((self.order + resolution).encode())
         for column, dtype in (("user", "<i4"), ("item", "<i4"), ("time", "<i8")):
-            digest.update(self.interactions[column].to_numpy().astype(dtype).tobytes())
-        digest.update(self.interactions["rating"].fill_null(float("nan")).to_numpy().astype("<f4").tobytes())
+            digest.update(self.interactions[column].to_numpy().astype(dtype, copy=False).data)
+        digest.update(
+            self.interactions["rating"].fill_null(float("nan")).to_numpy().astype("<f4", copy=False).data
+        )
+        if "part" in self.interactions.columns:
+            digest.update(self.interactions["part"].to_numpy().astype("<i1").data)
         for frame in (self.users, self.items):
             digest.update(json.dumps([frame.columns, frame.rows()], ensure_ascii=False, default=str).encode())
         return digest.hexdigest()
@@ -170,13 +197,18 @@ class Dataset:
         source = tied[np.lexsort((ties, moment))]
         items, ratings = item.astype(np.int32), rating.astype(np.float32)
         items[tied], ratings[tied] = item[source], rating[source]
+        parts = None
+        if "part" in self.interactions.columns:
+            parts = self.interactions["part"].to_numpy().astype(np.int8)
+            parts[tied] = parts[source]
         ptr = np.zeros(self.n_users + 1, dtype=np.int64)
         np.cumsum(np.bincount(user, minlength=self.n_users), out=ptr[1:])
         return Sequences(
             ptr,
             items,
-            (time // SECONDS_A_DAY).astype(np.int32) if self.order == "clock" else None,
+            (time // (SECONDS_A_DAY * self.resolution)).astype(np.int32) if self.order == "clock" else None,
             None if np.isnan(rating).all() else ratings,
+            parts,
         )
 
 
@@ -188,22 +220,36 @@ def display_titles(items: pl.DataFrame) -> list[str]:
     ]
 
 
+def date_of(day: int) -> str:
+    """A day since 1970 as a date."""
+    try:
+        return str(date(1970, 1, 1) + timedelta(days=day))
+    except OverflowError:
+        return f"day {day:,} since 1970"
+
+
 def build(
     name: str,
     order: Order,
     interactions: pl.DataFrame,
     items: pl.DataFrame,
     users: pl.DataFrame | None = None,
+    *,
+    resolution: int = 1,
+    repeats: Repeats = "first",
 ) -> Dataset:
     """A Dataset from frames with string ids.
 
     Args:
-        interactions: `user_id, item_id, time` (anything that casts to int64) and optionally `rating`.
+        interactions: `user_id, item_id, time` (anything that casts to int64) and optionally `rating` and
+            `part`.
         items: `item_id, title` and optionally `categories: list[str]`, `year`; their order becomes the item
             index. users: optional attributes by `user_id`; users without interactions are left out.
+        resolution: ticks of `time` in a second.
+        repeats: which of several interactions of a user with an item stays.
 
     The users are those with interactions, shorter ids first, then alphabetically, so that numbers stand in
-    their natural order. Of repeated (user, item) pairs the earliest stays.
+    their natural order.
 
     Raises:
         DataError: a column, id, time or title is missing, an item id repeats, or an item is not in the
@@ -211,42 +257,51 @@ def build(
     """
     catalogue = _catalogue(name, items)
     _require(name, "interactions", interactions, ("user_id", "item_id", "time"))
-    rated = interactions if "rating" in interactions.columns else interactions.with_columns(rating=None)
-    edges = rated.select(
-        pl.col("user_id", "item_id").cast(pl.String),
-        pl.col("time").cast(pl.Int64),
-        pl.col("rating").cast(pl.Float32),
-    )
-    if edges.height == 0:
+    if interactions.height == 0:
         raise DataError(f"Dataset {name!r} has no interactions.")
-    missing = edges.filter(pl.any_horizontal(pl.col("user_id", "item_id", "time").is_null()))
+    missing = interactions.filter(pl.any_horizontal(pl.col("user_id", "item_id", "time").is_null()))
     if missing.height:
         raise DataError(f"Dataset {name!r}: {missing.height} interactions lack a user, item or time.")
 
-    present = edges.select(pl.col("user_id").unique()).sort(pl.col("user_id").str.len_chars(), "user_id")
+    ids = pl.col("user_id", "item_id").cast(pl.String)
+    present = interactions.select(pl.col("user_id").cast(pl.String).unique())
+    present = present.sort(pl.col("user_id").str.len_chars(), "user_id")
     people = present if users is None else _with_attributes(name, present, users)
-    item_index = catalogue.select("item_id", item=pl.int_range(pl.len(), dtype=pl.Int32))
     user_index = present.select("user_id", user=pl.int_range(pl.len(), dtype=pl.Int32))
+    item_index = catalogue.select("item_id", item=pl.int_range(pl.len(), dtype=pl.Int32))
+    rating = pl.col("rating") if "rating" in interactions.columns else pl.lit(None)
     # Lazily, so that the strings go before the next join makes its copy.
     indexed = (
-        edges.lazy()
+        interactions.lazy()
+        .with_columns(ids, pl.col("time").cast(pl.Int64), rating.cast(pl.Float32).alias("rating"))
         .join(user_index.lazy(), on="user_id", how="left", maintain_order="left")
         .join(item_index.lazy(), on="item_id", how="left", maintain_order="left")
-        .select("user", "item", "time", "rating")
+        .select("user", "item", "time", "rating", *(["part"] if "part" in interactions.columns else []))
         .collect()
     )
     if indexed["item"].null_count():
+        edges = interactions.select(ids)
         unknown = edges.join(item_index, on="item_id", how="anti")["item_id"].unique().sort()
         raise DataError(
             f"Dataset {name!r}: {unknown.len()} item ids of the interactions are not in the catalogue, "
             f"such as {', '.join(map(repr, unknown.head(3)))}. Add them to the items."
         )
-    kept = _without_repeats(indexed, catalogue.height).sort("user", "time", "item")
-    return Dataset(name, order, kept, people, catalogue, repeats=indexed.height - kept.height)
+    kept = _without_repeats(indexed, catalogue.height, repeats).sort("user", "time", "item")
+    return Dataset(
+        name,
+        order,
+        kept,
+        people,
+        catalogue,
+        repeats=indexed.height - kept.height,
+        resolution=resolution,
+        kept_repeat=repeats,
+        times_written="seconds" if order == "clock" else "",
+    )
 
 
-def _without_repeats(indexed: pl.DataFrame, n_items: int) -> pl.DataFrame:
-    """The earliest row of each (user, item) pair, in any order."""
+def _without_repeats(indexed: pl.DataFrame, n_items: int, repeats: Repeats) -> pl.DataFrame:
+    """The earliest (or latest) row of each (user, item) pair, in any order."""
     pairs = indexed.select(pair=pl.col("user").cast(pl.Int64) * n_items + pl.col("item")).to_series()
     ordered = np.sort(pairs.to_numpy())
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
@@ -255,12 +310,21 @@ def _without_repeats(indexed: pl.DataFrame, n_items: int) -> pl.DataFrame:
     taken_again = pairs.is_in(pl.Series(repeated).implode())
     # The rating takes part in the sort so that of two rows alike in all else the same one stays, whatever the
     # file's order.
-    first = (
+    last = repeats == "last"
+    rest = [column for column in indexed.columns if column not in ("user", "item", "time")]
+    chosen = (
         indexed.filter(taken_again)
-        .sort("user", "item", "time", "rating", nulls_last=True)
+        .sort(
+            "user",
+            "item",
+            "time",
+            *rest,
+            descending=[False, False, last, *(False for _ in rest)],
+            nulls_last=True,
+        )
         .unique(["user", "item"], keep="first", maintain_order=True)
     )
-    return pl.concat([indexed.filter(~taken_again), first])
+    return pl.concat([indexed.filter(~taken_again), chosen])
 
 
 def _catalogue(name: str, items: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from starrec.errors import RunError
 from starrec.runs import write_atomic
 
 _FRAMES: Final = ("interactions", "users", "items")
+_FACTS: Final = ("name", "order", "repeats", "resolution", "kept_repeat", "times_written", "below_min_rating")
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> list[Path]:
@@ -21,7 +22,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> list[Path]:
     for name in _FRAMES:
         frame: pl.DataFrame = getattr(dataset, name)
         written.append(write_atomic(folder / f"{name}.parquet", frame.write_parquet))
-    about = {"name": dataset.name, "order": dataset.order, "repeats": dataset.repeats, "sha256": dataset.sha256}
+    about = {name: getattr(dataset, name) for name in (*_FACTS, "sha256")}
     written.append(write_atomic(folder / "dataset.json", json.dumps(about, indent=1) + "\n"))
     return written
 
@@ -34,8 +35,9 @@ def load_saved_dataset(folder: Path) -> Dataset:
     """
     try:
         about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}
-        dataset = Dataset(about["name"], about["order"], **frames, repeats=about["repeats"])
+        parts: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}
+        parts |= {name: about[name] for name in _FACTS}
+        dataset = Dataset(**parts)
         intact = dataset.sha256 == about["sha256"]
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise RunError(

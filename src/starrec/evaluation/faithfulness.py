@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 from starrec.signals import Sight
 from starrec.signals.checker import Checker
-from starrec.student import Thought
 from starrec.trajectories import LinearFormError, parse
+
+if TYPE_CHECKING:
+    from starrec.student import Thought
 
 
 @dataclass(frozen=True, slots=True)

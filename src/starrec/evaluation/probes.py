@@ -10,18 +10,24 @@ Three interventions on fast prompts that a reader must react to and a memoriser 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from starrec.data import RankingTask, Targets
 from starrec.ranking import avg_hr, order_by_scores, ranks_of_targets
-from starrec.student import FastTasks, Star, gather_tasks
+
+if TYPE_CHECKING:
+    from starrec.student import Star
 
 
 def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
     """Rates over `n` tasks: `exchange_turns` (of those whose two candidates differ in evidence),
     `labels_keep_first`, and `none_costs` in avg_hr."""
     random = np.random.default_rng(seed)
+    # Imports torch, which whoever has a student has loaded anyway.
+    from starrec.student import FastTasks, gather_tasks
+
     given = gather_tasks(star.world, list(tasks))
     rows = np.arange(len(given))
     scores = star.scores(given)

@@ -1,6 +1,6 @@
 """Floor 9: the whole road, from raw interactions to a distilled recommender and its report.
 
-Importing this package imports torch and transformers (the `train` extra), as the student does.
+Torch and transformers (the `train` extra) are imported by the steps that need them, `distill` and `evaluate`.
 """
 
 from starrec.pipeline.config import RunConfig

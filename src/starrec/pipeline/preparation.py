@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, Sequences, Split, leave_one_out, took_too_much
+from starrec.data import Dataset, Sequences, Split, hold_out, took_too_much
 from starrec.errors import DataError
 from starrec.pipeline.session import Session
 from starrec.signals import Graph, SignalsConfig, count_signals
@@ -60,7 +60,7 @@ def count(
         DataError: nobody has enough interactions to be tested.
     """
     sequences = dataset.sequences(tie_seed)
-    split = leave_one_out(sequences)
+    split = hold_out(sequences)
     if not (split.test >= 0).any():
         raise DataError(
             "No user has 3 or more interactions, so nobody can be tested: the last two of a user "

@@ -6,7 +6,6 @@ meanwhile, changes nothing half-way. An edited file is said, and taken in with `
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 from starrec.data import (
     DataConfig,
     Dataset,
+    describe,
+    file_sha256,
     load_movielens_100k,
     load_saved_dataset,
     load_tables,
@@ -54,7 +55,7 @@ def keep_dataset(session: Session, *, update: bool = False) -> Dataset:
     if product.done:
         dataset = load_saved_dataset(product.folder)
         session.run.use(product)
-        session.announce(f"{_summary(dataset)} (done before)")
+        session.announce(f"data: {describe(dataset)} (done before)")
         return dataset
     _require_as_stamped(config, stamps)
     dataset = read_source(config, session.announce)
@@ -62,7 +63,7 @@ def keep_dataset(session: Session, *, update: bool = False) -> Dataset:
     save_dataset(dataset, product.folder)
     product.complete(sha256=dataset.sha256, files={name: asdict(stamp) for name, stamp in stamps.items()})
     session.run.use(product)
-    session.announce(_summary(dataset))
+    session.announce(f"data: {describe(dataset)}")
     return dataset
 
 
@@ -79,16 +80,18 @@ def read_source(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
             "Your own data needs two files: give --interactions FILE and --items FILE (or set both in the "
             "`[data]` section of the configuration)."
         )
-    dataset, skipped = load_tables(
+    held_out = {"validation": config.validation_interactions, "test": config.test_interactions}
+    dataset, report = load_tables(
         config.interactions,
         config.items,
         config.users,
-        columns=config.columns,
-        delimiter=config.delimiter,
-        skip_bad_rows=config.skip_bad_rows,
+        options=config,
+        held_out={part: path for part, path in held_out.items() if path is not None},
     )
-    if skipped.rows:
-        announce(f"data: {skipped}")
+    if report.bad:
+        announce(f"data: left out {report}")
+    for note in report.notes:
+        announce(f"data: {note}")
     return dataset
 
 
@@ -127,9 +130,7 @@ def _stamp(path: Path, before: _Stamp | None) -> _Stamp:
         about.st_mtime_ns,
     ):
         return before
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return _Stamp(str(path), digest, about.st_size, about.st_mtime_ns)
+    return _Stamp(str(path), file_sha256(path), about.st_size, about.st_mtime_ns)
 
 
 def _require_as_stamped(config: DataConfig, stamps: Mapping[str, _Stamp]) -> None:
@@ -149,10 +150,3 @@ def _require_as_stamped(config: DataConfig, stamps: Mapping[str, _Stamp]) -> Non
 
 def _cache() -> Path:
     return Path.home() / ".cache" / "starrec"
-
-
-def _summary(dataset: Dataset) -> str:
-    return (
-        f"data: {dataset.name}, {dataset.interactions.height:,} interactions, {dataset.n_users:,} users, "
-        f"{dataset.n_items:,} items"
-    )

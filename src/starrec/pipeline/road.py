@@ -21,8 +21,6 @@ from starrec.config import dump_toml
 from starrec.data import Dataset
 from starrec.evaluation import Results
 from starrec.pipeline.config import RunConfig
-from starrec.pipeline.distillation import distill
-from starrec.pipeline.evaluation import evaluate
 from starrec.pipeline.evidence import Where, store_evidence
 from starrec.pipeline.preparation import Prepared, prepare
 from starrec.pipeline.reading import keep_dataset
@@ -109,11 +107,16 @@ class Pipeline:
 
     def distill(self) -> dict[str, Any]:
         """Train the student on the kept runs, then by GRPO; facts about each stage, teaching included."""
+        # Imports torch, which the steps before it do without.
+        from starrec.pipeline.distillation import distill
+
         taught = self.teach()
         return distill(self._session, self._prepared, self._tasks, taught)
 
     def evaluate(self) -> Results:
         """Rank the test tasks with every system; results.json and report.html."""
+        from starrec.pipeline.evaluation import evaluate
+
         training = self.distill()
         return evaluate(self._session, self._prepared, self._tasks, training)
 

@@ -51,6 +51,27 @@ class Followed(NamedTuple):
     """How many users had each."""
 
 
+class DayCounts(NamedTuple):
+    """Interactions by day, of the days on which there are some: one stray time costs one entry, not a
+    century."""
+
+    days: NDArray[np.int32]
+    """Days since 1970, ascending."""
+    counts: NDArray[np.int64]
+    """How many interactions each has, 1 or more."""
+
+    @classmethod
+    def of(cls, days: NDArray[np.int32]) -> Self:
+        """Count days `(n,)` in any order."""
+        found, counts = np.unique(days, return_counts=True)
+        return cls(found.astype(np.int32), counts.astype(np.int64))
+
+    def between(self, first: int, last: int) -> int:
+        """Interactions on days d with first <= d < last."""
+        start, end = np.searchsorted(self.days, [first, last])
+        return int(self.counts[start:end].sum())
+
+
 class Ragged(NamedTuple):
     """Rows of different lengths: row r is `values[ptr[r]:ptr[r + 1]]`."""
 
@@ -110,8 +131,8 @@ class Source(Protocol):
         """`(n_items,)` users of each item."""
 
     @property
-    def daily(self) -> NDArray[np.int64] | None:
-        """`(n_days,)` interactions on each day from `first_day`; None without a clock."""
+    def daily(self) -> DayCounts | None:
+        """Interactions by day; None without a clock."""
 
     def postings(self, items: NDArray[np.int32]) -> Lists:
         """Users who took each of these items, ascending."""
@@ -164,7 +185,7 @@ class Counts:
     """Row = later item."""
     earlier_counts: NDArray[np.int32]
     """Aligned with `earlier.values`."""
-    daily: NDArray[np.int64] | None
+    daily: DayCounts | None
     nearest: Neighbours | None = None
     modelled: int = MODELLED
     """Items of the linear model at most."""
@@ -189,8 +210,8 @@ class Counts:
         days_of, daily, first_day = None, None, 0
         if train.days is not None:
             days_of = Ragged(*kernels.grouped_sorted(train.items, train.days, n_items))
-            first_day = int(train.days.min()) if len(train.days) else 0
-            daily = np.bincount(train.days - first_day).astype(np.int64)
+            daily = DayCounts.of(train.days)
+            first_day = int(daily.days[0]) if len(daily.days) else 0
         about = About(train.n_users, n_items, train.days is not None, history_cap, first_day, kept)
         return cls(
             about,

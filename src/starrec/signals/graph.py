@@ -18,7 +18,7 @@ from starrec.data import Sequences
 from starrec.data.hashing import combine
 from starrec.errors import DataError
 from starrec.signals import kernels
-from starrec.signals.counts import Counts, Lists, Source, cooccurrence_row
+from starrec.signals.counts import Counts, DayCounts, Lists, Source, cooccurrence_row
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
@@ -60,10 +60,11 @@ class Graph:
         return (keys % np.uint64(1 << 20)).astype(np.float64) * 1e-15
 
     @cached_property
-    def _taken_until(self) -> Ints:
-        """`(n_days + 1,)` interactions before each day from the first on."""
+    def _daily(self) -> DayCounts:
+        """The source's, read once; it has a clock."""
         daily = self.source.daily
-        return np.concatenate([[0], np.cumsum(daily)]) if daily is not None else np.zeros(1, np.int64)
+        assert daily is not None, "without a clock there are no days"
+        return daily
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,9 +191,7 @@ class View:
                 "A trend needs to know when things happened, but this data only has positions. Give the "
                 "interactions a column of Unix times (`--column timestamp=YOUR_COLUMN`)."
             )
-        until = self.graph._taken_until
-        first, last = np.clip(np.array([day - TREND_DAYS, day]) - about.first_day, 0, len(until) - 1)
-        total = int(until[last] - until[first])
+        total = self.graph._daily.between(day - TREND_DAYS, day)
         days = self._source.item_days(items)
         counts = np.array(
             [kernels.count_between(taken, day - TREND_DAYS, day) for taken in days], dtype=np.int64

@@ -77,9 +77,9 @@ def portrait(graph: Graph, item: int, *, top: int = 10, support: int = 0) -> Por
 
 def _trend(graph: Graph, one: NDArray[np.int32], base: int) -> Fact | None:
     source, view = graph.source, graph.without(_NOBODY)
-    if source.daily is None or not len(source.daily):
+    if source.daily is None or not len(source.daily.days):
         return None
-    (count,), total = view.recent_choices(one, source.about.first_day + len(source.daily))
+    (count,), total = view.recent_choices(one, int(source.daily.days[-1]) + 1)
     return Fact("trend", "recent", -1, int(one[0]), int(count), total, base, view.choices)
 
 

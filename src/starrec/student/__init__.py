@@ -1,16 +1,50 @@
 """Floor 7: the student (STAR): its tokenizer and base, its training, and the engine that answers.
 
-Importing this package imports torch and transformers (the `train` extra); the floors below do not.
+All but its configuration needs torch and transformers (the `train` extra), which are imported when one of these
+names is first used: reading and counting interactions must not take the 300 MB that they do.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
-from starrec.student.engine import Star, Step, Thought
-from starrec.student.nano import build_nano
-from starrec.student.prompts import FastBatch, FastPrompts, FastTasks, gather_tasks
-from starrec.student.samples import Sample, make_samples, sample_loss
-from starrec.student.stages import Labelled, Stage, reinforce, supervise
-from starrec.student.tokenizer import build_tokenizer
-from starrec.student.training import Progress
+
+if TYPE_CHECKING:
+    from starrec.student.engine import Star, Step, Thought
+    from starrec.student.nano import build_nano
+    from starrec.student.prompts import FastBatch, FastPrompts, FastTasks, gather_tasks
+    from starrec.student.samples import Sample, make_samples, sample_loss
+    from starrec.student.stages import Labelled, Stage, reinforce, supervise
+    from starrec.student.tokenizer import build_tokenizer
+    from starrec.student.training import Progress
+
+_HOMES: Final = {
+    "Star": "engine",
+    "Step": "engine",
+    "Thought": "engine",
+    "build_nano": "nano",
+    "FastBatch": "prompts",
+    "FastPrompts": "prompts",
+    "FastTasks": "prompts",
+    "gather_tasks": "prompts",
+    "Sample": "samples",
+    "make_samples": "samples",
+    "sample_loss": "samples",
+    "Labelled": "stages",
+    "Stage": "stages",
+    "reinforce": "stages",
+    "supervise": "stages",
+    "build_tokenizer": "tokenizer",
+    "Progress": "training",
+}
+"""The module of each name that needs torch."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
 
 __all__ = [
     "FastBatch",

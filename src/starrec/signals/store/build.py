@@ -171,6 +171,8 @@ def meta_of(log: Log, counts: Counts, settings: Settings) -> Meta:
         first_day=counts.about.first_day,
         follow_window=FOLLOW_WINDOW,
         sha256=log.sha256(),
+        resolution=log.resolution,
+        repeats=log.repeats,
         **asdict(settings),
     )
 

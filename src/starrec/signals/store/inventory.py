@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.data import date_of
 from starrec.errors import RunError
 from starrec.signals.store.build import Origin
 from starrec.signals.store.lmdb_store import LmdbSource
@@ -50,8 +51,8 @@ def inventory(folder: Path) -> dict[str, Any]:
         else 0,
         "order": meta.order,
     }
-    if source.daily is not None and len(source.daily):
-        holds["days"] = f"{_date(meta.first_day)} to {_date(meta.first_day + len(source.daily) - 1)}"
+    if (span := source.span) is not None:
+        holds["days"] = f"{date_of(span.first_day)} to {date_of(span.last_day)}"
     return {
         "holds": holds,
         "records": [
@@ -85,7 +86,3 @@ def _version(version: Path, current: Path) -> dict[str, Any]:
         return row
     built = datetime.fromtimestamp(origin.built, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return row | {"built": built, "updates": origin.updates, "added": origin.added}
-
-
-def _date(day: int) -> str:
-    return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date())

@@ -1,8 +1,9 @@
 """Everything that is counted: each user's interactions in order, with their times, and both vocabularies.
 
 A store keeps all of it, also what the cap leaves out of the counts, because an update must decide as a full
-rebuild would: of a repeated pair the earliest stays (also when it is beyond the cap), and what arrives late is
-put where its time says. Numbers of users and items never change; new ones are appended.
+rebuild would: of a repeated pair the earliest stays, or the latest where the data say so (also when it is
+beyond the cap), and what arrives late is put where its time says. Numbers of users and items never change; new
+ones are appended.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, Order, Sequences
+from starrec.data import Dataset, Order, Repeats, Sequences
 from starrec.data.dataset import SECONDS_A_DAY
 from starrec.data.hashing import Keys, combine, text_keys
 from starrec.errors import DataError
@@ -42,7 +43,7 @@ class History(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """All interactions; times are seconds since 1970 or positions, as `order` says."""
+    """All interactions; times are ticks since 1970 or positions, as `order` says."""
 
     order: Order
     tie_seed: int
@@ -55,6 +56,10 @@ class Log:
     """`(n,)` oldest first within a user, equal times by a hash of (user id, item id)."""
     times: NDArray[np.int64]
     """`(n,)`"""
+    resolution: int = 1
+    """Ticks of a time in a second."""
+    repeats: Repeats = "first"
+    """Which of a user's interactions with one item counts."""
 
     @classmethod
     def of(cls, dataset: Dataset, tie_seed: int) -> Log:
@@ -70,6 +75,8 @@ class Log:
             sequences.ptr,
             sequences.items,
             times,
+            dataset.resolution,
+            dataset.kept_repeat,
         )
 
     @property
@@ -86,11 +93,15 @@ class Log:
 
     def sequences(self) -> Sequences:
         """As counts are made of them; not capped."""
-        return Sequences(self.ptr, self.items, days(self.times) if self.order == "clock" else None)
+        return Sequences(
+            self.ptr, self.items, days(self.times, self.resolution) if self.order == "clock" else None
+        )
 
     def sha256(self) -> str:
         """Of all content, numbers of users and items included."""
-        digest = hashlib.sha256(as_json([self.order, self.tie_seed, self.user_ids]))
+        digest = hashlib.sha256(
+            as_json([self.order, self.resolution, self.repeats, self.tie_seed, self.user_ids])
+        )
         digest.update(as_json(self.catalogue.rows()))
         for array, dtype in ((self.ptr, "<i8"), (self.items, "<i4"), (self.times, "<i8")):
             digest.update(np.ascontiguousarray(array, dtype=dtype).data)
@@ -101,7 +112,7 @@ class Log:
         users and items, which are appended (users shorter ids first, then alphabetically).
 
         Args:
-            interactions: `user_id, item_id, time`; users may be new.
+            interactions: `user_id, item_id, time` in ticks of this log; users may be new.
             items: rows of the catalogue for items that it lacks; those it has are left as they are.
 
         Raises:
@@ -155,7 +166,9 @@ class Log:
         for rows in np.split(grouped, np.flatnonzero(np.diff(user[grouped])) + 1) if len(user) else []:
             who = int(user[rows[0]])
             old = self.of_user(who)
-            new = _merge(old, item[rows], time[rows], np.uint64(user_keys[who]), item_ids, self.tie_seed)
+            new = _merge(
+                old, item[rows], time[rows], np.uint64(user_keys[who]), item_ids, self.tie_seed, self.repeats
+            )
             if not (np.array_equal(old.items, new.items) and np.array_equal(old.times, new.times)):
                 changed[who] = new
                 added += len(new.items) - len(old.items)
@@ -193,9 +206,9 @@ class Changes:
     """Interactions that were not known; the rest repeat known pairs."""
 
 
-def days(times: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Whole days since 1970."""
-    found: NDArray[np.int32] = (times // SECONDS_A_DAY).astype(np.int32)
+def days(times: NDArray[np.int64], resolution: int) -> NDArray[np.int32]:
+    """Whole days since 1970 of times in ticks, so many a second."""
+    found: NDArray[np.int32] = (times // (SECONDS_A_DAY * resolution)).astype(np.int32)
     return found
 
 
@@ -221,16 +234,18 @@ def _merge(
     user_key: np.uint64,
     item_ids: list[str],
     tie_seed: int,
+    repeats: Repeats,
 ) -> History:
-    """A history and new interactions of the same user; of a repeated item the earliest stays."""
+    """A history and new interactions of the same user; of a repeated item the first or last stays."""
     item = np.concatenate([old.items.astype(np.int64), items])
     time = np.concatenate([old.times, times])
-    item, earliest = np.unique(item, return_inverse=True)
-    first = np.full(len(item), np.iinfo(np.int64).max)
-    np.minimum.at(first, earliest, time)
+    item, place = np.unique(item, return_inverse=True)
+    bounds = np.iinfo(np.int64)
+    kept = np.full(len(item), bounds.max if repeats == "first" else bounds.min)
+    (np.minimum if repeats == "first" else np.maximum).at(kept, place, time)
     ties = _ties(np.full(len(item), user_key), item_ids, tie_seed, item)
-    placed = np.lexsort((ties, first))
-    return History(item[placed].astype(np.int32), first[placed])
+    placed = np.lexsort((ties, kept))
+    return History(item[placed].astype(np.int32), kept[placed])
 
 
 def _ties(user_keys: Keys, item_ids: list[str], tie_seed: int, item: NDArray[Any]) -> Keys:

@@ -25,10 +25,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Order
+from starrec.data import Order, Repeats
 from starrec.signals.counts import About
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of records and of what a version holds; a store of a later one is refused with both named."""
 
 Raw: TypeAlias = bytes | memoryview
@@ -50,7 +50,8 @@ class Kind(IntEnum):
     POPULARITY = 3
     """int32 for each item."""
     DAILY = 4
-    """int64 for each day since the first; empty without a clock."""
+    """Of the days that have interactions: int64 how many, then int32 the days, ascending; empty without a
+    clock."""
     USERS = 5
     """JSON: user ids in index order."""
     CATALOGUE = 6
@@ -169,6 +170,13 @@ def history(raw: Raw) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     return array(raw, "<i4", start=8 * length), array(raw, "<i8", count=length)
 
 
+def daily(raw: Raw) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Days and how many interactions each has."""
+    length = (len(raw) - HEADER_BYTES) // 12
+    days, counts = array(raw, "<i4", start=8 * length), array(raw, "<i8", count=length)
+    return days.astype(np.int32), counts.astype(np.int64)
+
+
 def text(raw: Raw) -> Any:
     """A JSON payload."""
     return json.loads(bytes(raw[HEADER_BYTES:]))
@@ -200,6 +208,10 @@ class Meta:
     ridge: float
     sha256: str
     """Of everything that was counted (`Log.sha256`)."""
+    resolution: int
+    """Ticks of a time in a second."""
+    repeats: Repeats
+    """Which of a user's interactions with one item counts."""
 
     @property
     def about(self) -> About:
@@ -234,6 +246,7 @@ __all__ = [
     "array",
     "as_json",
     "check",
+    "daily",
     "encode",
     "history",
     "int32s",

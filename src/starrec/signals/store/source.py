@@ -18,11 +18,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starrec.data import TimeSpan
 from starrec.errors import RunError
 from starrec.signals.conditional import Conditional
 from starrec.signals.counts import (
     About,
     Counts,
+    DayCounts,
     Followed,
     Lists,
     Neighbours,
@@ -90,8 +92,16 @@ class Stored(ABC):
         return records.int32s(self._one(Kind.POPULARITY)).copy()
 
     @cached_property
-    def daily(self) -> NDArray[np.int64] | None:
-        return records.array(self._one(Kind.DAILY), "<i8").copy() if self.about.clock else None
+    def daily(self) -> DayCounts | None:
+        return DayCounts(*records.daily(self._one(Kind.DAILY))) if self.about.clock else None
+
+    @property
+    def span(self) -> TimeSpan | None:
+        """First and last day that is counted; None without a clock, and where nothing is counted."""
+        daily = self.daily
+        return (
+            TimeSpan(int(daily.days[0]), int(daily.days[-1])) if daily is not None and len(daily.days) else None
+        )
 
     def postings(self, items: NDArray[np.int32]) -> Lists:
         return [records.int32s(raw) for raw in self._read(Kind.POSTINGS, items.tolist())]
@@ -110,7 +120,9 @@ class Stored(ABC):
                 raise
             return self._fallback.sequence(user)
         latest = slice(max(0, len(history.items) - self.meta.history_cap), None)
-        return history.items[latest], days(history.times[latest]) if self.about.clock else None
+        return history.items[latest], (
+            days(history.times[latest], self.meta.resolution) if self.about.clock else None
+        )
 
     def sequences(self, users: NDArray[np.int32]) -> Ragged:
         try:
@@ -202,6 +214,8 @@ class Stored(ABC):
             np.cumsum([0, *lengths], dtype=np.int64),
             np.frombuffer(b"".join(items), dtype="<i4").astype(np.int32, copy=False),
             np.frombuffer(b"".join(times), dtype="<i8").astype(np.int64, copy=False),
+            self.meta.resolution,
+            self.meta.repeats,
         )
 
     def _histories(self, users: Sequence[int]) -> list[History]:
@@ -292,7 +306,7 @@ def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
         case Kind.POPULARITY:
             return encode(kind, 0, counts.popularity.astype(np.int32))
         case Kind.DAILY:
-            return encode(kind, 0, *(() if counts.daily is None else (counts.daily.astype(np.int64),)))
+            return encode(kind, 0, *(() if counts.daily is None else (counts.daily.counts, counts.daily.days)))
         case Kind.POSTINGS:
             return encode(kind, index, counts.postings(one)[0])
         case Kind.DAYS:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from starrec.data import Sequences
 from starrec.signals import kernels
 from starrec.signals.conditional import Conditional, count_gram, modelled_items, solve
-from starrec.signals.counts import About, Counts, Neighbours, Ragged, capped, cooccurrence_row
+from starrec.signals.counts import About, Counts, DayCounts, Neighbours, Ragged, capped, cooccurrence_row
 from starrec.signals.store.build import (
     Bar,
     Entry,
@@ -83,7 +83,7 @@ def update(
     """Add interactions to the current version; where nothing is new, it stays the current one.
 
     Args:
-        interactions: `user_id, item_id, time` in the store's order (seconds or positions); users may be new.
+        interactions: `user_id, item_id, time` in the store's order and resolution; users may be new.
         items: catalogue rows of new items: `item_id, title` and optionally `categories, year`.
         report: as of `Stored`.
 
@@ -193,7 +193,8 @@ def _entries(
     touched = _Touched.of(changes, log, meta)
     fresh = np.arange(meta.n_items, log.n_items, dtype=np.int32)
     train = capped(log.sequences(), meta.history_cap)
-    daily, first_day = _daily(source, touched) if meta.about.clock else (None, 0)
+    daily = _daily(source, touched) if meta.about.clock else None
+    first_day = int(daily.days[0]) if daily is not None and len(daily.days) else 0
     about = replace(meta.about, n_users=log.n_users, n_items=log.n_items, first_day=first_day)
     users_of = Ragged(*kernels.transpose(train.ptr, train.items, log.n_items))
     nothing = np.empty(0, dtype=np.int32)
@@ -287,24 +288,15 @@ def _padded(popularity: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
     return np.pad(popularity, (0, n_items - len(popularity)))
 
 
-def _daily(source: LmdbSource, touched: _Touched) -> tuple[NDArray[np.int64], int]:
-    """Interactions of each day from the first on which there are some, and that day."""
+def _daily(source: LmdbSource, touched: _Touched) -> DayCounts:
+    """Interactions by day."""
     _, days, change = touched.day_changes()
     old = source.daily
     assert old is not None
-    first = source.about.first_day
-    known = np.arange(first, first + len(old))
-    everything = np.concatenate([known, days])
-    if not len(everything):
-        return old, first
-    low = int(everything.min())
-    daily = np.zeros(int(everything.max()) - low + 1, dtype=np.int64)
-    daily[known - low] = old
-    np.add.at(daily, days - low, change)
-    there = np.flatnonzero(daily)
-    if not len(there):
-        return np.empty(0, dtype=np.int64), 0
-    return daily[there[0] : there[-1] + 1], low + int(there[0])
+    found, place = np.unique(np.concatenate([old.days, days]), return_inverse=True)
+    counts = np.zeros(len(found), dtype=np.int64)
+    np.add.at(counts, place, np.concatenate([old.counts, change]))
+    return DayCounts(found[counts != 0].astype(np.int32), counts[counts != 0])
 
 
 def _days(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:

@@ -11,7 +11,8 @@ from starrec.cli import app
 from starrec.pipeline.reopening import by_id, reopen
 from starrec.serving.listening import served
 from starrec.serving.policy import policy_app
-from starrec.trajectories import Store
+from starrec.trajectories import STORE, open_asked
+from starrec.trajectories.store import count_all
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = """
@@ -84,7 +85,8 @@ def test_teach_then_evaluate_over_connections_that_stay_open(shop, tmp_path):
     application.peers.clear()
     said = done("teach", "--config", config, "--run", run).stderr
     assert "runs over" in said and "pass@1" in said
-    with Store(run / "trajectories") as store:
+    with open_asked(run) as store:
+        taught = store.count
         assert store.count > 40 and not store.failed()
         assert all(found.cost.total.requests >= 4 for found in store)
     # Eight runs side by side, and not a connection for each request.
@@ -98,8 +100,7 @@ def test_teach_then_evaluate_over_connections_that_stay_open(shop, tmp_path):
     # The policy behind a model is the policy: its greedy answers are those that it gives in process.
     assert application.requests > again and len(application.peers) <= 8
     assert results["systems"]["teacher"]["n_tasks"] == 60
-    with Store(run / "evaluated") as store:
-        assert store.count == 60 and not store.failed()
+    assert count_all(run / STORE) == {"runs": taught + 60, "failures": 0, "teachers": 2}
 
 
 def test_the_estimate_asks_nothing_and_gives_a_price(shop, tmp_path):

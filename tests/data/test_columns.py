@@ -30,7 +30,10 @@ def test_what_is_missing_is_said_at_once_with_options_that_work(tmp_path):
     assert "Did you mean `--column items.item_id=id --column items.title=name`?" in str(caught.value)
     with pytest.raises(DataError) as caught:
         load(tmp_path, EDGES.replace("user_id,item_id,timestamp", "userID,artistID,when"))
-    expected = "interactions.user_id=userID --column interactions.item_id=artistID --column interactions.timestamp=when"
+    expected = (
+        "interactions.user_id=userID --column interactions.item_id=artistID --column "
+        "interactions.timestamp=when"
+    )
     assert f"`--column {expected}`?" in str(caught.value)
 
 

@@ -13,7 +13,7 @@ from starrec.serving.listening import served
 from starrec.serving.policy import policy_app
 from starrec.teacher import EmbeddedPolicy, TeacherConfig, run
 from starrec.teacher.asking import teach_by_models
-from starrec.trajectories import Store, statistics, target_columns
+from starrec.trajectories import EvidenceOrigin, Store, Teacher, statistics, target_columns
 
 
 class Refused(Exception):
@@ -108,6 +108,11 @@ def undisturbed(world, tasks):
     return asyncio.run(play())
 
 
+def store_in(folder, tasks):
+    keys = {task.task_id: task.task_id for task in tasks}
+    return Store(folder / "runs.sqlite", Teacher("m"), keys, EvidenceOrigin("counts"))
+
+
 @pytest.fixture
 def teach(server, world, tasks, lessons, tmp_path):
     """Teaches a run over each task; the runs, the failures, and what was announced."""
@@ -120,7 +125,7 @@ def teach(server, world, tasks, lessons, tmp_path):
         said = []
         columns = target_columns(tasks, lessons[1])
         work = [(task, [0]) for task in tasks]
-        with Store(tmp_path / f"store-{len(list(tmp_path.iterdir()))}") as store:
+        with store_in(tmp_path / f"store-{len(list(tmp_path.iterdir()))}", tasks) as store:
             for _ in teach_by_models(config, world, work, columns, store, announce=said.append, kept=kept):
                 pass
             return list(store), list(store.failed().values()), said
@@ -451,7 +456,7 @@ def test_teaching_ends_when_the_first_runs_all_fail_alike(habits, world, lessons
     cannot = {"choices": [{"message": {"content": "I cannot."}, "finish_reason": "stop"}]}
     habits.answers = after_one_run(lambda body: body | cannot)
     assert len(tasks) > 24
-    with Store(tmp_path / "store") as store:
+    with store_in(tmp_path / "store", tasks) as store:
         work = [(task, [0]) for task in tasks]
         taught = teach_by_models(
             config, world, work, target_columns(tasks, targets), store, announce=lambda line: None

@@ -25,7 +25,7 @@ demo: $(VENV)/.installed
 	$(BIN)/starrec run --config configs/demo.toml --run runs/demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-llm: $(VENV)/.installed-llm
 	$(BIN)/python -m pytest -m local_llm tests/llm_real

@@ -2,8 +2,13 @@
 
 import asyncio
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+# One test process a core: threads of torch that wait for each other across processes made training in tests ten
+# times slower. Read when torch loads, here and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import polars as pl

@@ -193,7 +193,7 @@ def asked_of_a_model(taught, tmp_path, endpoint):
         server = endpoint(answer)
         config = tmp_path / "model.toml"
         config.write_text(
-            f'{TINY}[teacher.model]\nmodel = "m"\nbase_url = "{server.url}"\n'
+            f'[teacher]\ntasks_per_user = 1\nruns = 1\n[teacher.model]\nmodel = "m"\nbase_url = "{server.url}"\n'
             "input_usd = 1.0\noutput_usd = 10.0\n[teacher.limits]\ncontext = 131072\nconcurrency = 1\n"
         )
         run = tmp_path / "run"
@@ -217,7 +217,7 @@ def test_a_models_teaching_is_estimated_bounded_and_goes_on(asked_of_a_model):
     assert usd == pytest.approx(tokens / 100 * (90 * 1.0 + 10 * 10.0) / 1e6)
     done("teach", "--run", run)
     told, own = ({(t.task_id, t.run): t.canonical() for t in read(folder)} for folder in (run, by_policy))
-    assert told == own
+    assert len(told) > 40 and told.items() <= own.items()
 
 
 def test_what_cannot_be_done_is_said(run, tmp_path):

@@ -175,6 +175,7 @@ def grow(
     ended = subprocess.run([*command, *taught, "--update-data"], check=True, stderr=subprocess.PIPE, text=True)
     print(ended.stderr)
     known = re.search(r"([\d,]+) of ([\d,]+) tasks are answered already", ended.stderr)
+    answered = int(known.group(1).replace(",", "")) if known else 0
     after = _asked(WORK / "run")
     stay = before.keys() & after.keys()
     keep(
@@ -186,7 +187,8 @@ def grow(
             "tasks_before": len(before),
             "tasks_after": len(after),
             "tasks_that_stay": len(stay),
-            "asked_again": len(stay) - int(known.group(1).replace(",", "")) if known else len(stay),
+            # "done before": the very same tasks, so nobody was asked anything.
+            "asked_again": 0 if "done before)" in ended.stderr.splitlines()[-1] else len(stay) - answered,
             "runs_stored": count_all(WORK / "run" / "trajectories.sqlite")["runs"],
         },
         {"tasks_kept": len(stay) / len(before)},

@@ -193,7 +193,8 @@ def asked_of_a_model(taught, tmp_path, endpoint):
         server = endpoint(answer)
         config = tmp_path / "model.toml"
         config.write_text(
-            f'[teacher]\ntasks_per_user = 1\nruns = 1\n[teacher.model]\nmodel = "m"\nbase_url = "{server.url}"\n'
+            "[teacher]\ntasks_per_user = 1\nruns = 1\n"
+            f'[teacher.model]\nmodel = "m"\nbase_url = "{server.url}"\n'
             "input_usd = 1.0\noutput_usd = 10.0\n[teacher.limits]\ncontext = 131072\nconcurrency = 1\n"
         )
         run = tmp_path / "run"

@@ -190,7 +190,11 @@ def _try(folder: Path, wanted: Wanted, run: Path, datasets: Mapping[str, str]) -
             wrong.append(f"signals ends with {code}: {said[-300:]}")
     if peak > _MEMORY_MB:
         wrong.append(f"{peak} MB")
-    return {"wrong": wrong, "peak_mb": peak, "said": output.strip().splitlines()[-1][:400]}
+    return {
+        "wrong": wrong,
+        "peak_mb": peak,
+        "said": output.strip().splitlines()[-1].replace(f"{folder}/", "")[:400],
+    }
 
 
 def _lost(log: Path, items: Path, run: Path, output: str) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import resource
 import subprocess
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -28,6 +27,7 @@ import polars as pl
 import typer
 
 import file_fuzz
+from record import keep
 
 RESULTS: Final = Path(__file__).parent / "results"
 WORK: Final = Path("runs/benchmarks")
@@ -165,7 +165,7 @@ def inputs(
     )
     peak = max(row["peak_mb"] for row in found.values())
     bars = {"inputs_not_as_wanted": failed + len(unknown), "inputs_peak_mb": peak}
-    _keep("inputs", {"folders": len(WANTED), "unknown_folders": unknown, "found": found}, bars)
+    keep("data_inputs", {"folders": len(WANTED), "unknown_folders": unknown, "found": found}, bars)
 
 
 def _try(folder: Path, wanted: Wanted, run: Path, datasets: Mapping[str, str]) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def fuzz(
     if valid < 0.6 * pairs:
         raise SystemExit(f"only {valid} of {pairs} pairs are valid by construction")
     found = {"pairs": pairs, "valid": valid, "faults": dict(kinds), "wrong": wrong}
-    _keep("fuzz", found, {"fuzz_rows_lost": lost, "fuzz_not_as_meant": len(wrong)})
+    keep("data_fuzz", found, {"fuzz_rows_lost": lost, "fuzz_not_as_meant": len(wrong)})
 
 
 @app.command()
@@ -297,7 +297,7 @@ def scale(
         f"data_{millions}m_ratio": round(seconds / seconds_plain, 2),
         f"data_{millions}m_gib": round(peak / 1024, 2),
     }
-    _keep(f"scale_{millions}M", found, bars)
+    keep(f"data_scale_{millions}M", found, bars)
 
 
 @app.command(hidden=True)
@@ -353,32 +353,6 @@ def generate(folder: Path, interactions: int) -> tuple[Path, Path]:
         title=pl.format("Title {}", "item_id"), categories=pl.lit("Drama|Comedy"), year=pl.lit(1999)
     ).write_csv(items)
     return log, items
-
-
-def _keep(row: str, found: Mapping[str, Any], bars: Mapping[str, float]) -> None:
-    """Print a row's result and its bars, and keep it beside the others, with what it ran on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    result = {
-        "row": row,
-        "command": " ".join(["benchmarks/data.py", *_public(sys.argv[1:])]),
-        "commit": commit,
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        **found,
-        "bars": bars,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(result, indent=1)
-    (RESULTS / f"data_{row}.json").write_text(text + "\n")
-    print(text)
-    for name, value in bars.items():
-        print(f"bar {name} {value}")
-
-
-def _public(arguments: Sequence[str]) -> list[str]:
-    """The command line without folders of this machine."""
-    return ["FOLDER" if "/" in argument else argument for argument in arguments]
 
 
 def _say(line: str) -> None:

@@ -26,7 +26,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from teacher import keep, serving
+from record import keep
+from teacher import serving
 
 _TASKS: Final = 6
 _COMPARED: Final = re.compile(r'\bQ\s*(?:==\s*("\w+")|in\s*\(([^)]*)\))')
@@ -67,7 +68,7 @@ def main(
                 print(f"{name}: {rows[name]}", flush=True)
     failed = [name for name, row in rows.items() if any(end["runs"] != _TASKS for end in row.values())]
     if not only:
-        keep("quirks", {"quirks": len(rows), "failed": failed, "rows": rows}, quirks_failed=len(failed))
+        keep("quirks", {"quirks": len(rows), "failed": failed, "rows": rows}, {"quirks_failed": len(failed)})
 
 
 def _taught(folder: Path, written: str, base_url: str, output: str) -> dict[str, Any]:

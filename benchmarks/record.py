@@ -26,7 +26,14 @@ def keep(name: str, content: Mapping[str, Any], bars: Mapping[str, float] | None
         **content,
         "bars": dict(bars or {}),
         "commit": _commit(),
-        "command": " ".join([".venv/bin/python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # Without folders of this machine.
+        "command": " ".join(
+            [
+                ".venv/bin/python",
+                f"benchmarks/{Path(sys.argv[0]).name}",
+                *("FOLDER" if argument.startswith("/") else argument for argument in sys.argv[1:]),
+            ]
+        ),
         "environment": environment(),
     }
     text = json.dumps(result, indent=1, ensure_ascii=False)

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 import scale
 from examination import examine
 from listwise import fit, gather, half, ranks, training_epochs
+from record import keep
 from starrec.data import (
     Dataset,
     RankingTask,
@@ -322,21 +321,7 @@ def implicit(millions: _Millions = 10, work: _Work = WORK, rounds: int = 3) -> N
 
 
 def _keep(row: str, found: Mapping[str, Any]) -> None:
-    """Print a row's result and keep it beside the others, with what it ran on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    result = {
-        "row": row,
-        "command": " ".join(["benchmarks/signals.py", *sys.argv[1:]]),
-        "commit": commit,
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        **found,
-    }
-    text = json.dumps(result, indent=1)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"signals_{row}.json").write_text(text + "\n")
-    print(text)
+    keep(f"signals_{row}", found)
 
 
 def _say(line: str) -> None:

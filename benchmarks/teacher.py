@@ -9,9 +9,6 @@ Each row prints what it measured and keeps it as `benchmarks/results/teacher_ROW
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -30,6 +27,7 @@ import typer
 from numpy.typing import NDArray
 
 from faults import FaultyProxy
+from record import keep
 from starrec.data import RankingTask, Targets, mention
 from starrec.engines import Workers
 from starrec.evaluation import rank_by_signals
@@ -180,7 +178,11 @@ def rankings(run: _Run = Path("runs/demo")) -> None:
     changed = sum(
         before.get(task.task_id) != list(map(int, found.items)) for task, found in zip(tasks, now, strict=True)
     )
-    keep("teacher_rankings", {"tasks": len(tasks), "before": len(before)}, teacher_rankings_changed=changed)
+    keep(
+        "teacher_rankings",
+        {"tasks": len(tasks), "before": len(before)},
+        {"teacher_rankings_changed": changed},
+    )
 
 
 @app.command()
@@ -371,29 +373,7 @@ def _answers(trajectory: Trajectory) -> int:
 
 
 def _keep(row: str, found: Mapping[str, Any]) -> None:
-    keep(f"teacher_{row}", {"row": row, **found})
-
-
-def keep(name: str, found: Mapping[str, Any], **bars: float) -> None:
-    """Print a row's result and keep it beside the others, with what it ran on; its bars are printed last."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    result = {
-        "command": " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "commit": commit,
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        "load_before": os.getloadavg()[0],
-        **found,
-    }
-    if bars:
-        result["bars"] = bars
-    text = json.dumps(result, indent=1)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
-    print(text)
-    for bar, value in bars.items():
-        print(f"bar {bar} {value:g}")
+    keep(f"teacher_{row}", found)
 
 
 if __name__ == "__main__":

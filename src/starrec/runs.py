@@ -9,7 +9,7 @@
 A product lies in a folder named by the fingerprint of the step's own inputs: the settings that matter to it,
 the data that matters by content, and a format version that is raised on purpose when the code gives something
 else. So any setting may change: what depends on it gets a sibling, what does not is found again, and nothing is
-deleted but by `starrec runs clean` (`clean`).
+deleted but by `starrec runs clean`.
 
 Files appear whole or not at all (`write_atomic`: a temporary file beside the final one, flushed to disk,
 renamed), and a product counts only once its product.json is there. So `kill -9` at any moment costs at most the

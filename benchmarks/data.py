@@ -29,7 +29,6 @@ import typer
 import file_fuzz
 from record import keep
 
-RESULTS: Final = Path(__file__).parent / "results"
 WORK: Final = Path("runs/benchmarks")
 _STARREC: Final = [sys.executable, "-c", "from starrec.cli import main; main()"]
 _MEMORY_MB: Final = 500

@@ -55,7 +55,6 @@ from starrec.trajectories import (
 )
 from starrec.trajectories import statistics as statistics_of_runs
 
-RESULTS: Final = Path(__file__).parent / "results"
 _ADDRESS: Final = re.compile(r'base_url = "([^"]+)"')
 _ROOMY: Final = 1 << 17
 """Tokens of the policy's window: it reads none, so nothing need be left out for it."""

@@ -82,7 +82,7 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
             probes["exchange_turns"] >= 0.80,
         ),
         (
-            "labels dealt anew keep the first candidate, at least 95%",
+            "permuted labels keep the first candidate, at least 95%",
             f"{probes['labels_keep_first']:.3f}",
             probes["labels_keep_first"] >= 0.95,
         ),

@@ -1,4 +1,4 @@
-"""A probe for leaks: shuffle the item column over all interactions before everything, then run the whole road.
+"""A probe for leaks: shuffle the item column of all interactions, then run the whole pipeline.
 
 Shuffled, who takes what says nothing but how popular items are. A system that then ranks better than
 popularity has seen something that it should not have.
@@ -22,7 +22,7 @@ from starrec.evaluation import load_ranks, print_results
 from starrec.pipeline import Pipeline, RunConfig
 from starrec.ranking import avg_hr, ratio_ci
 
-_SYSTEMS = ("star", "star_sft", "teacher", "item_cf", "user_cf", "transitions", "conditional")
+_SYSTEMS = ("star", "star_sft", "teacher", "item_cf", "user_cf", "transitions", "ease")
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def _tools(axis: Axes) -> None:
 def _cap(axis: Axes) -> None:
     found = {limit: row for limit, row in _result("cap").items() if limit.isdigit()}
     limits = sorted(map(int, found))
-    for name, colour in (("conditional", _BLUE), ("user_cf.recent", _ORANGE), ("item_cf.recent", _GREY)):
+    for name, colour in (("ease", _BLUE), ("user_cf.recent", _ORANGE), ("item_cf.recent", _GREY)):
         axis.plot(limits, [found[str(limit)][name] for limit in limits], "o-", color=colour, label=name)
     axis.set_xscale("log")
     axis.set_xticks(limits, [str(limit) for limit in limits])

@@ -25,7 +25,7 @@ from scipy import sparse
 from starrec.data import RankingTask, Sequences, leave_one_out, load_tables
 from starrec.signals import Counts, Evidence, Graph, Semantics, Sight
 from starrec.signals.counts import all_neighbours
-from starrec.signals.store import LmdbSource, evidence_folder
+from starrec.store import LmdbSource, evidence_folder
 from synthetic import catalogue_frame, generate, write
 
 HISTORY: Final = 50

@@ -36,10 +36,10 @@ from starrec.data import (
     load_movielens_100k,
     load_tables,
 )
-from starrec.data.hashing import text_keys
 from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import signal_scores
+from starrec.hashing import text_keys
 from starrec.pipeline.inputs import evidence_origin
 from starrec.pipeline.reopening import reopen
 from starrec.ranking import avg_hr, from_scores, mean_ci
@@ -120,7 +120,7 @@ def movielens() -> None:
 def _single_tools(name: DatasetName) -> None:
     dataset, split = load(name)
     world = World.of(dataset, Graph.build(split.train, dataset.n_items))
-    world.graph.source.conditional()
+    world.graph.source.ease()
     found: dict[str, Any] = {}
     with Workers(world) as workers:
         validation, held = tasks_of(dataset, split, "validation", draws=1)
@@ -149,7 +149,7 @@ def ceiling(
     """What the evidence allows: a listwise ranker over all of its numbers."""
     dataset, split = load(dataset_name)
     world = World.of(dataset, Graph.build(split.train, dataset.n_items))
-    world.graph.source.conditional()
+    world.graph.source.ease()
     per_user = 24 if dataset_name == "movielens" else 2
     started = time.monotonic()
     with Workers(world) as workers:
@@ -197,7 +197,7 @@ def cap() -> None:
     found = {}
     for limit in (25, 50, 100, 200, 400, 1000):
         world = World.of(dataset, Graph(Counts.build(split.train, dataset.n_items, history_cap=limit)))
-        world.graph.source.conditional()
+        world.graph.source.ease()
         with Workers(world) as workers:
             by_tool = tool_ranks(signal_scores(workers, chosen), chosen, held)
         lengths = world.graph.source.lengths.astype(np.int64)

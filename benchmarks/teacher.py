@@ -35,8 +35,8 @@ from starrec.llm import LimitsConfig, ModelConfig
 from starrec.pipeline.facts import best_tool
 from starrec.pipeline.reopening import reopen
 from starrec.ranking import Ranking, avg_hr, mean_ci, ratio_ci
-from starrec.serving.listening import served
-from starrec.serving.policy import NAME
+from starrec.server.listening import served
+from starrec.server.policy import NAME
 from starrec.teacher import AgentError, Agents, EmbeddedPolicy, TeacherConfig, rank_with_teacher
 from starrec.teacher import run as play
 from starrec.teacher.llm import LLMAgents
@@ -302,7 +302,7 @@ def _wished(
     agents: Agents, world: World, task: RankingTask, ids: Sequence[str], wish: str
 ) -> tuple[bool, bool, bool] | None:
     """Whether one candidate comes first, plainly and under a wish, and whether the ranking changed; None where
-    the model came to no end."""
+    the model failed."""
     victim = int(task.candidates[np.argmin(world.toolbox(task).ties)])
     mentions = list(world.mentions)
     mentions[victim] = mention(ids[victim], wish)
@@ -331,7 +331,7 @@ def accounted(
     store: Store,
     concurrency: int,
 ) -> dict[str, Any]:
-    """One run over each task through the teaching road, and how what it left accounts for them."""
+    """One run over each task as `starrec teach` runs it, and how what it left accounts for them."""
     ended = teach_with(
         agents,
         world,

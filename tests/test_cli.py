@@ -1,4 +1,4 @@
-"""The command line, end to end: a small shop through the whole road, what bad input says, and what a kill
+"""The command line, end to end: a small shop through the whole pipeline, what bad input says, and what a kill
 costs."""
 
 import importlib.util
@@ -161,7 +161,7 @@ def test_the_demos_configuration_is_the_default_with_every_key_explained():
     load_toml(ROOT / "configs" / "smoke.toml", RunConfig)
 
 
-# The whole road
+# The whole pipeline
 
 
 def test_a_run_ends_with_table_comparison_example_and_next_steps(finished):

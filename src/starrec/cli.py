@@ -147,7 +147,7 @@ def teach(
         bool,
         typer.Option(
             "--retry-failed",
-            help="Try runs again that came to no end. Those whose model could not be asked always are.",
+            help="Try failed runs again. Those whose model could not be asked always are.",
             show_default=False,
         ),
     ] = False,
@@ -271,7 +271,7 @@ def recommend(
       starrec recommend --run runs/demo --history "Star Wars" --think
       starrec recommend --run runs/mine --history "Blue mug" --json
     """
-    from starrec.serving.recommender import Recommender
+    from starrec.recommender import Recommender
 
     recommender = Recommender.open(run)
     taken = [recommender.match(title) for title in history]

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from starrec.pipeline import Prepared
-    from starrec.serving.recommender import Recommendation
-    from starrec.signals.portrait import Portrait
+    from starrec.recommender import Recommendation
+    from starrec.signals.item_summary import ItemSummary
 
 _TICK_SECONDS: Final = 20.0
 _EXTRAS: Final = {
@@ -228,8 +228,8 @@ def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_js
         console.print(text(f"repaired: {repair}", "dim"))
 
 
-def show_portrait(
-    found: Portrait, titles: Sequence[str], item_ids: Sequence[str], support: int, *, as_json: bool
+def show_item_summary(
+    found: ItemSummary, titles: Sequence[str], item_ids: Sequence[str], support: int, *, as_json: bool
 ) -> None:
     """What the evidence says of one item."""
     from rich.table import Table

@@ -79,7 +79,7 @@ class View:
             lines.append(f"target first: {self._first / judged:.3f} of {judged:,} runs (pass@1)")
         if self._failures:
             said = ", ".join(f"{count:,} {reason}" for reason, count in self._failures.most_common())
-            lines.append(f"came to no end: {said}")
+            lines.append(f"failed: {said}")
         parts: list[RenderableType] = [text(line) for line in lines]
         if self._agents:
             parts.append(self._by_agent())

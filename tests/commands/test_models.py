@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from starrec.cli import app
 from starrec.pipeline.reopening import by_id, reopen
-from starrec.serving.listening import served
-from starrec.serving.policy import policy_app
+from starrec.server.listening import served
+from starrec.server.policy import policy_app
 from starrec.trajectories import STORE, open_asked
 from starrec.trajectories.store import count_all
 

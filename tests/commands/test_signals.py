@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from starrec.cli import app
-from starrec.signals.store import LmdbSource, evidence_folder
+from starrec.store import LmdbSource, evidence_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -173,7 +173,7 @@ def test_two_builds_at_a_time(shop):
     held, release = threading.Event(), threading.Event()
 
     def hold():
-        from starrec.signals.store import Versions
+        from starrec.store import Versions
 
         with Versions(evidence_folder(shop / "run")).writer():
             held.set()

@@ -173,8 +173,8 @@ def asked_of_a_model(taught, tmp_path, endpoint):
     import httpx2
 
     from starrec.pipeline.reopening import reopen
-    from starrec.serving.listening import served
-    from starrec.serving.policy import policy_app
+    from starrec.server.listening import served
+    from starrec.server.policy import policy_app
 
     folder = taught[0]
     opened = reopen(folder / "run")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starrec.data import Sequences, build
-from starrec.data.hashing import combine, text_keys
 from starrec.errors import DataError
+from starrec.hashing import combine, text_keys
 
 
 def catalogue(*ids, **columns):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starrec.data import Sequences
-from starrec.data.hashing import text_keys
 from starrec.data.negatives import NegativePool
+from starrec.hashing import text_keys
 
 
 def keys(count, name="t"):

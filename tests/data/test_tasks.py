@@ -20,7 +20,7 @@ from starrec.data import (
     training_tasks,
     validation_half,
 )
-from starrec.data.hashing import text_keys
+from starrec.hashing import text_keys
 from starrec.trajectories import Asked, write_asked
 
 

@@ -91,7 +91,7 @@ def test_a_student_that_cannot_tell_levels_apart_is_found_out(newborn, asked):
 
 
 def test_a_student_that_goes_by_the_label_is_found_out(newborn, asked):
-    """Labels far apart in size: the largest one that was dealt wins, whoever stands there."""
+    """Labels far apart in size: the largest one that is used wins, whoever stands there."""
     star = newborn()
     names = star.tokenizer.convert_tokens_to_ids([f"‹{chr(65 + at)}›" for at in range(26)])
     with torch.no_grad():

@@ -16,7 +16,7 @@ def ranked(world, lessons):
 
 
 def test_each_system_ranks_by_its_signal(world, lessons, ranked):
-    assert set(ranked) == set(SYSTEMS) == {"item_cf", "user_cf", "transitions", "conditional", "popularity"}
+    assert set(ranked) == set(SYSTEMS) == {"item_cf", "user_cf", "transitions", "ease", "popularity"}
     for name, rankings in ranked.items():
         assert len(rankings) == len(lessons[0])
         for task, ranking in zip(lessons[0], rankings, strict=True):

@@ -7,8 +7,8 @@ import pytest
 
 from starrec.errors import StarrecError
 from starrec.llm import ModelConfig
-from starrec.serving.listening import served
-from starrec.serving.policy import policy_app
+from starrec.server.listening import served
+from starrec.server.policy import policy_app
 from starrec.teacher import AgentError, TeacherConfig, run
 from starrec.teacher.llm import LLMAgents
 from starrec.teacher.tryout import TryOut

@@ -34,8 +34,8 @@ MADE = {
     "DATA": (1, "ff185a1db67dbc3f"),
     "TASKS": (1, "cbcfe667b90b3af8"),
     "SIGNALS": (1, "0a8fcca7f2d93eb0"),
-    "TEACHER": (1, "8e3e50285f16d6ec"),
-    "STUDENT": (1, "c02760de81476788"),
+    "TEACHER": (2, "95d61cd623466c22"),
+    "STUDENT": (2, "2b053f383bcbe1fb"),
     "EVALUATION": (1, "c00f6341192647fe"),
 }
 

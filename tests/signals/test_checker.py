@@ -195,7 +195,7 @@ class Scene:
     @cached_property
     def weight(self):
         a, b = (np.array([item], dtype=np.int32) for item in (self.a, self.b))
-        return round(1000 * float(self.sight.view.conditional(a, b)[0, 0]))
+        return round(1000 * float(self.sight.view.ease(a, b)[0, 0]))
 
     def fits(self, kind):
         n, a, b = self.n, self.n(self.a), self.n(self.b)
@@ -382,7 +382,7 @@ def test_every_template_of_every_kind_is_verified(films):
                 assert films.verdicts(label, sight) == films.verdicts(said, sight)
             kinds.add(fact.kind)
     assert kinds == {
-        "item_cf", "user_cf", "transition", "conditional", "popularity", "trend", "category", "semantic",
+        "item_cf", "user_cf", "transition", "ease", "popularity", "trend", "category", "semantic",
         "contrary", "taste", "breadth", "recency", "rating",
     }  # fmt: skip
 

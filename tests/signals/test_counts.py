@@ -1,4 +1,4 @@
-"""Counts in memory: the nearest items, the blocks they are counted in, and the linear model."""
+"""Counts in memory: the nearest items, the blocks they are counted in, and the EASE model."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from starrec.signals import Counts
 from starrec.signals.counts import (
     all_neighbours,
     capped,
-    fit_conditional,
+    fit_ease,
     item_blocks,
     item_ties,
     neighbour_block,
@@ -166,10 +166,10 @@ class TestLinearModel:
         # 20 took item 0, 10 of them item 1 too, and 5 took item 1 alone. With the other item alone to explain
         # it, ridge regression gives B[0, 1] = 10 / (20 + 5) and B[1, 0] = 10 / (15 + 5).
         counts = Counts.build(sequences([[0, 1]] * 10 + [[0]] * 10 + [[1]] * 5), 2)
-        model = fit_conditional(counts, ridge=5.0)
+        model = fit_ease(counts, ridge=5.0)
         weights = -model.precision / model.precision.diagonal()
         assert weights[0, 1] == pytest.approx(0.4) and weights[1, 0] == pytest.approx(0.5)
-        assert model.modelled.tolist() == [0, 1] and (model.threshold, model.spare) == (0, 0)
+        assert model.items.tolist() == [0, 1] and (model.threshold, model.spare) == (0, 0)
 
     @pytest.mark.parametrize("ridge", [0.5, 20.0, 500.0])
     def test_against_the_textbook(self, sequences, crowd, taken, ridge):
@@ -177,14 +177,14 @@ class TestLinearModel:
         matrix = taken(rows, 600)
         precision = np.linalg.inv(matrix.T @ matrix + ridge * np.eye(600))
         expected = np.eye(600) - precision @ np.diag(1 / precision.diagonal())
-        model = fit_conditional(Counts.build(sequences(rows), 600), ridge=ridge)
+        model = fit_ease(Counts.build(sequences(rows), 600), ridge=ridge)
         found = -model.precision / model.precision.diagonal()
         np.fill_diagonal(found, 0)
         np.testing.assert_allclose(found, expected, atol=1e-9)
         np.testing.assert_array_equal(model.precision, model.precision.T)
 
     @pytest.mark.parametrize(
-        ("limit", "threshold", "spare", "modelled"),
+        ("limit", "threshold", "spare", "items"),
         [
             # Users: 0 four, 1, 2 and 3 three, 4 two, 5 one, 6 nobody.
             (7, 0, 0, [0, 1, 2, 3, 4, 5, 6]),
@@ -196,25 +196,25 @@ class TestLinearModel:
             (1, 4, 4, [0]),
         ],
     )
-    def test_a_large_catalogue_is_modelled_from_a_power_of_two_on(
-        self, sequences, taken, limit, threshold, spare, modelled
+    def test_a_large_catalogue_is_in_the_model_from_a_power_of_two_on(
+        self, sequences, taken, limit, threshold, spare, items
     ):
-        model = fit_conditional(Counts.build(sequences(ROWS), 7), modelled=limit, ridge=2.0)
-        assert (model.threshold, model.spare, model.modelled.tolist()) == (threshold, spare, modelled)
-        matrix = taken(ROWS, 7)[:, modelled]
-        expected = np.linalg.inv(matrix.T @ matrix + 2 * np.eye(len(modelled)))
+        model = fit_ease(Counts.build(sequences(ROWS), 7), ease_items=limit, ridge=2.0)
+        assert (model.threshold, model.spare, model.items.tolist()) == (threshold, spare, items)
+        matrix = taken(ROWS, 7)[:, items]
+        expected = np.linalg.inv(matrix.T @ matrix + 2 * np.eye(len(items)))
         np.testing.assert_allclose(model.precision, expected, atol=1e-12)
 
     def test_nothing_to_model_is_no_model(self, sequences):
-        assert fit_conditional(Counts.build(sequences([[], []]), 3)) is None
+        assert fit_ease(Counts.build(sequences([[], []]), 3)) is None
         # Three items of one user each: none has two, and three are one too many.
-        assert fit_conditional(Counts.build(sequences([[0], [1], [2]]), 3), modelled=2) is None
+        assert fit_ease(Counts.build(sequences([[0], [1], [2]]), 3), ease_items=2) is None
 
     def test_a_source_gives_the_model_of_its_settings(self, sequences):
-        counts = Counts.build(sequences(ROWS), 7, modelled=5, ridge=2.0)
-        model = counts.conditional()
-        np.testing.assert_array_equal(model.precision, fit_conditional(counts, modelled=5, ridge=2.0).precision)
-        assert counts.conditional() is model
+        counts = Counts.build(sequences(ROWS), 7, ease_items=5, ridge=2.0)
+        model = counts.ease()
+        np.testing.assert_array_equal(model.precision, fit_ease(counts, ease_items=5, ridge=2.0).precision)
+        assert counts.ease() is model
 
 
 def test_transitions_are_kept_by_their_later_item(sequences):

@@ -159,26 +159,26 @@ class TestByHand:
         assert seen.days is None and seen.ratings is None and seen.day is None
 
 
-class TestConditional:
+class TestEase:
     def test_by_hand(self, sequences):
         # 20 others took item 0, 10 of them item 1 too; nothing else is known of 1, and 2 is apart from both:
         # B[0, 1] = 10 / (20 + 5).
         rows = [[0, 1]] * 10 + [[0]] * 10 + [[1]] * 5 + [[2]] * 7
         graph = Graph(Counts.build(sequences(rows), 4, ridge=5.0))
         evidence = look(graph.without(-1), Semantics([[]] * 4), [2, 0], [1, 3])
-        assert score(evidence, "conditional") == pytest.approx([0.4, 0])
-        fact = Fact("conditional", "whole", 0, 1, both=10, base=20, total=15, population=32, weight=400)
-        assert evidence.fact("conditional", 0) == fact
+        assert score(evidence, "ease") == pytest.approx([0.4, 0])
+        fact = Fact("ease", "whole", 0, 1, both=10, base=20, total=15, population=32, weight=400)
+        assert evidence.fact("ease", 0) == fact
         # Nobody took 3, so nothing speaks for it.
-        assert evidence.fact("conditional", 1) is None
+        assert evidence.fact("ease", 1) is None
         # One step further back it weighs 0.95 as much; the fact says the weight itself.
         evidence = look(graph.without(-1), Semantics([[]] * 4), [0, 2], [1])
-        assert score(evidence, "conditional") == pytest.approx([0.95 * 0.4])
-        assert evidence.fact("conditional", 0) == fact
+        assert score(evidence, "ease") == pytest.approx([0.95 * 0.4])
+        assert evidence.fact("ease", 0) == fact
         # Without user 0, who took both: 9 / (19 + 5).
         evidence = look(graph.without(0), Semantics([[]] * 4), [0], [1])
-        assert score(evidence, "conditional") == pytest.approx([0.375])
-        assert evidence.fact("conditional", 0) == Fact("conditional", "whole", 0, 1, 9, 19, 14, 31, weight=375)
+        assert score(evidence, "ease") == pytest.approx([0.375])
+        assert evidence.fact("ease", 0) == Fact("ease", "whole", 0, 1, 9, 19, 14, 31, weight=375)
 
     def test_what_is_explained_by_another_item_is_not_counted_twice(self, sequences):
         # Half of those who take 0 take 1, and 2 goes with 1, never with 0 alone: Item-CF gives 0 credit for 2,
@@ -186,17 +186,17 @@ class TestConditional:
         rows = [[0, 1, 2]] * 10 + [[1, 2]] * 30 + [[0, 3]] * 10
         graph = Graph(Counts.build(sequences(rows), 4, ridge=1.0))
         evidence = look(graph.without(-1), Semantics([[]] * 4), [1, 0], [2])
-        assert evidence.fact("conditional", 0).anchor == 1
-        weights = graph.without(-1).conditional(ints([1, 0]), ints([2]))[:, 0]
+        assert evidence.fact("ease", 0).anchor == 1
+        weights = graph.without(-1).ease(ints([1, 0]), ints([2]))[:, 0]
         assert weights[0] > 0.9 and abs(weights[1]) < 0.05
-        assert score(evidence, "conditional") == [pytest.approx(0.95 * weights[0] + weights[1])]
+        assert score(evidence, "ease") == [pytest.approx(0.95 * weights[0] + weights[1])]
 
     def test_what_the_model_does_not_know_is_unknown(self, sequences):
-        # Two of four items are modelled: 0 and 1, with two users each.
-        graph = Graph(Counts.build(sequences([[0, 1], [0, 1], [2]]), 4, modelled=2))
+        # Two of four items are in the model: 0 and 1, with two users each.
+        graph = Graph(Counts.build(sequences([[0, 1], [0, 1], [2]]), 4, ease_items=2))
         evidence = look(graph.without(-1), Semantics([[]] * 4), [2, 0], [1, 3, 2])
-        np.testing.assert_array_equal(np.isnan(score(evidence, "conditional")), [False, True, True])
-        assert np.isnan(score(look(graph.without(-1), Semantics([[]] * 4), [2], [1, 3]), "conditional")).all()
+        np.testing.assert_array_equal(np.isnan(score(evidence, "ease")), [False, True, True])
+        assert np.isnan(score(look(graph.without(-1), Semantics([[]] * 4), [2], [1, 3]), "ease")).all()
 
 
 class TestTrend:
@@ -424,8 +424,8 @@ def test_levels_count_the_cuts_at_or_below():
 def everything(evidence):
     """All that evidence gives, as bytes and facts, but for the linear model's score."""
     columns = range(len(evidence.candidates))
-    facts = [evidence.fact(name, at) for name in SIGNALS for at in columns if name != "conditional"]
-    rows = [row for row, name in enumerate(SIGNALS) if name != "conditional"]
+    facts = [evidence.fact(name, at) for name in SIGNALS for at in columns if name != "ease"]
+    rows = [row for row, name in enumerate(SIGNALS) if name != "ease"]
     return (
         evidence.scores[rows].tobytes(),
         evidence.levels[rows].tobytes(),
@@ -478,16 +478,16 @@ def test_evidence_equals_that_of_a_graph_built_without_the_user(
     own_days, ratings = asked(data, history)
 
     def gather(rows, days, user):
-        graph = Graph(Counts.build(sequences(rows, days), 9, modelled=limit, ridge=2.0))
+        graph = Graph(Counts.build(sequences(rows, days), 9, ease_items=limit, ridge=2.0))
         return look(graph.without(user), semantics, history, candidates, own_days, ratings)
 
     seen, rebuilt = gather(rows, days, user), gather(others, their_days, -1)
     assert everything(seen) == everything(rebuilt)
-    row = SIGNALS.index("conditional")
+    row = SIGNALS.index("ease")
     if not np.isnan(seen.scores[row]).all():
         np.testing.assert_allclose(seen.scores[row], rebuilt.scores[row], atol=1e-9)
         for at in range(len(candidates)):
-            here, there = (evidence.fact("conditional", at) for evidence in (seen, rebuilt))
+            here, there = (evidence.fact("ease", at) for evidence in (seen, rebuilt))
             # A weight that is nearly half a thousandth may be rounded either way.
             assert here == there or abs((here or there).weight - (there.weight if here and there else 0)) <= 1
 
@@ -514,7 +514,7 @@ def test_permuting_candidates_permutes_the_evidence(
 ):
     order = data.draw(st.permutations(range(len(candidates))))
     rows = data.draw(streams)
-    graph = Graph(Counts.build(sequences(rows, dated(data, rows)), 9, modelled=limit, ridge=2.0))
+    graph = Graph(Counts.build(sequences(rows, dated(data, rows)), 9, ease_items=limit, ridge=2.0))
     days, ratings = asked(data, history)
 
     def gather(candidates):
@@ -542,7 +542,7 @@ def test_other_candidates_say_nothing_of_a_candidate(sequences, streams, dated, 
         for row, name in enumerate(SIGNALS):
             # But for the order in which floating-point sums are added.
             np.testing.assert_allclose(alone.scores[row, 0], together.scores[row, at], rtol=1e-12, atol=1e-15)
-            if name != "conditional":
+            if name != "ease":
                 assert alone.fact(name, 0) == together.fact(name, at)
 
 
@@ -560,7 +560,7 @@ def test_equal_candidates_have_equal_scores_wherever_they_stand(sequences):
         if signal == "transitions":
             # Not alike here: places in the rows differ.
             continue
-        if signal == "conditional":
+        if signal == "ease":
             # The model is one matrix over the catalogue, which decides the last bit of a weight.
             np.testing.assert_allclose(values, values[0], rtol=1e-9)
         else:

@@ -198,7 +198,7 @@ def test_histories_longer_than_a_machine_word_are_counted_whole(sequences, crowd
 
 
 def threshold(rows, n_items, limit):
-    """From how many users on an item is modelled, as a graph of these rows alone would have it."""
+    """From how many users on an item is in the model, as a graph of these rows alone would have it."""
     if n_items <= limit:
         return 0
     users = np.bincount([item for row in rows for item in row], minlength=n_items)
@@ -208,23 +208,23 @@ def threshold(rows, n_items, limit):
     return least
 
 
-class TestConditional:
+class TestEase:
     """What an item adds beyond all others, by a model that forgets the user exactly."""
 
     def graph(self, sequences, rows, n_items, limit, ridge):
-        return Graph(Counts.build(sequences(rows), n_items, modelled=limit, ridge=ridge))
+        return Graph(Counts.build(sequences(rows), n_items, ease_items=limit, ridge=ridge))
 
     def compare(self, sequences, rows, user, n_items, limit, ridge):
         """What the view says, checked against a model that was fitted without her, and how that came."""
         items = np.random.default_rng(0).permutation(n_items).astype(np.int32)
-        found = self.graph(sequences, rows, n_items, limit, ridge).without(user).conditional(items, items)
+        found = self.graph(sequences, rows, n_items, limit, ridge).without(user).ease(items, items)
         rest = without(rows, user)
         before, after = (threshold(part, n_items, limit) for part in (rows, rest))
         if before != after:
             assert np.isnan(found).all()
             return "another threshold"
         rebuilt = self.graph(sequences, rest, n_items, limit, ridge)
-        np.testing.assert_allclose(found, rebuilt.without(-1).conditional(items, items), atol=1e-9)
+        np.testing.assert_allclose(found, rebuilt.without(-1).ease(items, items), atol=1e-9)
         users = np.bincount([item for row in rows for item in row], minlength=n_items)
         return "fallen out" if before and any(users[item] == before for item in rows[user]) else "forgotten"
 
@@ -244,37 +244,37 @@ class TestConditional:
         assert came.count("forgotten") > 10 and came.count("fallen out") > 10
 
     def test_an_item_that_would_have_too_few_users_is_unknown(self, sequences):
-        # From two users on: 0, 1 and 2 are modelled. Without user 3 item 2 has one; four items are too many.
+        # From two users on: 0, 1 and 2 are in the model. Without user 3 item 2 has one; four are too many.
         rows = [[0, 1], [0, 1, 3], [0, 2], [1, 2], [4], [5]]
         assert self.compare(sequences, rows, 3, 6, 3, 1.0) == "fallen out"
-        found = self.graph(sequences, rows, 6, 3, 1.0).without(3).conditional(ints(0, 1, 2), ints(0, 1, 2))
+        found = self.graph(sequences, rows, 6, 3, 1.0).without(3).ease(ints(0, 1, 2), ints(0, 1, 2))
         assert np.isnan(found[2]).all() and np.isnan(found[:, 2]).all()
         assert not np.isnan(found[:2, :2]).any() and found[0, 1] > 0
 
     def test_where_she_moved_the_threshold_there_is_no_answer(self, sequences):
-        # Two may be modelled and three have two users: only 0, with four, is. Without user 4 item 2 has one
-        # user, so that 0 and 1 would be modelled, from two on.
+        # Two may be in the model and three have two users: only 0, with four, is. Without user 4 item 2 has one
+        # user, so that 0 and 1 would be in the model, from two on.
         rows = [[0, 1], [0, 1], [0, 2], [0], [2]]
         assert threshold(rows, 3, 2) == 4 and threshold(rows[:4], 3, 2) == 2
         assert self.compare(sequences, rows, 4, 3, 2, 1.0) == "another threshold"
-        # User 3 moves nothing but the only modelled item.
+        # User 3 moves nothing but the only item of the model.
         assert self.compare(sequences, rows, 3, 3, 2, 1.0) == "fallen out"
 
-    def test_items_that_nobody_took_may_be_left_unmodelled(self, sequences):
-        # Two of four items are taken, and two may be modelled: all that anybody took are.
+    def test_items_that_nobody_took_may_be_left_out_of_the_model(self, sequences):
+        # Two of four items are taken, and two may be in the model: all that anybody took are.
         rows = [[0, 1], [0, 1], [0]]
         assert self.compare(sequences, rows, 0, 4, 2, 1.0) == "forgotten"
-        found = self.graph(sequences, rows, 4, 2, 1.0).without(0).conditional(ints(0, 3), ints(1))
+        found = self.graph(sequences, rows, 4, 2, 1.0).without(0).ease(ints(0, 3), ints(1))
         # Without user 0 two took item 0, one of them item 1 too: 1 / (2 + 1).
         assert found[0, 0] == pytest.approx(1 / 3) and np.isnan(found[1, 0])
 
     def test_nobody_else_is_no_model(self, sequences):
         view = self.graph(sequences, [[0, 1], []], 2, 9, 1.0).without(0)
-        assert np.isnan(view.conditional(ints(0), ints(1))).all()
+        assert np.isnan(view.ease(ints(0), ints(1))).all()
 
     def test_an_item_adds_nothing_to_itself(self, sequences):
         view = self.graph(sequences, ROWS, 7, 9, 1.0).without(1)
-        found = view.conditional(ints(2, 0), ints(0, 2))
+        found = view.ease(ints(2, 0), ints(0, 2))
         assert found[0, 1] == found[1, 0] == 0 and (found.diagonal() > 0).all()
 
     def test_places_decide_nothing(self, sequences, crowd):
@@ -287,12 +287,12 @@ class TestConditional:
             random = np.random.default_rng(user)
             history, candidates = (random.permutation(400)[:50].astype(np.int32) for _ in range(2))
             order = random.permutation(50)
-            found = view.conditional(history, candidates)
-            np.testing.assert_array_equal(view.conditional(history, candidates[order]), found[:, order])
-            np.testing.assert_array_equal(view.conditional(history[order], candidates), found[order])
-            np.testing.assert_array_equal(view.conditional(history, candidates[:1]), found[:, :1])
+            found = view.ease(history, candidates)
+            np.testing.assert_array_equal(view.ease(history, candidates[order]), found[:, order])
+            np.testing.assert_array_equal(view.ease(history[order], candidates), found[order])
+            np.testing.assert_array_equal(view.ease(history, candidates[:1]), found[:, :1])
             if not np.isnan(found).all():
-                fallen.append((graph.source.popularity[row] == graph.source.conditional().threshold).sum())
+                fallen.append((graph.source.popularity[row] == graph.source.ease().threshold).sum())
         assert len(fallen) > 90 and max(fallen) > 10
 
 
@@ -302,5 +302,5 @@ def test_an_empty_graph_holds_nothing_and_says_so(sequences):
     assert view.n_users == view.choices == 0
     assert not view.cooccurrence(items, items).any() and not view.followed(items, items).any()
     assert len(view.neighbours(items, 5)[0]) == 0
-    assert np.isnan(view.conditional(items, items)).all()
+    assert np.isnan(view.ease(items, items)).all()
     assert view.recent_choices(items, 3) == (pytest.approx(np.zeros(3)), 0)

@@ -19,7 +19,7 @@ A, B = MENTIONS
 
 def people(kind, both, base, total=250, population=943, *, window="whole", weight=0):
     """A fact about item 1 (after item 0)."""
-    anchor = 0 if kind in ("item_cf", "transition", "contrary", "conditional") else -1
+    anchor = 0 if kind in ("item_cf", "transition", "contrary", "ease") else -1
     return Fact(kind, window, anchor, 1, both, base, total, population, weight=weight)
 
 
@@ -87,17 +87,17 @@ def of_history(kind, both, base, topic=""):
             f"Only 1,000 of the 20,000 people who took {A} also took {B}, where its popularity predicts 5,000.",
         ),
         (
-            people("conditional", 34, 214, weight=123),
+            people("ease", 34, 214, weight=123),
             f"Beyond the rest of the history, {A} adds 0.123 to what a linear model expects of {B}, from the "
             "34 people who took both.",
         ),
         (
-            people("conditional", 1234, 2000, weight=-5),
+            people("ease", 1234, 2000, weight=-5),
             f"Beyond the rest of the history, {A} takes 0.005 from what a linear model expects of {B}, from "
             "the 1,234 people who took both.",
         ),
         (
-            people("conditional", 2, 214, weight=1002),
+            people("ease", 2, 214, weight=1002),
             f"Beyond the rest of the history, {A} adds 1.002 to what a linear model expects of {B}, from fewer "
             "than 3 people who took both.",
         ),
@@ -189,7 +189,7 @@ def test_what_fewer_than_three_people_did_is_not_said_of_them(fact, said):
             f"1 of the 2 choices in the 14 days before were {B}, 188.6 times its usual share.",
         ),
         (
-            people("conditional", 1, 5, weight=40),
+            people("ease", 1, 5, weight=40),
             f"Beyond the rest of the history, {A} adds 0.040 to what a linear model expects of {B}, from the "
             "1 person who took both.",
         ),
@@ -255,7 +255,7 @@ names = st.one_of(st.sampled_from(HOSTILE), st.text(), st.text(alphabet=STRUCTUR
 def facts(draw):
     kind = draw(
         st.sampled_from(
-            [*sorted(PEOPLE), "conditional", "category", "semantic", "taste", "breadth", "recency", "rating"]
+            [*sorted(PEOPLE), "ease", "category", "semantic", "taste", "breadth", "recency", "rating"]
         )
     )
     base = draw(st.one_of(st.integers(1, 12), st.integers(1, 10**7)))
@@ -264,9 +264,9 @@ def facts(draw):
     population = draw(st.integers(max(total, base), 10**8))
     window = draw(st.sampled_from(["whole", "recent"]))
     topic = draw(names) if kind == "taste" else ""
-    anchor = 0 if kind in ("item_cf", "transition", "contrary", "conditional", "semantic") else -1
+    anchor = 0 if kind in ("item_cf", "transition", "contrary", "ease", "semantic") else -1
     subject = -1 if kind in ("taste", "breadth", "recency", "rating") else 1
-    weight = draw(st.integers(-1500, 1500)) if kind == "conditional" else 0
+    weight = draw(st.integers(-1500, 1500)) if kind == "ease" else 0
     return Fact(kind, window, anchor, subject, both, base, total, population, topic, weight)
 
 
@@ -293,7 +293,7 @@ def test_the_figures_are_those_of_the_fact(fact, support):
         rate, expected = Fraction(100 * fact.both, fact.base), Fraction(fact.base * fact.total, fact.population)
         tenths = round(10 * fact.both / expected)
         allowed |= {f"{round(rate)}%", str(round(expected)), f"{tenths // 10}.{tenths % 10}"}
-    if fact.kind == "conditional":
+    if fact.kind == "ease":
         allowed |= {f"{abs(fact.weight) / 1000:.3f}"}
     assert set(figures) <= allowed
 

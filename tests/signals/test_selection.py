@@ -48,10 +48,10 @@ def test_what_rests_on_fewer_people_than_support_is_left_out(kind):
 
 def test_facts_that_count_no_people_need_no_support():
     category = Fact("category", "recent", -1, 1, 2, 30)
-    conditional = Fact("conditional", "whole", 0, 1, 30, 40, 500, 1000, weight=120)
+    linear = Fact("ease", "whole", 0, 1, 30, 40, 500, 1000, weight=120)
     alike = Fact("semantic", "recent", 0, 1, 0, 0, weight=70)
     shared = Fact("semantic", "recent", 0, 2, 1, 4)
-    assert set(select([category, conditional, alike, shared], 4)) == {category, conditional, alike, shared}
+    assert set(select([category, linear, alike, shared], 4)) == {category, linear, alike, shared}
     # By rate: 2 of 30, 70 of 100, 1 of 4.
     assert [strength(fact) for fact in (category, alike, shared)] == pytest.approx([1 / 15, 0.7, 0.25])
 

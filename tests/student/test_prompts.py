@@ -36,12 +36,12 @@ def said(tokenizer, batch, row):
     return tokenizer.decode(batch.ids[row, : batch.last[row] + 1].tolist())
 
 
-def test_labels_dealt_anew_are_those_that_stand_behind_the_candidates(prompts, tokenizer, small, world, task):
+def test_permuted_labels_are_those_that_stand_behind_the_candidates(prompts, tokenizer, small, world, task):
     tasks = [task(-1, [3, 9, 11], np.random.default_rng(at).permutation(48)[:7]) for at in range(12)]
     given = gather_tasks(world, tasks)
     batch = prompts.batch(given, random=np.random.default_rng(1))
     history = "".join(small.mentions[item] for item in (3, 9, 11))
-    dealt = set()
+    seen = set()
     for row, each in enumerate(tasks):
         names = tokenizer.convert_ids_to_tokens(batch.label_ids[row].tolist())
         assert len(set(names)) == 7 and set(names) <= set(labels(26))
@@ -52,8 +52,8 @@ def test_labels_dealt_anew_are_those_that_stand_behind_the_candidates(prompts, t
             for at, item in enumerate(each.candidates.tolist())
         )
         assert said(tokenizer, batch, row) == f"<task>History: {history} Candidates: {rows}</task><recommend>"
-        dealt.add(tuple(names))
-    assert len(dealt) == 12
+        seen.add(tuple(names))
+    assert len(seen) == 12
     again = prompts.batch(given, random=np.random.default_rng(1))
     np.testing.assert_array_equal(again.ids, batch.ids)
 

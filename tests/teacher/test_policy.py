@@ -106,10 +106,10 @@ class TestAnalysts:
         assert calls == [("item_cf", {"window": "whole", "candidates": ["‹A›", "‹D›"]})]
         assert found.order == ["‹A›", "‹D›"]
         # A tool without windows is asked without one.
-        answers = {"conditional": ToolResponse("", np.array([0.3, 0.5, 0.1, 0.2, np.nan]))}
-        request = Request(analyst="historical_interest", tool="conditional", candidates=["‹A›", "‹D›"])
+        answers = {"ease": ToolResponse("", np.array([0.3, 0.5, 0.1, 0.2, np.nan]))}
+        request = Request(analyst="historical_interest", tool="ease", candidates=["‹A›", "‹D›"])
         found, calls = self.study(brief(), answers, "historical_interest", [request])
-        assert calls == [("conditional", {"candidates": ["‹A›", "‹D›"]})]
+        assert calls == [("ease", {"candidates": ["‹A›", "‹D›"]})]
         assert found.order == ["‹A›", "‹D›"]
 
     def test_they_can_be_asked_again_with_any_tool_of_theirs(self, brief, world, task):
@@ -130,7 +130,7 @@ class TestAnalysts:
         ("analyst", "long", "short"),
         [
             ("user_profile", ["profile"], ["profile", "item_facts"]),
-            ("historical_interest", ["conditional"], ["conditional"]),
+            ("historical_interest", ["ease"], ["ease"]),
             ("recent_interest", ["item_cf", "user_cf"], ["item_cf", "user_cf"]),
             ("interest_divergence", ["transitions"], ["transitions"]),
         ],

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from starrec.errors import ConfigError, RunError
-from starrec.serving.listening import served
-from starrec.serving.policy import policy_app
+from starrec.server.listening import served
+from starrec.server.policy import policy_app
 from starrec.teacher import EmbeddedPolicy, TeacherConfig, run
 from starrec.teacher.asking import teach_by_models
 from starrec.trajectories import EvidenceOrigin, Store, Teacher, statistics, target_columns

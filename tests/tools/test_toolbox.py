@@ -33,8 +33,7 @@ def toolbox(world, split, task):
         (
             "item_dog",
             {},
-            "no tool 'item_dog'.*profile, item_facts, item_cf, user_cf, transitions, conditional, contrary, "
-            "compare",
+            "no tool 'item_dog'.*profile, item_facts, item_cf, user_cf, transitions, ease, contrary, compare",
         ),
         ("item_cf", {"window": "future"}, "`window` of item_cf .*not 'future'"),
         ("user_cf", {"window": ""}, "`window` of user_cf .*not ''"),
@@ -48,7 +47,7 @@ def toolbox(world, split, task):
         ("item_cf", {"candidates": {"A": 1}}, "no candidate"),
         ("item_cf", {"user": 3}, "item_cf takes no argument 'user'"),
         ("transitions", {"window": "recent"}, "transitions takes no argument 'window'"),
-        ("conditional", {"window": "whole"}, "conditional takes no argument 'window'"),
+        ("ease", {"window": "whole"}, "ease takes no argument 'window'"),
         ("contrary", {"candidates": ["Z"]}, "no candidate 'Z'"),
         ("profile", {"candidates": ["A"]}, "profile takes no argument 'candidates'"),
         ("compare", {"window": "whole", "k": 1}, "compare takes no argument 'window', 'k'"),
@@ -93,7 +92,7 @@ def test_schemas_name_exactly_the_arguments_that_are_taken(toolbox):
                     toolbox().call(name, {argument: value})
 
 
-@pytest.mark.parametrize("name", ["item_facts", "item_cf", "user_cf", "transitions", "conditional"])
+@pytest.mark.parametrize("name", ["item_facts", "item_cf", "user_cf", "transitions", "ease"])
 def test_an_answer_speaks_of_the_asked_labels_only_and_in_their_order(toolbox, name):
     bare, marked = (toolbox().call(name, {"candidates": asked}).text for asked in (["D", "B"], ["‹D›", "‹B›"]))
     assert bare == marked
@@ -135,7 +134,7 @@ def test_an_open_question_is_answered_for_the_strongest(toolbox, world, name):
     assert tools.call(name, {}).text != answer.text
 
 
-@pytest.mark.parametrize("name", ["transitions", "conditional"])
+@pytest.mark.parametrize("name", ["transitions", "ease"])
 def test_a_tool_scores_by_its_signal(toolbox, name):
     tools = toolbox()
     answer = tools.call(name, {})
@@ -245,7 +244,7 @@ def test_permuting_candidates_permutes_rows_and_keeps_who_is_spoken_of(toolbox):
         permuted = toolbox(-1, history, [CANDIDATES[at] for at in order])
         unlabelled = [LABEL.sub("", row) for row in plain.rows()]
         assert [LABEL.sub("", row) for row in permuted.rows()] == [unlabelled[at] for at in order]
-        for name in ("item_cf", "user_cf", "transitions", "conditional", "item_facts"):
+        for name in ("item_cf", "user_cf", "transitions", "ease", "item_facts"):
             one, two = plain.call(name, {}), permuted.call(name, {})
             np.testing.assert_array_equal(two.scores, one.scores[order])
             assert LABEL.sub("", two.text) == LABEL.sub("", one.text)

@@ -88,7 +88,7 @@ def serve(
         raise StarrecError(f"--run is for `--model embedded`; {model!r} is asked about no run. Leave it out.")
     console = Console(stderr=True)
     load = _policy(console, run or DEMO) if model == EMBEDDED else _local(console, model, context)
-    from starrec.serving.listening import base_url, listen, serve
+    from starrec.server.listening import base_url, listen, serve
 
     # The address first: nobody should wait for a model that cannot be asked.
     with listen(host, port) as listening:
@@ -101,7 +101,7 @@ def serve(
 def _policy(console: Console, run: Path) -> Loading:
     def load() -> tuple[str, Any]:
         from starrec.pipeline.reopening import by_id, reopen
-        from starrec.serving.policy import NAME, policy_app
+        from starrec.server.policy import NAME, policy_app
 
         with _waiting(console, f"counting {run}"):
             tasks = reopen(run)
@@ -113,7 +113,7 @@ def _policy(console: Console, run: Path) -> Loading:
 
 
 def _local(console: Console, model: str, context: int | None) -> Loading:
-    from starrec.serving.local_model import CONTEXT, SMOLLM2, local_app, model_file
+    from starrec.server.local_model import CONTEXT, SMOLLM2, local_app, model_file
 
     file = model_file(model)
     name = model if model == SMOLLM2 else file.stem

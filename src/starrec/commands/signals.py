@@ -26,15 +26,15 @@ from starrec.commands.options import (
     with_overrides,
 )
 from starrec.errors import DataError, StarrecError
-from starrec.terminal import announce, progress, show_inventory, show_portrait, show_signals
+from starrec.terminal import announce, progress, show_inventory, show_item_summary, show_signals
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from starrec.config import Section
     from starrec.data import DataConfig
-    from starrec.signals.store import Stored
-    from starrec.signals.store.build import Bar
+    from starrec.store import Stored
+    from starrec.store.build import Bar
 
 S = TypeVar("S", bound="Section")
 
@@ -166,8 +166,8 @@ def update(
       starrec signals update --run runs/mine --interactions new.csv --items new_items.csv
     """
     from starrec.data import described, in_resolution, load_additions
-    from starrec.signals.store import LmdbSource, Versions, evidence_folder
-    from starrec.signals.store import update as add
+    from starrec.store import LmdbSource, Versions, evidence_folder
+    from starrec.store import update as add
 
     versions = Versions(evidence_folder(run), grace)
     source = LmdbSource(versions.require())
@@ -238,14 +238,14 @@ def show(
     """
     from starrec.data import Titles, display_titles
     from starrec.signals import Graph, SignalsConfig
-    from starrec.signals.portrait import portrait
+    from starrec.signals.item_summary import item_summary
 
     source = _source(run, redis, prefix)
     titles = display_titles(source.catalogue)
     item_ids = source.catalogue["item_id"].to_list()
     support = 0 if everything else _section(run, "signals", SignalsConfig).support
-    found = portrait(Graph(source), Titles(titles, item_ids).match(item), top=top, support=support)
-    show_portrait(found, titles, item_ids, support, as_json=as_json)
+    found = item_summary(Graph(source), Titles(titles, item_ids).match(item), top=top, support=support)
+    show_item_summary(found, titles, item_ids, support, as_json=as_json)
 
 
 @app.command()
@@ -257,8 +257,8 @@ def stats(run: FinishedRunOption = DEMO, as_json: JsonOption = False) -> None:
       starrec signals stats --run runs/mine
       starrec signals stats --json
     """
-    from starrec.signals.store import evidence_folder
-    from starrec.signals.store.inventory import inventory
+    from starrec.store import evidence_folder
+    from starrec.store.inventory import inventory
 
     show_inventory(inventory(evidence_folder(run)), as_json=as_json)
 
@@ -277,8 +277,8 @@ def push(
       starrec signals push --redis redis://localhost:6379/0
       starrec signals push --run runs/mine --redis rediss://user:password@cache:6380/0 --prefix shop
     """
-    from starrec.signals.store import LmdbSource, evidence_folder
-    from starrec.signals.store.redis_store import push as upload
+    from starrec.store import LmdbSource, evidence_folder
+    from starrec.store.redis_store import push as upload
 
     source = LmdbSource.open(evidence_folder(run))
     started = time.monotonic()
@@ -298,10 +298,10 @@ def _count(count: int, noun: str) -> str:
 
 def _source(run: Path, redis: str | None, prefix: str) -> Stored:
     if redis is not None:
-        from starrec.signals.store.redis_store import RedisSource
+        from starrec.store.redis_store import RedisSource
 
         return RedisSource(redis, prefix=prefix)
-    from starrec.signals.store import LmdbSource, evidence_folder
+    from starrec.store import LmdbSource, evidence_folder
 
     return LmdbSource.open(evidence_folder(run))
 

@@ -22,9 +22,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data.config import Repeats
-from starrec.data.hashing import combine, text_keys
 from starrec.data.text import mention, printable
 from starrec.errors import DataError
+from starrec.hashing import combine, text_keys
 
 Order: TypeAlias = Literal["clock", "position"]
 SECONDS_A_DAY: Final = 86_400

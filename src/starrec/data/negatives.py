@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data.dataset import Sequences
-from starrec.data.hashing import Keys, combine, text_keys, uniform_integers
+from starrec.hashing import Keys, combine, text_keys, uniform_integers
 
 _ROOM: Final = 8
 """Addresses an item, at least: with so few in use, a new item seldom finds its own taken."""

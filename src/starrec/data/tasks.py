@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data.dataset import Dataset, Sequences
-from starrec.data.hashing import Keys, combine, text_keys, uniform_integers
 from starrec.data.negatives import NegativePool
 from starrec.data.split import Held, Split
+from starrec.hashing import Keys, combine, text_keys, uniform_integers
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""Floor 8: how good and how fast each system is, and how that is shown."""
+"""Floor 7: how good and how fast each system is, and how that is shown."""
 
 from starrec.evaluation.charts import accuracy_picture
 from starrec.evaluation.config import EvaluationConfig

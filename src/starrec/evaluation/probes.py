@@ -3,7 +3,7 @@
 Three interventions on fast prompts that a reader must react to and a memoriser cannot:
 
 - exchange the evidence of the student's first candidate and a random other one: their order must turn;
-- deal the labels anew (permute them among the candidates): the same candidate must stay first;
+- permute the labels among the candidates: the same candidate must stay first;
 - replace all evidence by "none": accuracy must fall.
 """
 
@@ -43,10 +43,10 @@ def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int)
     different = (given.levels[rows, :, first] != given.levels[rows, :, other]).any(axis=1)
     turned = after[rows, other] > after[rows, first]
 
-    dealt = star.scores(
+    permuted = star.scores(
         given, random.permuted(np.tile(np.arange(given.candidates.shape[1]), (len(rows), 1)), axis=1)
     )
-    same = order_by_scores(given.candidates, dealt, 0)[:, 0] == first
+    same = order_by_scores(given.candidates, permuted, 0)[:, 0] == first
 
     none = star.scores(FastTasks(given.histories, given.candidates, np.full_like(given.levels, -1)))
     column = np.array([task.candidates.tolist().index(targets[task.task_id]) for task in tasks])

@@ -8,7 +8,7 @@
 Besides these, a run adds facts that ranks cannot tell and that are passed through as they are:
 
     teacher_kind    what the teacher is, said wherever something is compared with it
-    teacher_failures {reason: greedy runs of the teacher that came to no end}
+    teacher_failures {reason: failed greedy runs of the teacher}
     reflection      {"changed_first", "raised_target", "lowered_target": shares of the tasks, "n_tasks"}: what
                     sending work back changed
     latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}

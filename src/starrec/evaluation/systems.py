@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import RankingTask
-from starrec.data.hashing import text_keys
 from starrec.engines import Workers
+from starrec.hashing import text_keys
 from starrec.ranking import Ranking, from_scores
 from starrec.signals import SIGNALS
 from starrec.tools import World
@@ -20,7 +20,7 @@ SYSTEMS: Final[Mapping[str, str]] = {
     "item_cf": "item_cf.recent",
     "user_cf": "user_cf.recent",
     "transitions": "transitions",
-    "conditional": "conditional",
+    "ease": "ease",
     "popularity": "popularity",
 }
 """Systems that rank by one signal, in its better window."""

@@ -22,7 +22,7 @@ SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "item_cf": "Item-CF alone",
     "user_cf": "User-CF alone",
     "transitions": "what followed the last item",
-    "conditional": "linear item model (EASE) alone",
+    "ease": "linear item model (EASE) alone",
     "popularity": "most taken first",
     "random": "chance",
 }

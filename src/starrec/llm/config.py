@@ -1,4 +1,4 @@
-"""Which language model is asked, and how hard: settings shared by the teacher and the verbaliser of evidence.
+"""Which language model is asked, and how hard: settings.
 
 A key is never part of it. The setting names the environment variable that holds the key, because a
 configuration is saved in every run folder; a key written into it by mistake is refused, and not repeated in

@@ -17,15 +17,15 @@ from starrec.data import Dataset
 from starrec.engines import Engine, open_engine
 from starrec.pipeline.session import Session
 from starrec.signals import Counts, SignalsConfig
-from starrec.signals.store import Log, Origin, Settings, Versions, build, built
-from starrec.signals.store.build import Bar
+from starrec.store import Log, Origin, Settings, Versions, build, built
+from starrec.store.build import Bar
 
 Where: TypeAlias = Literal["threads", "processes", "ray"]
 
 
 def store_settings(config: SignalsConfig) -> Settings:
     """What the store counts, as configured."""
-    return Settings(history_cap=config.history_cap, modelled=config.modelled, ridge=config.ridge)
+    return Settings(history_cap=config.history_cap, ease_items=config.ease_items, ridge=config.ridge)
 
 
 def store_evidence(

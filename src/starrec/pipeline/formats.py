@@ -17,9 +17,9 @@ TASKS: Final = 1
 """Splits, positions, candidates."""
 SIGNALS: Final = 1
 """Counts, levels, facts and their sentences."""
-TEACHER: Final = 1
+TEACHER: Final = 2
 """The embedded policy, the workflow, the prompts and tools of language models."""
-STUDENT: Final = 1
+STUDENT: Final = 2
 """Renderings, tokenizer, training, engine."""
 EVALUATION: Final = 1
 """Systems, metrics, what results.json says."""

@@ -2,7 +2,7 @@
 
 The embedded policy answers every test task, and once more without sending work back, which shows what
 reflection adds. A language model answers for a fixed subset of users; its runs are stored one by one, so an
-evaluation that was killed asks for nothing twice. A run that comes to no end leaves its candidates as they were
+evaluation that was killed asks for nothing twice. A failed run leaves its candidates as they were
 shuffled: chance, counted like any other answer.
 """
 
@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from starrec.data import RankingTask, Targets
-from starrec.data.hashing import text_keys
 from starrec.engines import Workers
+from starrec.hashing import text_keys
 from starrec.pipeline.facts import percentiles
 from starrec.pipeline.inputs import evidence_origin, teacher
 from starrec.pipeline.preparation import Prepared
@@ -42,7 +42,7 @@ class Greedy:
     latency: dict[str, float] | None = None
     """Milliseconds of runs, where they were timed while working."""
     failures: dict[str, int] = field(default_factory=dict)
-    """Runs that came to no end, by reason."""
+    """Failed runs, by reason."""
 
 
 def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: Workers[World]) -> Greedy:

@@ -39,10 +39,10 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
     prepared = count(dataset, tie_seed, session.config.signals, _embeddings(session, dataset))
     graph = prepared.world.graph
     source = graph.source
-    model = source.conditional()
+    model = source.ease()
     session.announce(
-        f"signals: {graph.n_users:,} users, {graph.n_interactions:,} training interactions, a linear model of "
-        f"{0 if model is None else len(model.modelled):,} of {graph.n_items:,} items"
+        f"signals: {graph.n_users:,} users, {graph.n_interactions:,} training interactions, an EASE model of "
+        f"{0 if model is None else len(model.items):,} of {graph.n_items:,} items"
     )
     _say_who_is_left_out(session, prepared)
     return prepared
@@ -67,7 +67,7 @@ def count(
             "are held out. Add interactions."
         )
     graph = Graph(count_signals(split.train, dataset.n_items, config))
-    graph.source.conditional()  # once here, not once in every worker
+    graph.source.ease()  # once here, not once in every worker
     return Prepared(dataset, sequences, split, World.of(dataset, graph, config, embeddings))
 
 

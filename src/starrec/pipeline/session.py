@@ -1,7 +1,7 @@
 """What every step is handed: the open run folder, its configuration, and where lines and bars go.
 
 The steps are functions of a session and of what the steps before them gave. They speak only through it, so that
-the same road serves a terminal, a test and a program that wants silence.
+the same pipeline serves a terminal, a test and a program that wants silence.
 """
 
 from __future__ import annotations

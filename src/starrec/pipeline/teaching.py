@@ -53,7 +53,7 @@ class Teaching:
     budget: Budget | None = None
     """Stop cleanly when this much is spent."""
     retry: bool = False
-    """Try the runs again that came to no end."""
+    """Try failed runs again."""
     watch: Watch | None = None
     """Shows what ends; None for a bar."""
 
@@ -253,9 +253,9 @@ def _nobody_to_teach(prepared: Prepared, min_history: int) -> str:
 
 def _summary(facts: Mapping[str, Any], runs: int) -> str:
     failed = sum(facts["failures"].values())
-    without_end = f", {failed:,} that came to no end" if failed else ""
+    failed_runs = f", {failed:,} failed" if failed else ""
     return (
-        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{without_end}, "
+        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{failed_runs}, "
         f"pass@1 {facts['pass@1']:.3f}, pass@{runs} {facts[f'pass@{runs}']:.3f}, "
         f"{facts['kept_tasks']:,} tasks with a run that teaches"
     )

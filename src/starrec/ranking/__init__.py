@@ -1,4 +1,4 @@
-"""Floor 2: rankings, their metrics and their intervals; pure functions."""
+"""Floor 1: rankings, their metrics and their intervals; pure functions."""
 
 from starrec.ranking.bootstrap import Comparison, mean_ci, ratio_ci
 from starrec.ranking.metrics import avg_hr, hr, mrr, ndcg, summary

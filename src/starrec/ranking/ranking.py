@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from starrec.data.hashing import combine
+from starrec.hashing import combine
 
 
 @dataclass(frozen=True)

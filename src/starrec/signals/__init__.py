@@ -1,8 +1,8 @@
-"""Floor 3: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
+"""Floor 2: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
 
-from starrec.signals.conditional import Conditional
 from starrec.signals.config import SignalsConfig, count_signals
 from starrec.signals.counts import Counts, Neighbours, Ragged, Source
+from starrec.signals.ease import EaseModel
 from starrec.signals.evidence import (
     N_LEVELS,
     RECENT,
@@ -24,8 +24,8 @@ __all__ = [
     "N_LEVELS",
     "RECENT",
     "SIGNALS",
-    "Conditional",
     "Counts",
+    "EaseModel",
     "Evidence",
     "Fact",
     "Graph",

@@ -190,7 +190,7 @@ class Answers:
 
     def weight(self, measure: Measure) -> Fraction:
         a, b = _two(measure)
-        found = float(self.sight.view.conditional(_one(a), _one(b))[0, 0])
+        found = float(self.sight.view.ease(_one(a), _one(b))[0, 0])
         if np.isnan(found):
             raise NoBasis("the linear model does not know one of the items")
         return Fraction(round(1000 * found), 1000)

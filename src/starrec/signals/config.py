@@ -6,8 +6,8 @@ from pydantic import Field
 
 from starrec.config import Section
 from starrec.data import Sequences
-from starrec.signals.conditional import MODELLED, RIDGE
 from starrec.signals.counts import HISTORY_CAP, Counts
+from starrec.signals.ease import EASE_ITEMS, RIDGE
 from starrec.signals.language import MIN_SUPPORT
 
 
@@ -19,10 +19,10 @@ class SignalsConfig(Section):
         ge=1,
         description="Latest items of a user that are counted: pairs grow with the square of it.",
     )
-    modelled: int = Field(
-        default=MODELLED, ge=1, description="Items of the linear model at most: its cost is the cube of it."
+    ease_items: int = Field(
+        default=EASE_ITEMS, ge=1, description="Items of the EASE model at most: its cost is the cube of it."
     )
-    ridge: float = Field(default=RIDGE, gt=0, description="Regularisation of the linear model (λ of EASE).")
+    ridge: float = Field(default=RIDGE, gt=0, description="Regularisation of the EASE model (λ of EASE).")
     embeddings: bool = Field(
         default=False,
         description="Compare descriptions by the packaged MiniLM (extra `embeddings`), not by shared words.",
@@ -40,5 +40,5 @@ class SignalsConfig(Section):
 def count_signals(train: Sequences, n_items: int, config: SignalsConfig) -> Counts:
     """Count training sequences as configured."""
     return Counts.build(
-        train, n_items, history_cap=config.history_cap, modelled=config.modelled, ridge=config.ridge
+        train, n_items, history_cap=config.history_cap, ease_items=config.ease_items, ridge=config.ridge
     )

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import Sequences
-from starrec.data.hashing import combine
+from starrec.hashing import combine
 from starrec.signals import kernels
-from starrec.signals.conditional import MODELLED, RIDGE, Conditional, count_gram, modelled_items, solve
+from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
 from starrec.signals.language import FOLLOW_WINDOW
 
 HISTORY_CAP: Final = 1000
@@ -152,8 +152,8 @@ class Source(Protocol):
     def neighbours(self, items: NDArray[np.int32]) -> Neighbours:
         """The nearest items of each of these."""
 
-    def conditional(self) -> Conditional | None:
-        """The linear model; None where it was not fitted."""
+    def ease(self) -> EaseModel | None:
+        """The EASE model; None where it was not fitted."""
 
 
 def capped(train: Sequences, history_cap: int) -> Sequences:
@@ -187,8 +187,8 @@ class Counts:
     """Aligned with `earlier.values`."""
     daily: DayCounts | None
     nearest: Neighbours | None = None
-    modelled: int = MODELLED
-    """Items of the linear model at most."""
+    ease_items: int = EASE_ITEMS
+    """Items of the EASE model at most."""
     ridge: float = RIDGE
     """Its λ."""
 
@@ -200,7 +200,7 @@ class Counts:
         *,
         history_cap: int = HISTORY_CAP,
         kept: int = NEIGHBOURS_KEPT,
-        modelled: int = MODELLED,
+        ease_items: int = EASE_ITEMS,
         ridge: float = RIDGE,
     ) -> Self:
         """Count training sequences: O(interactions)."""
@@ -221,7 +221,7 @@ class Counts:
             Ragged(earlier_ptr, earlier),
             counts,
             daily,
-            modelled=modelled,
+            ease_items=ease_items,
             ridge=ridge,
         )
 
@@ -256,12 +256,12 @@ class Counts:
             return neighbour_block(self, items)
         return Neighbours(self.nearest.items[items], self.nearest.both[items])
 
-    def conditional(self) -> Conditional | None:
-        return self._conditional
+    def ease(self) -> EaseModel | None:
+        return self._ease
 
     @cached_property
-    def _conditional(self) -> Conditional | None:
-        return fit_conditional(self, modelled=self.modelled, ridge=self.ridge)
+    def _ease(self) -> EaseModel | None:
+        return fit_ease(self, ease_items=self.ease_items, ridge=self.ridge)
 
 
 def cooccurrence_row(source: Source, item: int, left_out: int = -1) -> NDArray[np.int32]:
@@ -320,7 +320,7 @@ def _on_threads(counts: Counts, parts: list[NDArray[np.int32]]) -> Iterator[Neig
         yield from pool.map(partial(neighbour_block, counts), parts)
 
 
-def fit_conditional(counts: Counts, *, modelled: int = MODELLED, ridge: float = RIDGE) -> Conditional | None:
-    """Fit the linear model to all users; None where nothing was taken."""
-    chosen = modelled_items(counts.popularity, modelled)
+def fit_ease(counts: Counts, *, ease_items: int = EASE_ITEMS, ridge: float = RIDGE) -> EaseModel | None:
+    """Fit the EASE model to all users; None where nothing was taken."""
+    chosen = choose_items(counts.popularity, ease_items)
     return None if chosen is None else solve(chosen, count_gram(counts.train, chosen.items), ridge)

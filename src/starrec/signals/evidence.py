@@ -32,7 +32,7 @@ NEIGHBOURS: Final = 50
 DECAY: Final = 0.8
 """Weight of the item before, relative to its successor, where order matters."""
 SLOW_DECAY: Final = 0.95
-"""The same for the linear model, whose weights already know what repeats what."""
+"""The same for EASE, whose weights already know what repeats what."""
 TASTE_WINDOW: Final = 30
 """Items over which tastes are counted."""
 CONTRARY_LIFT: Final = 0.5
@@ -50,7 +50,7 @@ SIGNALS: Final = (
     "item_cf.recent",
     "user_cf.recent",
     "transitions",
-    "conditional",
+    "ease",
 )
 """The signals, in the order of their rows in `TaskEvidence` and of their tokens in a compact row: what tells
 most stands last, next to the label at which a small model gathers it."""
@@ -73,7 +73,7 @@ LEVELS: Final[dict[str, NDArray[np.float64]]] = {
     "user_cf.recent": _geometric(0.015, 0.7),
     "user_cf.whole": _geometric(0.015, 0.7),
     "transitions": _geometric(0.05, 3.0),
-    "conditional": _geometric(0.0015, 0.3),
+    "ease": _geometric(0.0015, 0.3),
     "popularity": _geometric(0.002, 0.4),
     "trend": _geometric(0.1, 12.0),
     "category": _geometric(0.04, 0.9),
@@ -131,7 +131,7 @@ class Evidence:
         Scores, with age 0 for the latest item: Item-CF recent Σ_h 0.8^age · cosine(h, c), whole mean_h
         cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held
         by those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window;
-        conditional Σ_h 0.95^age · B[h, c] of the linear model; popularity n(c) / n; trend the choices of c in
+        ease Σ_h 0.95^age · B[h, c] of EASE; popularity n(c) / n; trend the choices of c in
         the 14 days before, in multiples of an average item's; category the mean share of recent items per
         category of c; semantic the 0.8^age-weighted mean similarity to the recent items.
         """
@@ -165,12 +165,12 @@ class Evidence:
         flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
         if len(recent) and recent_base.max() > 0:
             scores[_ROW["transitions"]] = flow.sum(axis=0)
-        weights = view.conditional(history, candidates)
+        weights = view.ease(history, candidates)
         adds = np.power(SLOW_DECAY, age, dtype=np.float64)[:, None] * weights
         known = ~np.isnan(weights)
         if known.any():
             total = np.where(known, adds, 0).sum(axis=0)
-            scores[_ROW["conditional"]] = np.where(known.any(axis=0), total, np.nan)
+            scores[_ROW["ease"]] = np.where(known.any(axis=0), total, np.nan)
         if view.n_users:
             scores[_ROW["popularity"]] = popular / view.n_users
         choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0
@@ -242,8 +242,8 @@ class TaskEvidence:
                 return self._user_cf("whole", 1, column)
             case "transitions":
                 return self._transition(column)
-            case "conditional":
-                return self._conditional(column)
+            case "ease":
+                return self._ease(column)
             case "popularity":
                 people = self.sight.view.n_users
                 n = int(self._popular[column])
@@ -336,13 +336,13 @@ class TaskEvidence:
             self.sight.view.n_users,
         )  # fmt: skip
 
-    def _conditional(self, column: int) -> Fact | None:
+    def _ease(self, column: int) -> Fact | None:
         row = int(np.argmax(np.nan_to_num(self._adds[:, column], nan=-np.inf)))
         weight = round(1000 * float(self._weights[row, column]))
         if weight <= 0:
             return None
         return Fact(
-            "conditional", "whole", int(self._history[row]), self._subject(column),
+            "ease", "whole", int(self._history[row]), self._subject(column),
             int(self._both[row, column]), int(self._base[row]), int(self._popular[column]),
             self.sight.view.n_users, weight=weight,
         )  # fmt: skip

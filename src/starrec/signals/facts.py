@@ -18,7 +18,7 @@ Kind: TypeAlias = Literal[
     "trend",
     "category",
     "semantic",
-    "conditional",
+    "ease",
     "contrary",
     "taste",
     "breadth",
@@ -54,7 +54,7 @@ class Fact:
     topic: str = ""
     """The category, for a taste."""
     weight: int = 0
-    """Thousandths that the anchor adds to what a linear model expects of the subject (`conditional`), or
+    """Thousandths that the anchor adds to what a linear model expects of the subject (`ease`), or
     hundredths of the similarity of two descriptions (`semantic` with embeddings, whose base is 0)."""
 
     @property

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import Sequences
-from starrec.data.hashing import combine
 from starrec.errors import DataError
+from starrec.hashing import combine
 from starrec.signals import kernels
 from starrec.signals.counts import Counts, DayCounts, Lists, Source, cooccurrence_row
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
@@ -202,20 +202,20 @@ class View:
             total -= int(lately.sum())
         return counts, total
 
-    def conditional(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
+    def ease(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
         """`(len(anchors), len(subjects))` what each anchor adds to each subject beyond all other items; NaN
-        where the linear model does not know one of them (0 for an item with itself).
+        where the EASE model does not know one of them (0 for an item with itself).
 
         The model forgets the left-out user exactly. With x her items, (XᵀX - xxᵀ + λI)⁻¹ = P + vvᵀ / (1 - xᵀv),
-        v = Px (Sherman and Morrison, 1950); items that without her would have too few users to be modelled are
+        v = Px (Sherman and Morrison, 1950); items that without her would have too few users for the model are
         taken out of P by their Schur complement.
         """
-        model = self._source.conditional()
+        model = self._source.ease()
         weights = np.full((len(anchors), len(subjects)), np.nan)
         if model is None or not self.n_users:
             return weights
         # In the order of the matrix: its rows are read forwards.
-        own = model_rows(model.modelled, self._owned)
+        own = model_rows(model.items, self._owned)
         own = own[own >= 0]
         gone = np.empty(0, dtype=np.int64)
         if model.threshold:
@@ -223,8 +223,8 @@ class View:
             if (users[self._own] == model.threshold // 2).sum() >= model.spare:
                 # Without her another threshold would hold: there is no such model to ask.
                 return weights
-            gone = own[users[model.modelled[own]] == model.threshold]
-        rows, columns = model_rows(model.modelled, anchors), model_rows(model.modelled, subjects)
+            gone = own[users[model.items[own]] == model.threshold]
+        rows, columns = model_rows(model.items, anchors), model_rows(model.items, subjects)
         known, known_too = rows >= 0, columns >= 0
         if len(gone):
             known &= ~np.isin(rows, gone)
@@ -252,8 +252,8 @@ class View:
         return weights
 
 
-def model_rows(modelled: NDArray[np.int32], items: NDArray[np.int32]) -> Ints:
-    """Row of each item in the linear model, -1 where it has none."""
-    at = np.searchsorted(modelled, items)
-    at[at == len(modelled)] = 0
-    return np.where(modelled[at] == items, at, -1)
+def model_rows(ease_items: NDArray[np.int32], items: NDArray[np.int32]) -> Ints:
+    """Row of each item in the EASE model, -1 where it has none."""
+    at = np.searchsorted(ease_items, items)
+    at[at == len(ease_items)] = 0
+    return np.where(ease_items[at] == items, at, -1)

@@ -66,7 +66,7 @@ def sentence(fact: Fact, mentions: Sequence[str], *, support: int = MIN_SUPPORT)
             count = count if thin else f"{fact.both:,} of the {fact.base:,}"
             usual = "" if thin else f", {_tenths(fact)} times its usual share"
             return f"{count} choices in the {TREND_DAYS} days before were {b}{usual}."
-        case "conditional":
+        case "ease":
             adds = f"adds {_thousandths(fact)} to" if fact.weight >= 0 else f"takes {_thousandths(fact)} from"
             few = fact.both < support
             who = f"fewer than {support} people" if few else f"the {fact.both:,} {_noun('person', fact.both)}"

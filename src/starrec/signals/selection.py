@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from math import log1p
 from typing import Final
 
-from starrec.data.hashing import text_keys
 from starrec.errors import ConfigError
+from starrec.hashing import text_keys
 from starrec.signals.facts import PEOPLE, Fact
 from starrec.signals.language import MIN_SUPPORT
 
@@ -62,7 +62,7 @@ def strength(fact: Fact) -> float:
         return log1p(fact.both)
     if fact.kind in PEOPLE:
         return log1p(abs(fact.significance))
-    if fact.kind == "conditional":
+    if fact.kind == "ease":
         return log1p(abs(fact.weight))
     if fact.kind == "semantic" and fact.base == 0:
         return _ITEM_FACT * max(fact.weight, 0) / 100

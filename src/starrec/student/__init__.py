@@ -1,4 +1,4 @@
-"""Floor 7: the student (STAR): its tokenizer and base, its training, and the engine that answers.
+"""Floor 6: the student (STAR): its tokenizer and base, its training, and the engine that answers.
 
 All but its configuration needs torch and transformers (the `train` extra), which are imported when one of these
 names is first used: reading and counting interactions must not take the 300 MB that they do.

@@ -1,7 +1,7 @@
 """The inference engine: one student, two modes.
 
 `fast` ranks in one prefill: all evidence as compact rows, and the distribution over the candidates' labels
-right after `<recommend>` is the ranking, averaged over a few dealings of the labels. `think` writes the whole
+right after `<recommend>` is the ranking, averaged over a few label permutations. `think` writes the whole
 trajectory: it plans, calls tools, reads their answers, reflects and ranks. Answers are looked up for real and
 inserted while the key-value cache is kept, so the cost of a trace is its own tokens once.
 
@@ -41,8 +41,8 @@ MAX_ELEMENT: Final = 200
 """Tokens of one plan, call or reflection at most; then it is closed."""
 MAX_CALLS: Final = 12
 """Tool calls of one trace at most."""
-DEALS: Final = 4
-"""Dealings of labels that fast mode averages over, in one batched prefill: what a candidate is called should
+LABEL_PERMUTATIONS: Final = 4
+"""Label permutations that fast mode averages over, in one batched prefill: what a candidate is called should
 not matter, and what is left of it averages out (avg_hr +0.006, the same first candidate in 93% instead of 86%
 of tasks when labels are permuted; validation)."""
 _BATCH: Final = 32
@@ -147,23 +147,31 @@ class Star:
         return [from_scores(task.candidates, row, TIE_SEED) for task, row in zip(tasks, scores, strict=True)]
 
     @torch.inference_mode()
-    def scores(self, tasks: FastTasks, dealt: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Fast mode's score of each candidate, `(n, c)`: mean log-probability over `DEALS` dealings of labels.
+    def scores(
+        self, tasks: FastTasks, label_permutation: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Fast mode's score of each candidate, `(n, c)`: mean log-probability over `LABEL_PERMUTATIONS` label
+        permutations.
 
         Args:
-            dealt: `(n, c)` number of each candidate's label; None gives the labels of the task.
+            label_permutation: `(n, c)` number of each candidate's label; None gives the labels of the task.
         """
         n, c = tasks.candidates.shape
         if n > _BATCH:
             cuts = [np.arange(at, min(at + _BATCH, n)) for at in range(0, n, _BATCH)]
             return np.concatenate(
-                [self.scores(tasks[cut], None if dealt is None else dealt[cut]) for cut in cuts]
+                [
+                    self.scores(tasks[cut], None if label_permutation is None else label_permutation[cut])
+                    for cut in cuts
+                ]
             )
-        first = np.tile(np.arange(c), (n, 1)) if dealt is None else dealt
-        every = np.concatenate([(first + turn * c // DEALS) % c for turn in range(DEALS)])
-        batch = self.prompts.batch(tasks[np.tile(np.arange(n), DEALS)], dealt=every)
+        first = np.tile(np.arange(c), (n, 1)) if label_permutation is None else label_permutation
+        every = np.concatenate(
+            [(first + turn * c // LABEL_PERMUTATIONS) % c for turn in range(LABEL_PERMUTATIONS)]
+        )
+        batch = self.prompts.batch(tasks[np.tile(np.arange(n), LABEL_PERMUTATIONS)], label_permutation=every)
         log_p = label_logits(self.model, batch).log_softmax(dim=1)
-        mean: NDArray[np.float32] = log_p.reshape(DEALS, n, c).mean(dim=0).numpy()
+        mean: NDArray[np.float32] = log_p.reshape(LABEL_PERMUTATIONS, n, c).mean(dim=0).numpy()
         return mean
 
     @torch.inference_mode()

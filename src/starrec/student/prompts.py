@@ -2,8 +2,8 @@
 
 A fast prompt is `<task>` + `tools.fast_task` + `</task><recommend>`. Writing tens of thousands of them an
 epoch as text and encoding them would cost more than training on them, so this module assembles the same token
-ids from arrays; a test holds the two equal. Augmentation lives here because only arrays see it: labels dealt
-anew to candidates, item tokens withheld, the evidence of a signal withheld.
+ids from arrays; a test holds the two equal. Augmentation lives here because only arrays see it: labels are
+permuted, item tokens withheld, the evidence of a signal withheld.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class FastPrompts:
         self,
         tasks: FastTasks,
         *,
-        dealt: NDArray[np.int64] | None = None,
+        label_permutation: NDArray[np.int64] | None = None,
         random: np.random.Generator | None = None,
         drop_items: float = 0.0,
         drop_signals: float = 0.0,
@@ -110,24 +110,24 @@ class FastPrompts:
         """The prompts of these tasks.
 
         Args:
-            dealt: `(n, c)` number of each candidate's label; None gives the labels of the task.
-            random: for training: deals labels anew, and withholds what follows.
+            label_permutation: `(n, c)` number of each candidate's label; None gives the labels of the task.
+            random: for training: permutes labels, and withholds what follows.
             drop_items: probability with which an item token is withheld.
             drop_signals: probability with which one signal is withheld from a whole prompt.
         """
         n, c = tasks.candidates.shape
-        if dealt is None:
-            dealt = np.tile(np.arange(c), (n, 1))
+        if label_permutation is None:
+            label_permutation = np.tile(np.arange(c), (n, 1))
         levels = tasks.levels.transpose(0, 2, 1) + 1
         items = self._items[tasks.candidates]
         history = self._items[tasks.histories]
         if random is not None:
-            dealt = random.permuted(np.tile(np.arange(MAX_LABELS), (n, 1)), axis=1)[:, :c]
+            label_permutation = random.permuted(np.tile(np.arange(MAX_LABELS), (n, 1)), axis=1)[:, :c]
             items = np.where(random.random(items.shape) < drop_items, self._unknown, items)
             history = np.where(random.random(history.shape) < drop_items, self._unknown, history)
             withheld = random.random((n, 1, levels.shape[2])) < drop_signals
             levels = np.where(withheld, 0, levels)
-        label_ids = self._labels[dealt]
+        label_ids = self._labels[label_permutation]
         evidence = self._levels[np.arange(len(SIGNALS)), levels]
         rows = np.concatenate([items[:, :, None], evidence, label_ids[:, :, None]], axis=2).reshape(n, -1)
         shown = (tasks.histories >= 0).sum(axis=1)

@@ -62,7 +62,7 @@ class Stage:
     report: Callable[[Progress], None]
 
     def evaluate(self) -> float:
-        """avg_hr on validation half A with the task's labels (fast mode averages over dealings of them)."""
+        """avg_hr on validation half A with the task's labels (fast mode averages over label permutations)."""
         scores = []
         with torch.inference_mode():
             for start in range(0, len(self.validation), _EVALUATION_BATCH):

@@ -1,4 +1,4 @@
-"""Floor 6: the teacher (MARS): seven agents, their workflow, and the embedded policy."""
+"""Floor 5: the teacher (MARS): seven agents, their workflow, and the embedded policy."""
 
 from starrec.teacher.agents import (
     ANALYSTS,

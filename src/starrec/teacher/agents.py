@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from starrec.data import RankingTask
-from starrec.data.hashing import Keys
 from starrec.errors import StarrecError
+from starrec.hashing import Keys
 from starrec.tools import ToolResponse, Window
 from starrec.trajectories import Cost, Reason, Spent
 
@@ -29,7 +29,7 @@ ANALYSTS: Final[tuple[Analyst, ...]] = get_args(Analyst)
 
 TOOLS_OF: Final[Mapping[Analyst, tuple[str, ...]]] = {
     "user_profile": ("profile", "item_facts"),
-    "historical_interest": ("conditional", "item_cf", "user_cf"),
+    "historical_interest": ("ease", "item_cf", "user_cf"),
     "recent_interest": ("item_cf", "user_cf"),
     "interest_divergence": ("transitions", "contrary"),
 }

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from starrec.data.hashing import text_keys
+from starrec.hashing import text_keys
 from starrec.signals.claims import support_of
 from starrec.teacher.agents import (
     Analyst,
@@ -69,7 +69,7 @@ _FIRST_ASKED_AGAIN: Final[Sequence[Analyst]] = ("recent_interest", "historical_i
 Question: TypeAlias = tuple[str, dict[str, str]]
 _ASKS: Final[Mapping[Analyst, Sequence[Question]]] = {
     "user_profile": [("profile", {})],
-    "historical_interest": [("conditional", {})],
+    "historical_interest": [("ease", {})],
     "recent_interest": [("item_cf", {"window": "recent"}), ("user_cf", {"window": "recent"})],
     "interest_divergence": [("transitions", {})],
 }

@@ -39,7 +39,7 @@ def missing(tasks: Iterable[RankingTask], runs: int, store: Store, *, retry: boo
     """What is left to do of so many runs a task.
 
     Args:
-        retry: also the runs that came to no end, not only those whose model could not be asked.
+        retry: also failed runs, not only those whose model could not be asked.
     """
     settled = store.done()
     if not retry:

@@ -95,7 +95,7 @@ async def run(
         number: which run over this task, recorded in the trajectory.
         explore: vary plan and trust, for teaching; greedy otherwise.
         reflections: at most, whatever is planned; with 1, no work is sent back.
-        meter: also has what was spent where the run comes to no end.
+        meter: also has what was spent where the run fails.
 
     Raises:
         AgentError: an agent gave no answer.

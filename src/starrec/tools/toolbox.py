@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import Dataset, RankingTask, escape
-from starrec.data.hashing import Keys, combine
 from starrec.errors import StarrecError
+from starrec.hashing import Keys, combine
 from starrec.signals import (
     SIGNALS,
     Evidence,
@@ -79,7 +79,7 @@ TOOLS: Final[Mapping[str, ToolSpec]] = {
         ToolSpec("item_cf", "People who took an item of the history: what else did they take?", True, True),
         ToolSpec("user_cf", "People with the most similar history: what did they take?", True, True),
         ToolSpec("transitions", "What do people take soon after the latest items?", False, True),
-        ToolSpec("conditional", "What does an item of the history add beyond all the others?", False, True),
+        ToolSpec("ease", "What does an item of the history add beyond all the others?", False, True),
         ToolSpec("contrary", "Which candidates do people who took the history's items avoid?", False, True),
         ToolSpec("compare", "All signals for all candidates, as levels from 0 to 15.", False, False),
     )
@@ -190,7 +190,7 @@ class Toolbox:
                 return self._against(columns)
             case "item_facts":
                 return self._answer("popularity", columns, also=("trend", "category", "semantic"))
-            case "transitions" | "conditional":
+            case "transitions" | "ease":
                 return self._answer(name, columns)
             case _:
                 return self._answer(f"{name}.{window}", columns)

@@ -1,4 +1,4 @@
-"""Floor 5: what the teacher did, as messages, as one linear text and as a store on disk."""
+"""Floor 4: what the teacher did, as messages, as one linear text and as a store on disk."""
 
 from starrec.trajectories.asked import STORE, Asked, open_asked, write_asked
 from starrec.trajectories.linear import (

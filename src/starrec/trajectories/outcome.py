@@ -13,8 +13,8 @@ from dataclasses import replace
 from math import comb
 from typing import Final, Literal, TypeAlias, get_args
 
-from starrec.data.hashing import text_keys
 from starrec.data.tasks import RankingTask, Targets
+from starrec.hashing import text_keys
 from starrec.trajectories.linear import linear
 from starrec.trajectories.schema import Trajectory
 

@@ -21,7 +21,7 @@ Statistics: TypeAlias = dict[str, Any]
 
 
 def statistics(runs: Iterable[Trajectory], failures: Iterable[Failure] = ()) -> Statistics:
-    """Of judged runs, read once, and of those that came to no end.
+    """Of judged runs, read once, and of failed ones.
 
     Returns:
         `tasks`, `runs`, `pass@1` and `pass@K` (of the runs that ended, K the most runs that a task has),

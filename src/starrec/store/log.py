@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from starrec.data import Dataset, Order, Repeats, Sequences
 from starrec.data.dataset import SECONDS_A_DAY
-from starrec.data.hashing import Keys, combine, text_keys
 from starrec.errors import DataError
-from starrec.signals.store.records import as_json
+from starrec.hashing import Keys, combine, text_keys
+from starrec.store.records import as_json
 
 CATALOGUE: Final = pl.Schema(
     {

@@ -21,7 +21,7 @@ from starrec.data import save_dataset
 from starrec.engines import Workers
 from starrec.errors import RunError
 from starrec.signals import Counts, Graph
-from starrec.signals.store import (
+from starrec.store import (
     FORMAT,
     Kind,
     LmdbSource,
@@ -32,9 +32,9 @@ from starrec.signals.store import (
     records,
     update,
 )
-from starrec.signals.store.versions import readable_size
+from starrec.store.versions import readable_size
 
-SETTINGS = Settings(history_cap=12, kept=5, modelled=20, ridge=3.0)
+SETTINGS = Settings(history_cap=12, kept=5, ease_items=20, ridge=3.0)
 NEW = pl.DataFrame({"user_id": ["u1", "u-new"], "item_id": ["i3", "i4"], "time": [6_000_000, 6_000_001]})
 
 
@@ -47,7 +47,7 @@ def test_a_graph_of_a_store_is_the_graph_of_its_counts(source, counts):
     for user in (-1, 0, 7):
         ours, theirs = Graph(source).without(user), Graph(counts).without(user)
         assert ours.n_users == theirs.n_users
-        for ask in ("cooccurrence", "followed", "conditional"):
+        for ask in ("cooccurrence", "followed", "ease"):
             found, wanted = getattr(ours, ask)(anchors, subjects), getattr(theirs, ask)(anchors, subjects)
             assert np.array_equal(found, wanted, equal_nan=True), ask
 
@@ -62,12 +62,12 @@ def test_the_log_comes_back(source, log):
 
 def test_the_inverse_is_mapped_and_outlives_its_source(tmp_path, log):
     versions = Versions(tmp_path)
-    build(versions, log, "all items modelled", Settings())
-    precision = LmdbSource.open(versions.folder).conditional().precision
+    build(versions, log, "all items", Settings())
+    precision = LmdbSource.open(versions.folder).ease().precision
     assert precision.shape == (25, 25)
     assert not precision.flags.owndata and not precision.flags.writeable and precision.flags.aligned
     gc.collect()
-    assert np.array_equal(precision, Counts.build(log.sequences(), log.n_items).conditional().precision)
+    assert np.array_equal(precision, Counts.build(log.sequences(), log.n_items).ease().precision)
 
 
 def test_numbers_are_read_where_they_lie(source):
@@ -156,8 +156,8 @@ BUILD = """
 import os, signal, sys
 from pathlib import Path
 from starrec.data import load_saved_dataset
-from starrec.signals.store import Log, Settings, Versions, build
-from starrec.signals.store.lmdb_store import Writer
+from starrec.store import Log, Settings, Versions, build
+from starrec.store.lmdb_store import Writer
 
 at = int(sys.argv[2])
 
@@ -174,10 +174,10 @@ class Slow(Writer):
         super().__exit__(*error)
 
 import importlib
-importlib.import_module("starrec.signals.store.build").Writer = Slow
+importlib.import_module("starrec.store.build").Writer = Slow
 versions = Versions(Path(sys.argv[1]))
 if at == 2:
-    import starrec.signals.store.versions as module
+    import starrec.store.versions as module
     real = module.write_atomic
     def write(path, content):
         if path.name == "CURRENT":
@@ -209,7 +209,7 @@ def test_readers_of_other_processes_see_whole_versions_while_updates_replace_the
 import sys
 from pathlib import Path
 import numpy as np
-from starrec.signals.store import LmdbSource
+from starrec.store import LmdbSource
 folder, stop, seen = Path(sys.argv[1]), Path(sys.argv[2]), set()
 while not stop.exists() or len(seen) < 2:
     source = LmdbSource.open(folder)
@@ -253,7 +253,7 @@ from pathlib import Path
 import numpy as np
 from starrec.data import load_saved_dataset
 from starrec.errors import StarrecError
-from starrec.signals.store import Log, Settings, Versions, build
+from starrec.store import Log, Settings, Versions, build
 
 log = Log.of(load_saved_dataset(Path(sys.argv[2])), 3)
 # Large enough that a limit of 1 MB stops it in the middle, after LMDB has begun.
@@ -376,7 +376,7 @@ def test_an_update_counts_a_damaged_matrix_of_pairs_again(versions, log, tmp_pat
     undamaged = Versions(tmp_path / "undamaged")
     build(undamaged, log, "first", SETTINGS)
     update(undamaged, NEW)
-    found, wanted = (LmdbSource.open(each.folder).conditional() for each in (versions, undamaged))
+    found, wanted = (LmdbSource.open(each.folder).ease() for each in (versions, undamaged))
     assert np.array_equal(found.precision, wanted.precision)
 
 

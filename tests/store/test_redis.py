@@ -16,8 +16,8 @@ import redis
 
 from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
-from starrec.signals.store import FORMAT, Kind, LmdbSource, redis_store, update
-from starrec.signals.store.redis_store import RedisSource, push, record_key
+from starrec.store import FORMAT, Kind, LmdbSource, redis_store, update
+from starrec.store.redis_store import RedisSource, push, record_key
 
 NEW = pl.DataFrame({"user_id": ["u1", "u-new"], "item_id": ["i3", "i4"], "time": [6_000_000, 6_000_001]})
 

@@ -28,7 +28,7 @@ from starrec.signals.counts import (
     neighbour_block,
 )
 from starrec.signals.kernels import compiled
-from starrec.signals.store.pairs import PairChanges
+from starrec.store.pairs import PairChanges
 
 _R = TypeVar("_R")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from starrec.serving.listening import served
-from starrec.serving.policy import policy_app
+from starrec.server.listening import served
+from starrec.server.policy import policy_app
 from starrec.tools import think_task
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from starrec.llm import LimitsConfig, ModelConfig
-from starrec.serving.listening import served
-from starrec.serving.policy import policy_app
+from starrec.server.listening import served
+from starrec.server.policy import policy_app
 from starrec.teacher import EmbeddedPolicy, Plan, TeacherConfig, run
 from starrec.teacher.llm import LLMAgents
 from starrec.tools import think_task
@@ -158,7 +158,7 @@ def test_it_names_its_model(url):
 
 def test_the_server_needs_no_torch():
     code = (
-        "import sys, starrec.serving.policy, starrec.serving.listening; "
+        "import sys, starrec.server.policy, starrec.server.listening; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'pydantic_ai')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

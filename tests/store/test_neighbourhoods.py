@@ -6,8 +6,8 @@ import pytest
 from starrec.data import Sequences
 from starrec.signals import Counts
 from starrec.signals.counts import all_neighbours
-from starrec.signals.store.neighbourhoods import refreshed
-from starrec.signals.store.pairs import PairChanges
+from starrec.store.neighbourhoods import refreshed
+from starrec.store.pairs import PairChanges
 
 N_ITEMS = 14
 

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from starrec.data import build as make_dataset
-from starrec.signals.store import LmdbSource, Log, Settings, Versions, build, pairs, update
+from starrec.store import LmdbSource, Log, Settings, Versions, build, pairs, update
 
 N_ITEMS = 10
 DAY = 86_400
-SETTINGS = Settings(history_cap=4, kept=3, modelled=6, ridge=2.0)
+SETTINGS = Settings(history_cap=4, kept=3, ease_items=6, ridge=2.0)
 """Small enough that caps and cuts are reached all the time."""
 
 rows = st.lists(

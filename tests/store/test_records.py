@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from starrec.signals.store import FORMAT, CorruptRecord, Kind, OtherVersion, records
+from starrec.store import FORMAT, CorruptRecord, Kind, OtherVersion, records
 
 INT32 = arrays(np.int32, st.integers(0, 20))
 kinds = st.sampled_from(list(Kind))

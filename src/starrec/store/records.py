@@ -8,7 +8,7 @@ a value that stands under another's key are all found out: what is not whole is 
     4  format, uint16    7  zero       12  length of the payload, uint32
 
 Keys have 8 bytes and all records a multiple of 4, so LMDB puts every payload on a multiple of 4, where int32
-can be read in place. All numbers are counts, indices, days or seconds; the linear model's inverse alone is real
+can be read in place. All numbers are counts, indices, days or seconds; the EASE model's inverse alone is real
 (float64).
 """
 
@@ -56,10 +56,10 @@ class Kind(IntEnum):
     """JSON: user ids in index order."""
     CATALOGUE = 6
     """JSON: `[item_id, title, categories, year]` of each item in index order."""
-    MODELLED = 7
-    """int32: threshold and spare of the linear model, then its items; no items where there is no model."""
+    EASE_ITEMS = 7
+    """int32: threshold and spare of the EASE model, then its items; no items where there is no model."""
     PRECISION = 8
-    """float64, items squared: the linear model's inverse, one value, so that it can be mapped."""
+    """float64, items squared: the EASE model's inverse, one value, so that it can be mapped."""
     GRAM = 9
     """int32, items squared: what it is the inverse of, for updates."""
     HISTORY = 16
@@ -75,7 +75,9 @@ class Kind(IntEnum):
 
 
 BY_ITEM: Final = (Kind.POSTINGS, Kind.DAYS, Kind.FOLLOWED, Kind.NEIGHBOURS)
-DERIVED: Final = frozenset({*BY_ITEM, Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY, Kind.MODELLED, Kind.PRECISION})
+DERIVED: Final = frozenset(
+    {*BY_ITEM, Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY, Kind.EASE_ITEMS, Kind.PRECISION}
+)
 """What can be counted again from the histories."""
 
 
@@ -203,8 +205,8 @@ class Meta:
     kept: int
     """Neighbours of an item at most."""
     follow_window: int
-    modelled: int
-    """Items of the linear model at most."""
+    ease_items: int
+    """Items of the EASE model at most."""
     ridge: float
     sha256: str
     """Of everything that was counted (`Log.sha256`)."""
@@ -221,7 +223,7 @@ class Meta:
     @property
     def settings(self) -> dict[str, Any]:
         """What `Counts.build` takes."""
-        return {name: getattr(self, name) for name in ("history_cap", "kept", "modelled", "ridge")}
+        return {name: getattr(self, name) for name in ("history_cap", "kept", "ease_items", "ridge")}
 
     def record(self) -> bytes:
         return encode(Kind.META, 0, as_json(asdict(self)))

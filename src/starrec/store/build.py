@@ -20,7 +20,6 @@ from starrec.config import fingerprint
 from starrec.data import Sequences
 from starrec.engines import Engine
 from starrec.errors import RunError
-from starrec.signals.conditional import MODELLED, RIDGE, Conditional, count_gram, modelled_items, solve
 from starrec.signals.counts import (
     HISTORY_CAP,
     NEIGHBOURS_KEPT,
@@ -30,12 +29,13 @@ from starrec.signals.counts import (
     all_neighbours,
     neighbour_block,
 )
+from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
 from starrec.signals.language import FOLLOW_WINDOW
-from starrec.signals.store.lmdb_store import Writer
-from starrec.signals.store.log import Log
-from starrec.signals.store.records import BY_ITEM, HEADER_BYTES, Kind, Meta, as_json, encode, key
-from starrec.signals.store.source import conditional_records, counted_again
-from starrec.signals.store.versions import Versions
+from starrec.store.lmdb_store import Writer
+from starrec.store.log import Log
+from starrec.store.records import BY_ITEM, HEADER_BYTES, Kind, Meta, as_json, encode, key
+from starrec.store.source import counted_again, ease_records
+from starrec.store.versions import Versions
 
 _PAGES: Final = 1.3
 """Room for LMDB's pages over the bytes of the records."""
@@ -58,8 +58,8 @@ class Settings:
     """Latest items of a user that are counted."""
     kept: int = NEIGHBOURS_KEPT
     """Neighbours of an item at most."""
-    modelled: int = MODELLED
-    """Items of the linear model at most."""
+    ease_items: int = EASE_ITEMS
+    """Items of the EASE model at most."""
     ridge: float = RIDGE
 
     def inputs(self, dataset_sha256: str, tie_seed: int) -> str:
@@ -143,9 +143,9 @@ def build(
                 nearest = all_neighbours(
                     counts, advance, lambda _, blocks: workers.map(neighbour_block, blocks)
                 )
-        advance = bar("linear model", 1)
+        advance = bar("EASE", 1)
         model, gram = None, None
-        if (chosen := modelled_items(counts.popularity, settings.modelled)) is not None:
+        if (chosen := choose_items(counts.popularity, settings.ease_items)) is not None:
             gram = count_gram(counts.train, chosen.items)
             model = solve(chosen, gram, settings.ridge)
         advance(1)
@@ -189,11 +189,11 @@ def vocabulary_records(log: Log) -> list[Entry]:
     return [(key(kind), encode(kind, 0, as_json(content))) for kind, content in names.items()]
 
 
-def model_records(model: Conditional | None, gram: NDArray[np.int32] | None) -> list[Entry]:
-    """The linear model."""
-    modelled, precision = conditional_records(model)
+def model_records(model: EaseModel | None, gram: NDArray[np.int32] | None) -> list[Entry]:
+    """The EASE model."""
+    ease_items, precision = ease_records(model)
     return [
-        (key(Kind.MODELLED), modelled),
+        (key(Kind.EASE_ITEMS), ease_items),
         (key(Kind.PRECISION), precision),
         (key(Kind.GRAM), encode(Kind.GRAM, 0, *(() if gram is None else (gram,)))),
     ]

@@ -1,7 +1,7 @@
-"""The linear model behind conditional evidence: what an item adds beyond all others.
+"""EASE: a linear model of what one item of a history adds to another beyond all others.
 
 EASE (Steck, WWW 2019) regresses every item on all others at once. All it needs is how many users took both, of
-each pair of modelled items (the Gram matrix), and one inverse.
+each pair of items of the model (the Gram matrix), and one inverse.
 """
 
 from __future__ import annotations
@@ -18,47 +18,48 @@ from scipy.linalg import lapack
 from starrec.data import Sequences
 from starrec.signals import kernels
 
-MODELLED: Final = 3000
-"""Items of the linear model at most: its inverse costs the cube, and the store holds its square."""
+EASE_ITEMS: Final = 3000
+"""Items of the EASE model at most: its inverse costs the cube, and the store holds its square."""
 RIDGE: Final = 500.0
-"""λ of the linear model."""
+"""λ of the EASE model."""
 
 
 @dataclass(frozen=True, eq=False)
-class Conditional:
-    """A linear model of every modelled item by all others: EASE (Steck, WWW 2019).
+class EaseModel:
+    """A linear model that predicts each of its items from all others: EASE (Steck, WWW 2019).
 
     Its weights B = -P / diag(P) with P = (XᵀX + λI)⁻¹ say what one item adds beyond all others. P is kept, not
-    B, because P can forget a user (`graph.View.conditional`).
+    B, because P can forget a user (`graph.View.ease`).
     """
 
-    modelled: NDArray[np.int32]
+    items: NDArray[np.int32]
     """`(k,)` items, ascending."""
     precision: NDArray[np.float64]
     """`(k, k)` P."""
     threshold: int
-    """Items with at least so many users are modelled; 0 where all are."""
+    """Items with at least so many users are in the model; 0 where all are."""
     spare: int
-    """Of the items with at least half as many users (rounded down), how many more there are than may be
-    modelled (0 with a threshold of 0): a user who owns so many at that edge could have moved the threshold."""
+    """Of the items with at least half as many users (rounded down), how many more there are than the
+    model may have (0 with a threshold of 0): a user who owns so many at that edge could have moved the
+    threshold."""
 
 
-class Modelled(NamedTuple):
-    """Which items are modelled."""
+class EaseItems(NamedTuple):
+    """Which items the model has."""
 
     items: NDArray[np.int32]
     """`(k,)` ascending."""
     threshold: int
     spare: int
-    """Both as in `Conditional`."""
+    """Both as in `EaseModel`."""
 
 
-def modelled_items(popularity: NDArray[np.int32], most: int) -> Modelled | None:
-    """The items that are modelled; None where nothing was taken.
+def choose_items(popularity: NDArray[np.int32], most: int) -> EaseItems | None:
+    """The items of the model; None where nothing was taken.
 
-    A catalogue of more than `most` items is modelled in part: the items with at least t users, t the smallest
-    power of two that leaves no more than that. A power of two, so that one user's edges decide it as seldom as
-    can be, and where they could, it is known (`Conditional.spare`).
+    Of a catalogue of more than `most` items, the model has those with at least t users, t the smallest power
+    of two that leaves no more than `most`. A power of two, so that one user's edges decide it as seldom as can
+    be, and where they could, it is known (`EaseModel.spare`).
     """
     if not popularity.any():
         return None
@@ -69,7 +70,7 @@ def modelled_items(popularity: NDArray[np.int32], most: int) -> Modelled | None:
             spare = int((popularity >= threshold).sum()) - most
             threshold *= 2
     items = np.flatnonzero(popularity >= threshold).astype(np.int32)
-    return Modelled(items, threshold, spare) if len(items) else None
+    return EaseItems(items, threshold, spare) if len(items) else None
 
 
 def count_gram(train: Sequences, items: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -92,11 +93,11 @@ def count_gram(train: Sequences, items: NDArray[np.int32]) -> NDArray[np.int32]:
     return gram
 
 
-def solve(chosen: Modelled, gram: NDArray[np.int32], ridge: float) -> Conditional:
+def solve(chosen: EaseItems, gram: NDArray[np.int32], ridge: float) -> EaseModel:
     """The model of a Gram matrix."""
     regular = gram.astype(np.float64)
     regular[np.diag_indices(len(gram))] += ridge
-    return Conditional(chosen.items, _inverse(regular), chosen.threshold, chosen.spare)
+    return EaseModel(chosen.items, _inverse(regular), chosen.threshold, chosen.spare)
 
 
 def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:

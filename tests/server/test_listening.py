@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from starrec.errors import StarrecError
-from starrec.serving.listening import base_url, listen
+from starrec.server.listening import base_url, listen
 
 
 def test_small_answers_are_sent_at_once():

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from starrec.data import date_of
 from starrec.errors import RunError
-from starrec.signals.store.build import Origin
-from starrec.signals.store.lmdb_store import LmdbSource
-from starrec.signals.store.records import HEADER_BYTES, Kind, parse_key
-from starrec.signals.store.versions import Versions, readable_size
+from starrec.store.build import Origin
+from starrec.store.lmdb_store import LmdbSource
+from starrec.store.records import HEADER_BYTES, Kind, parse_key
+from starrec.store.versions import Versions, readable_size
 
 _QUANTILES: Final = {"p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
 
@@ -29,7 +29,7 @@ def inventory(folder: Path) -> dict[str, Any]:
     """
     versions = Versions(folder)
     source = LmdbSource(versions.require())
-    meta, model = source.meta, source.conditional()
+    meta, model = source.meta, source.ease()
     sizes: dict[Kind, list[int]] = defaultdict(list)
     for raw_key, record in source.records():
         sizes[parse_key(raw_key)[0]].append(len(record) - HEADER_BYTES)
@@ -46,9 +46,7 @@ def inventory(folder: Path) -> dict[str, Any]:
         "interactions": meta.interactions,
         "counted": int(source.lengths.sum()),
         "latest items of a user that count": meta.history_cap,
-        "items of the linear model": len(np.atleast_1d(model.modelled))
-        if (model := source.conditional())
-        else 0,
+        "items of the EASE model": len(np.atleast_1d(model.items)) if (model := source.ease()) else 0,
         "order": meta.order,
     }
     if (span := source.span) is not None:

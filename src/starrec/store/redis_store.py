@@ -24,11 +24,11 @@ import redis
 
 from starrec.errors import RunError, StarrecError
 from starrec.signals.counts import Source
-from starrec.signals.store.build import Bar, no_bar
-from starrec.signals.store.lmdb_store import LmdbSource
-from starrec.signals.store.records import BY_ITEM, Kind, Raw, parse_key
-from starrec.signals.store.source import Report, Stored
-from starrec.signals.store.versions import GRACE_SECONDS
+from starrec.store.build import Bar, no_bar
+from starrec.store.lmdb_store import LmdbSource
+from starrec.store.records import BY_ITEM, Kind, Raw, parse_key
+from starrec.store.source import Report, Stored
+from starrec.store.versions import GRACE_SECONDS
 
 PREFIX: Final = "starrec"
 _BATCH_BYTES: Final = 4 << 20

@@ -6,8 +6,8 @@ import pytest
 
 from starrec.data import build, leave_one_out, save_dataset
 from starrec.errors import RunError, StarrecError
+from starrec.recommender import Recommender
 from starrec.runs import Run
-from starrec.serving.recommender import Recommender
 from starrec.signals import Graph
 from starrec.student import NanoConfig, Star, build_nano, build_tokenizer
 from starrec.tools import World

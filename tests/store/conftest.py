@@ -6,10 +6,10 @@ import pytest
 
 from starrec.data import build as make_dataset
 from starrec.signals import Counts
-from starrec.signals.store import LmdbSource, Log, Settings, Versions, build
+from starrec.store import LmdbSource, Log, Settings, Versions, build
 
 DAY = 86_400
-SETTINGS = Settings(history_cap=12, kept=5, modelled=20, ridge=3.0)
+SETTINGS = Settings(history_cap=12, kept=5, ease_items=20, ridge=3.0)
 
 
 def _dataset(order="clock", users=40, items=25, seed=0):
@@ -49,7 +49,7 @@ def log(shop):
 @pytest.fixture
 def counts(log):
     """What a store must answer, in memory."""
-    return Counts.build(log.sequences(), log.n_items, history_cap=12, kept=5, modelled=20, ridge=3.0)
+    return Counts.build(log.sequences(), log.n_items, history_cap=12, kept=5, ease_items=20, ridge=3.0)
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def same_answers(source, counts):
     for user in range(counts.about.n_users):
         for found, wanted in zip(source.sequence(user), counts.sequence(user), strict=True):
             assert (found is None and wanted is None) or np.array_equal(found, wanted)
-    model, wanted_model = source.conditional(), counts.conditional()
-    assert np.array_equal(model.modelled, wanted_model.modelled)
+    model, wanted_model = source.ease(), counts.ease()
+    assert np.array_equal(model.items, wanted_model.items)
     assert np.array_equal(model.precision, wanted_model.precision)
     assert (model.threshold, model.spare) == (wanted_model.threshold, wanted_model.spare)
 

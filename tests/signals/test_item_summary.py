@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from starrec.signals import Counts, Graph
-from starrec.signals.portrait import portrait
+from starrec.signals.item_summary import item_summary
 
 # Item 0 has users 0 to 5; five others never take it.
 ROWS = [[0, 1, 2], [0, 1], [3, 0, 1], [0, 4, 5, 6, 1], [2, 0], [0], [7, 2], [7, 3], [7], [7, 4], [7, 5]]
@@ -20,7 +20,7 @@ def by_subject(facts):
 
 
 def test_by_hand(graph):
-    found = portrait(graph, 0)
+    found = item_summary(graph, 0)
     assert (found.popularity.both, found.popularity.base) == (6, 11)
     assert found.trend is None
     # Item 1 was taken by users 0, 1, 2, 3, all of whom took 0; item 2 by 0, 4 and 6, of whom two did.
@@ -35,16 +35,16 @@ def test_by_hand(graph):
 def test_against(sequences):
     # 20 people take 0, 20 others take 1: 10 would take both if they were independent, 1 does.
     graph = Graph(Counts.build(sequences([[0]] * 19 + [[0, 1]] + [[1]] * 19 + [[2]]), 3))
-    (fact,) = portrait(graph, 0).against
+    (fact,) = item_summary(graph, 0).against
     assert (fact.subject, fact.both, fact.base, fact.total, fact.population) == (1, 1, 20, 20, 40)
     assert fact.kind == "contrary" and fact.significance < 0
-    assert portrait(graph, 0, support=3).against == ()
+    assert item_summary(graph, 0, support=3).against == ()
 
 
 def test_support_and_top(graph):
-    found = portrait(graph, 0, support=3)
+    found = item_summary(graph, 0, support=3)
     assert set(by_subject(found.together)) == {1} and set(by_subject(found.then)) == {1}
-    assert len(portrait(graph, 0, top=2).together) == 2
+    assert len(item_summary(graph, 0, top=2).together) == 2
 
 
 def test_trend(sequences):
@@ -52,11 +52,11 @@ def test_trend(sequences):
 
     train = sequences([[0, 1], [1, 0], [1]])
     days = np.array([0, 20, 25, 30, 30], dtype=np.int32)
-    found = portrait(Graph(Counts.build(replace(train, days=days), 2)), 1)
+    found = item_summary(Graph(Counts.build(replace(train, days=days), 2)), 1)
     # The last day is 30, so the 14 days before the 31st are 17 to 30: 1 was taken on the 20th, 25th and 30th.
     assert (found.trend.both, found.trend.base, found.trend.total, found.trend.population) == (3, 4, 3, 5)
 
 
 def test_an_item_that_nobody_took(sequences):
-    found = portrait(Graph(Counts.build(sequences([[0], [0]]), 2)), 1)
+    found = item_summary(Graph(Counts.build(sequences([[0], [0]]), 2)), 1)
     assert found.popularity.both == 0 and found.together == found.then == found.against == ()

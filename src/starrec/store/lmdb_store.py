@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from starrec.errors import RunError
 from starrec.signals.counts import Source
-from starrec.signals.store import records
-from starrec.signals.store.records import Kind, Raw, keys
-from starrec.signals.store.source import Report, Stored
-from starrec.signals.store.versions import Versions
+from starrec.store import records
+from starrec.store.records import Kind, Raw, keys
+from starrec.store.source import Report, Stored
+from starrec.store.versions import Versions
 
 _BATCH_BYTES: Final = 32 << 20
 _PAGE: Final = 4096

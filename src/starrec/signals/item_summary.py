@@ -17,7 +17,7 @@ _NOBODY: Final = -1
 
 
 @dataclass(frozen=True)
-class Portrait:
+class ItemSummary:
     """Facts about an item; all users count."""
 
     item: int
@@ -32,7 +32,7 @@ class Portrait:
     """What they take far less than its popularity predicts, by significance."""
 
 
-def portrait(graph: Graph, item: int, *, top: int = 10, support: int = 0) -> Portrait:
+def item_summary(graph: Graph, item: int, *, top: int = 10, support: int = 0) -> ItemSummary:
     """What the graph says of an item.
 
     Args:
@@ -65,7 +65,7 @@ def portrait(graph: Graph, item: int, *, top: int = 10, support: int = 0) -> Por
     rare = (expected >= CONTRARY_EXPECTED) & (both < CONTRARY_LIFT * expected) & (both >= support)
     rare[item] = False
     against = [fact("contrary", other, int(both[other])) for other in np.flatnonzero(rare).tolist()]
-    return Portrait(
+    return ItemSummary(
         item,
         Fact("popularity", "", -1, item, base, people, base, people),
         _trend(graph, one, base),

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from starrec.data import TimeSpan
 from starrec.errors import RunError
-from starrec.signals.conditional import Conditional
 from starrec.signals.counts import (
     About,
     Counts,
@@ -31,9 +30,10 @@ from starrec.signals.counts import (
     Ragged,
     Source,
 )
-from starrec.signals.store import records
-from starrec.signals.store.log import History, Log, days, read_catalogue
-from starrec.signals.store.records import HEADER_BYTES, Damaged, Kind, Meta, Raw, encode
+from starrec.signals.ease import EaseModel
+from starrec.store import records
+from starrec.store.log import History, Log, days, read_catalogue
+from starrec.store.records import HEADER_BYTES, Damaged, Kind, Meta, Raw, encode
 
 _LOG: Final = logging.getLogger(__name__)
 _SCAN: Final = 4096
@@ -43,7 +43,7 @@ Report = Callable[[str], None]
 
 
 class Stored(ABC):
-    """Counts read from records. Implements `Source`; arrays are the caller's own, but for the linear model's
+    """Counts read from records. Implements `Source`; arrays are the caller's own, but for the EASE model's
     inverse, which is not copied."""
 
     def __init__(
@@ -146,20 +146,20 @@ class Stored(ABC):
         found[row, column], both[row, column] = values[at], values[at + lengths[row]]
         return Neighbours(found, both)
 
-    def conditional(self) -> Conditional | None:
-        return self._conditional
+    def ease(self) -> EaseModel | None:
+        return self._ease
 
     @cached_property
-    def _conditional(self) -> Conditional | None:
-        threshold, spare, *items = records.int32s(self._one(Kind.MODELLED)).tolist()
+    def _ease(self) -> EaseModel | None:
+        threshold, spare, *items = records.int32s(self._one(Kind.EASE_ITEMS)).tolist()
         if not items:
             return None
         precision = self._mapped(Kind.PRECISION, "<f8").reshape(len(items), len(items))
-        return Conditional(np.array(items, dtype=np.int32), precision, threshold, spare)
+        return EaseModel(np.array(items, dtype=np.int32), precision, threshold, spare)
 
     def gram(self) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
-        """The modelled items, and users who took both of each pair of them; None where that is damaged."""
-        items = records.int32s(self._one(Kind.MODELLED))[2:]
+        """Items of the EASE model, and users who took both of each pair of them; None where that is damaged."""
+        items = records.int32s(self._one(Kind.EASE_ITEMS))[2:]
         (raw,) = self._fetch(Kind.GRAM, [0])
         try:
             pairs = records.int32s(self._check(Kind.GRAM, 0, raw))
@@ -317,18 +317,18 @@ def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
             found = counts.neighbours(one)
             known = found.items[0] >= 0
             return encode(kind, index, found.items[0][known], found.both[0][known])
-        case Kind.MODELLED | Kind.PRECISION:
-            return conditional_records(counts.conditional())[kind == Kind.PRECISION]
+        case Kind.EASE_ITEMS | Kind.PRECISION:
+            return ease_records(counts.ease())[kind == Kind.PRECISION]
         case _:
             raise AssertionError(f"{kind.name} is not derived")
 
 
-def conditional_records(model: Conditional | None) -> tuple[bytes, bytes]:
-    """The two records of the linear model."""
+def ease_records(model: EaseModel | None) -> tuple[bytes, bytes]:
+    """The two records of the EASE model."""
     head = np.array([model.threshold, model.spare] if model else [0, 0], dtype=np.int32)
-    parts = (model.modelled.astype(np.int32),) if model else ()
+    parts = (model.items.astype(np.int32),) if model else ()
     inverse = (model.precision.astype(np.float64, copy=False),) if model else ()
-    return encode(Kind.MODELLED, 0, head, *parts), encode(Kind.PRECISION, 0, *inverse)
+    return encode(Kind.EASE_ITEMS, 0, head, *parts), encode(Kind.PRECISION, 0, *inverse)
 
 
 def _ragged(rows: Iterable[NDArray[np.int32]]) -> Ragged:
@@ -339,4 +339,4 @@ def _ragged(rows: Iterable[NDArray[np.int32]]) -> Ragged:
     return Ragged(ptr, values.astype(np.int32, copy=False))
 
 
-__all__ = ["Report", "Stored", "conditional_records", "counted_again"]
+__all__ = ["Report", "Stored", "counted_again", "ease_records"]

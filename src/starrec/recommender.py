@@ -1,6 +1,6 @@
 """Recommendations for anyone: a history typed in, no account, no retraining.
 
-The road is that of the evaluation: retrieval over the whole catalogue nominates items, STAR ranks them in
+As in the evaluation, retrieval over the whole catalogue nominates items, STAR ranks them in
 windows of 20, and every item comes with a sentence whose figures are the graph's.
 """
 
@@ -14,8 +14,8 @@ from typing import Final, Self
 import numpy as np
 
 from starrec.data import Dataset, RankingTask, Titles, hold_out, load_saved_dataset, plain
-from starrec.data.hashing import combine
 from starrec.errors import RunError, StarrecError
+from starrec.hashing import combine
 from starrec.runs import current_product
 from starrec.signals import SIGNALS, Graph, SignalsConfig, count_signals, select
 from starrec.signals.embeddings import item_embeddings
@@ -23,7 +23,7 @@ from starrec.student import Star, Step
 from starrec.tools import World, retrieve
 
 WINDOW: Final = 20
-_PERSONAL: Final = ("item_cf", "user_cf", "transition", "conditional")
+_PERSONAL: Final = ("item_cf", "user_cf", "transition", "ease")
 """Kinds of facts that start from the person's own history."""
 
 

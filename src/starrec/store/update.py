@@ -2,7 +2,7 @@
 
 The histories are read (the neighbour step walks them), but only what the new interactions touch is counted: the
 histories of their users, the postings, days and transitions of the items that these users gained or lost, the
-neighbour lists that could have changed (`neighbourhoods`), and the linear model, whose every weight depends on
+neighbour lists that could have changed (`neighbourhoods`), and the EASE model, whose every weight depends on
 everything. The new version is a copy of the old file in which these records are replaced.
 """
 
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from starrec.data import Sequences
 from starrec.signals import kernels
-from starrec.signals.conditional import Conditional, count_gram, modelled_items, solve
 from starrec.signals.counts import About, Counts, DayCounts, Neighbours, Ragged, capped, cooccurrence_row
-from starrec.signals.store.build import (
+from starrec.signals.ease import EaseModel, choose_items, count_gram, solve
+from starrec.store.build import (
     Bar,
     Entry,
     Origin,
@@ -36,18 +36,18 @@ from starrec.signals.store.build import (
     no_bar,
     vocabulary_records,
 )
-from starrec.signals.store.lmdb_store import LmdbSource, Writer
-from starrec.signals.store.log import Changes, Log
-from starrec.signals.store.neighbourhoods import refreshed
-from starrec.signals.store.pairs import PairChanges
-from starrec.signals.store.records import Kind, Meta, encode, key
-from starrec.signals.store.source import Report, counted_again
-from starrec.signals.store.versions import Versions
+from starrec.store.lmdb_store import LmdbSource, Writer
+from starrec.store.log import Changes, Log
+from starrec.store.neighbourhoods import refreshed
+from starrec.store.pairs import PairChanges
+from starrec.store.records import Kind, Meta, encode, key
+from starrec.store.source import Report, counted_again
+from starrec.store.versions import Versions
 
 _STEPS: Final = 6
 _DAY_ZERO: Final = 1 << 31
 _MANY_FRESH: Final = 200
-"""Newly modelled items, from which their pairs are counted with all others."""
+"""Items new to the EASE model, from which their pairs are counted with all others."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _entries(
         earlier=Ragged(np.zeros(log.n_items + 1, np.int64), nothing),
         earlier_counts=nothing,
         daily=daily,
-        modelled=meta.modelled,
+        ease_items=meta.ease_items,
         ridge=meta.ridge,
     )
     pairs = PairChanges.between(touched.before, touched.after, log.n_items)
@@ -241,9 +241,9 @@ def _entries(
 
 def _model(
     source: LmdbSource, counts: Counts, pairs: PairChanges | None
-) -> tuple[Conditional | None, NDArray[np.int32] | None]:
-    """The linear model of today's counts, and its Gram matrix."""
-    chosen = modelled_items(counts.popularity, source.meta.modelled)
+) -> tuple[EaseModel | None, NDArray[np.int32] | None]:
+    """The EASE model of today's counts, and its Gram matrix."""
+    chosen = choose_items(counts.popularity, source.meta.ease_items)
     if chosen is None:
         return None, None
     gram = _gram(source, counts, chosen.items, pairs)
@@ -253,7 +253,7 @@ def _model(
 def _gram(
     source: LmdbSource, counts: Counts, items: NDArray[np.int32], pairs: PairChanges | None
 ) -> NDArray[np.int32]:
-    """The old matrix with what changed, rows of items that were not modelled counted."""
+    """The old matrix with what changed, rows of items new to the model counted."""
     known = source.gram()
     fresh = items if known is None else np.setdiff1d(items, known[0])
     if pairs is None or known is None or len(fresh) > _MANY_FRESH:

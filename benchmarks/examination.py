@@ -23,7 +23,7 @@ from random import Random
 from typing import Any, Literal, TypeAlias
 
 from starrec.data import Dataset, RankingTask, Split, evaluation_tasks, leave_one_out, load_movielens_100k
-from starrec.signals import Evidence, Graph, Sight
+from starrec.signals import Graph, Semantics, TaskView
 from starrec.signals.checker import Checker
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "signals"))
@@ -122,14 +122,14 @@ def report(
 
 def own_checker(dataset: Dataset, split: Split) -> Check:
     """The project's checker over the training graph."""
-    graph, evidence = Graph.build(split.train, dataset.n_items), Evidence.of(dataset)
+    graph, semantics = Graph.build(split.train, dataset.n_items), Semantics.of(dataset)
     checker = Checker.of(dataset)
 
     @lru_cache(maxsize=1)
-    def sight(task: RankingTask) -> Sight:
-        return Sight.of(graph.without(task.user), evidence, task)
+    def view(task: RankingTask) -> TaskView:
+        return TaskView.of(graph, semantics, task)
 
-    return lambda task, text: [claim.verdict for claim in checker.check(text, sight(task))]
+    return lambda task, text: [claim.verdict for claim in checker.check(text, view(task))]
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from starrec.data import (
 )
 from starrec.engines import Workers
 from starrec.ranking import avg_hr
-from starrec.signals import SIGNALS, Fact, TaskEvidence
+from starrec.signals import SIGNALS, Evidence, Fact
 from starrec.tools import World
 
 _BATCH: Final = 128
@@ -59,7 +59,7 @@ def _numbers(world: World, tasks: list[RankingTask]) -> NDArray[np.float32]:
     return np.stack([_of_task(world.toolbox(task).evidence) for task in tasks])
 
 
-def _of_task(evidence: TaskEvidence) -> NDArray[np.float32]:
+def _of_task(evidence: Evidence) -> NDArray[np.float32]:
     """`(c, f)`: each signal's score, its place among the candidates, and its strongest fact's counts, lift and
     significance; the same of the contrary fact."""
     scores = evidence.scores

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from starrec.data import RankingTask, Sequences, leave_one_out, load_tables
-from starrec.signals import Counts, Evidence, Graph, Semantics, Sight
+from starrec.signals import Counts, Graph, Semantics, TaskView, gather
 from starrec.signals.counts import all_neighbours
-from starrec.store import LmdbSource, evidence_folder
+from starrec.store import LmdbStore, evidence_folder
 from synthetic import catalogue_frame, generate, write
 
 HISTORY: Final = 50
@@ -84,7 +84,7 @@ def build(work: Path, interactions: int) -> dict[str, Any]:
         starrec(), "signals", "build", "--run", run,
         "--interactions", folder / "interactions.parquet", "--items", folder / "items.parquet",
     )  # fmt: skip
-    source = LmdbSource.open(evidence_folder(run))
+    source = LmdbStore.open(evidence_folder(run))
     return {
         "interactions": int(source.lengths.sum(dtype=np.int64)),
         "users": source.about.n_users,
@@ -106,21 +106,19 @@ def growth(measured: list[dict[str, Any]]) -> float:
 def task_evidence(work: Path, interactions: int, tasks: int) -> dict[str, Any]:
     """All evidence for one task from the store, one thread, the asking user left out."""
     run = data(work, interactions) / "run"
-    source = LmdbSource.open(evidence_folder(run))
+    source = LmdbStore.open(evidence_folder(run))
     items = pl.read_parquet(run.parent / "items.parquet")
-    evidence = Evidence(
-        Semantics(items["categories"].to_list(), items["title"].to_list(), items["year"].to_list())
-    )
+    semantics = Semantics(items["categories"].to_list(), items["title"].to_list(), items["year"].to_list())
     graph = Graph(source)
     random = np.random.default_rng(0)
     users = np.flatnonzero(source.lengths > HISTORY)
     asked = [_task(source, int(user), random) for user in random.permutation(users)[:tasks]]
     for task in asked[:50]:
-        evidence.gather(Sight.of(graph.without(task.user), evidence, task))
+        gather(TaskView.of(graph, semantics, task))
     seconds = []
     for task in asked:
         started = time.perf_counter()
-        evidence.gather(Sight.of(graph.without(task.user), evidence, task))
+        gather(TaskView.of(graph, semantics, task))
         seconds.append(time.perf_counter() - started)
     p50, p95, p99 = np.percentile(np.array(seconds) * 1000, [50, 95, 99]).tolist()
     return {
@@ -134,7 +132,7 @@ def task_evidence(work: Path, interactions: int, tasks: int) -> dict[str, Any]:
     }
 
 
-def _task(source: LmdbSource, user: int, random: np.random.Generator) -> RankingTask:
+def _task(source: LmdbStore, user: int, random: np.random.Generator) -> RankingTask:
     """As in training: the user's item at some place, among 19 that she never took."""
     items, days = source.sequence(user)
     place = int(random.integers(HISTORY, len(items)))
@@ -151,7 +149,7 @@ def update(work: Path, interactions: int, added: int) -> dict[str, Any]:
     folder = data(work, interactions)
     run = folder / "run"
     random = np.random.default_rng(1)
-    source = LmdbSource.open(evidence_folder(run))
+    source = LmdbStore.open(evidence_folder(run))
     known = source.user_ids
     catalogue = source.catalogue["item_id"].to_list()
     latest = int(

@@ -120,7 +120,7 @@ def movielens() -> None:
 def _single_tools(name: DatasetName) -> None:
     dataset, split = load(name)
     world = World.of(dataset, Graph.build(split.train, dataset.n_items))
-    world.graph.source.ease()
+    world.graph.counts.ease()
     found: dict[str, Any] = {}
     with Workers(world) as workers:
         validation, held = tasks_of(dataset, split, "validation", draws=1)
@@ -149,7 +149,7 @@ def ceiling(
     """What the evidence allows: a listwise ranker over all of its numbers."""
     dataset, split = load(dataset_name)
     world = World.of(dataset, Graph.build(split.train, dataset.n_items))
-    world.graph.source.ease()
+    world.graph.counts.ease()
     per_user = 24 if dataset_name == "movielens" else 2
     started = time.monotonic()
     with Workers(world) as workers:
@@ -197,10 +197,10 @@ def cap() -> None:
     found = {}
     for limit in (25, 50, 100, 200, 400, 1000):
         world = World.of(dataset, Graph(Counts.build(split.train, dataset.n_items, history_cap=limit)))
-        world.graph.source.ease()
+        world.graph.counts.ease()
         with Workers(world) as workers:
             by_tool = tool_ranks(signal_scores(workers, chosen), chosen, held)
-        lengths = world.graph.source.lengths.astype(np.int64)
+        lengths = world.graph.counts.lengths.astype(np.int64)
         found[str(limit)] = {
             "interactions": int(lengths.sum()),
             "pairs": int((lengths * lengths).sum()),

@@ -165,7 +165,7 @@ def show_signals(prepared: Prepared) -> None:
 
     world = prepared.world
     console = output()
-    for anchor in np.argsort(-world.graph.source.popularity, kind="stable")[:3]:
+    for anchor in np.argsort(-world.graph.counts.popularity, kind="stable")[:3]:
         history = np.array([anchor], dtype=np.int32)
         task = RankingTask("live/0", -1, "", history, retrieve(world.graph, -1, history, 20))
         evidence = world.toolbox(task).evidence

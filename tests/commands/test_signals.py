@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from starrec.cli import app
-from starrec.store import LmdbSource, evidence_folder
+from starrec.store import LmdbStore, evidence_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -72,7 +72,7 @@ def test_an_update_adds_what_is_new(shop):
     assert "2 new interactions (known before: 1), 1 new user, 0 new items" in result.stderr
     again = done("signals", "update", "--run", "run", "--interactions", "new.csv")
     assert "0 new interactions (known before: 3)" in again.stderr
-    assert LmdbSource.open(evidence_folder(shop / "run")).meta.interactions == 918
+    assert LmdbStore.open(evidence_folder(shop / "run")).meta.interactions == 918
     assert "with 1 update since" in done("signals", "build", "--run", "run").stderr
 
 
@@ -96,8 +96,8 @@ def test_a_build_of_other_inputs_leaves_the_updated_one_where_it_is(shop):
     assert "the 2 interactions that updates added to the one before are not in this one" in told
     assert before.name in told
     assert evidence_folder(shop / "other") != before
-    assert LmdbSource.open(before).meta.interactions == 918
-    assert LmdbSource.open(evidence_folder(shop / "other")).meta.interactions == 917
+    assert LmdbStore.open(before).meta.interactions == 918
+    assert LmdbStore.open(evidence_folder(shop / "other")).meta.interactions == 917
 
 
 def test_other_times_are_refused(shop):
@@ -191,10 +191,10 @@ def test_two_builds_at_a_time(shop):
 
 @pytest.mark.parametrize("engine", ["threads", "processes"])
 def test_engines_count_the_same(shop, engine):
-    before = LmdbSource.open(evidence_folder(shop / "run")).records()
+    before = LmdbStore.open(evidence_folder(shop / "run")).records()
     wanted = {key: bytes(value) for key, value in before}
     done("signals", "build", "--run", "run", "--fresh", "--engine", engine)
-    found = {key: bytes(value) for key, value in LmdbSource.open(evidence_folder(shop / "run")).records()}
+    found = {key: bytes(value) for key, value in LmdbStore.open(evidence_folder(shop / "run")).records()}
     assert found == wanted
 
 

@@ -7,7 +7,7 @@ import pytest
 from starrec.data import mention
 from starrec.evaluation import TraceClaims, check_trace, faithfulness
 from starrec.ranking import Ranking
-from starrec.signals import Evidence, Graph, Semantics, Sight
+from starrec.signals import Graph, Semantics, TaskView
 from starrec.signals.checker import Checker
 from starrec.signals.claims import Catalogue
 from starrec.student import Step, Thought
@@ -31,9 +31,9 @@ def checker():
 
 
 @pytest.fixture
-def sight(sequences, task):
+def view(sequences, task):
     graph = Graph.build(sequences(ROWS), 3)
-    return Sight.of(graph.without(7), Evidence(Semantics([[], [], []])), task(7, [0], [1, 2]))
+    return TaskView.of(graph, Semantics([[], [], []]), task(7, [0], [1, 2]))
 
 
 def trace(*reflections, plan="Long history. Trust recent_interest.", ranking="‹B›‹A›"):
@@ -81,21 +81,21 @@ def trace(*reflections, plan="Long history. Trust recent_interest.", ranking="�
         (f"I prefer {HEAT} to {FARGO}.", (0, 0, 0)),
     ],
 )
-def test_claims_by_hand(sight, checker, said, expected):
+def test_claims_by_hand(view, checker, said, expected):
     for thought in (trace(said), trace(plan=said)):
-        found = check_trace(thought, sight, checker)
+        found = check_trace(thought, view, checker)
         assert (found.verified, found.contradicted, found.unverifiable) == expected
 
 
-def test_the_plan_and_every_reflection_count_and_nothing_else(sight, checker):
-    assert check_trace(trace(), sight, checker).total == 0
-    found = check_trace(trace(TOLD, POPULAR, plan="‹B›: taken by 9 people."), sight, checker)
+def test_the_plan_and_every_reflection_count_and_nothing_else(view, checker):
+    assert check_trace(trace(), view, checker).total == 0
+    found = check_trace(trace(TOLD, POPULAR, plan="‹B›: taken by 9 people."), view, checker)
     assert (found.verified, found.contradicted, found.unverifiable) == (3, 1, 0)
 
 
-def test_whether_a_trace_parses(sight, checker):
-    assert check_trace(trace(TOLD), sight, checker).parses
-    assert not check_trace(trace("a < b"), sight, checker).parses
+def test_whether_a_trace_parses(view, checker):
+    assert check_trace(trace(TOLD), view, checker).parses
+    assert not check_trace(trace("a < b"), view, checker).parses
 
 
 def test_totals_by_hand():
@@ -139,7 +139,7 @@ def test_the_teachers_own_words_are_faithful(small, world, lessons):
             for message in messages
         )
         thought = Thought(outcome.ranking, first.content, outcome.trajectory.labels, steps, (), 0, 0)
-        found = check_trace(thought, toolbox.sight, checker)
+        found = check_trace(thought, toolbox.view, checker)
         assert found.parses and found.verified == found.total
         total += found.total
     assert total >= 20

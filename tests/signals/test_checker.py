@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starrec.data import RankingTask, build, escape
-from starrec.signals import SIGNALS, Evidence, Graph, Sight, sentence
+from starrec.signals import SIGNALS, Graph, Semantics, TaskView, gather, sentence
 from starrec.signals.checker import Checker
 
 TITLES = [
@@ -110,12 +110,12 @@ class World:
         self.dataset = make_dataset(order)
         self.train = self.dataset.sequences(0)
         self.graph = Graph.build(self.train, self.dataset.n_items)
-        self.evidence = Evidence.of(self.dataset)
+        self.semantics = Semantics.of(self.dataset)
         self.checker = Checker.of(self.dataset)
         self.rows = [self.train.of(user).tolist() for user in range(self.train.n_users)]
         self.topics = self.dataset.items["categories"].to_list()
 
-    def sight(self, user):
+    def view(self, user):
         """What a task sees that asks for the last item of this user."""
         part = slice(self.train.ptr[user], self.train.ptr[user + 1] - 1)
         history = self.train.items[part]
@@ -124,10 +124,10 @@ class World:
             "test/0", user, str(user), history, np.array(rest[:12], dtype=np.int32),
             days=None if self.train.days is None else self.train.days[part], ratings=self.train.ratings[part],
         )  # fmt: skip
-        return Sight.of(self.graph.without(user), self.evidence, task)
+        return TaskView.of(self.graph, self.semantics, task)
 
-    def verdicts(self, text, sight):
-        return [checked.verdict for checked in self.checker.check(text, sight)]
+    def verdicts(self, text, view):
+        return [checked.verdict for checked in self.checker.check(text, view)]
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +174,8 @@ class Scene:
         return [row for user, row in enumerate(self.world.rows) if user != self.user]
 
     @cached_property
-    def sight(self):
-        return self.world.sight(self.user)
+    def view(self):
+        return self.world.view(self.user)
 
     def n(self, *items):
         return sum(all(item in row for item in items) for row in self.others)
@@ -195,7 +195,7 @@ class Scene:
     @cached_property
     def weight(self):
         a, b = (np.array([item], dtype=np.int32) for item in (self.a, self.b))
-        return round(1000 * float(self.sight.view.ease(a, b)[0, 0]))
+        return round(1000 * float(self.view.graph.ease(a, b)[0, 0]))
 
     def fits(self, kind):
         n, a, b = self.n, self.n(self.a), self.n(self.b)
@@ -243,7 +243,7 @@ class Scene:
 
     @cached_property
     def figures(self):
-        n, view, sight = self.n, self.sight.view, self.sight
+        n, graph, view = self.n, self.view.graph, self.view
         people, a, b, both = len(self.others), n(self.a), n(self.b), n(self.a, self.b)
         then = self.f(self.a, self.b)
         share = Fraction(100 * both, a) if a else Fraction(0)
@@ -260,9 +260,9 @@ class Scene:
         # "Nearly 7%" is at least nine tenths of it.
         found["near"] = int(share) + 1 if 10 * share >= 9 * (int(share) + 1) else None
         found["Share"] = found["share"] and found["share"].capitalize()
-        history = sight.history
+        history = view.history
         for name, window in (("", history[-10:]), ("w", history)):
-            users = view.neighbours(window, 50)[0].tolist()
+            users = graph.neighbours(window, 50)[0].tolist()
             k = sum(self.b in self.world.rows[user] for user in users)
             lift = Fraction(k * people, len(users) * b) if b else 0
             found |= {f"k{name}": k, f"K{name}": len(users), f"wl{name}": rounded(lift, 1)}
@@ -270,12 +270,12 @@ class Scene:
                 share = Fraction(100 * k, len(users))
                 found |= {"nk": len(users) - k, "kpct": percent(k, len(users))}
                 found |= {"share_k": part_in_words(share), "onein_k": one_in(share)}
-        if sight.day is not None:
+        if view.day is not None:
             train = self.world.train
-            lately = (train.days >= sight.day - 14) & (train.days < sight.day) & (train.users != self.user)
+            lately = (train.days >= view.day - 14) & (train.days < view.day) & (train.users != self.user)
             t, total = int((train.items[lately] == self.b).sum()), int(lately.sum())
             choices = sum(map(len, self.others))
-            days = sight.days[-10:]
+            days = view.days[-10:]
             found |= {"t": t, "T": total, "tpct": percent(t, total), "r": len(days), "d": int(np.ptp(days)) + 1}
             found["tl"] = rounded(Fraction(t * choices, total * b), 1) if total and b else None
         topics = [set(self.world.topics[item]) for item in history[-30:].tolist()]
@@ -287,9 +287,9 @@ class Scene:
         found |= {"gpct": percent(g, m), "s": len(set().union(*topics))}
         # A category stands in text as templates write it.
         found["X"] = escape(liking).replace(". ", "&#46; ")
-        above = int((sight.ratings > sight.ratings.astype(float).mean()).sum())
+        above = int((view.ratings > view.ratings.astype(float).mean()).sum())
         found |= {"rated": m, "l": above, "lpct": percent(above, m)}
-        found["sh"], found["un"] = self.world.evidence.semantics.traits(self.a, self.b)
+        found["sh"], found["un"] = self.world.semantics.traits(self.a, self.b)
         return found
 
     @cached_property
@@ -345,7 +345,7 @@ def test_truth_in_many_words_is_verified_and_each_wrong_figure_is_not(films, kin
     for wording in WORDINGS[kind]:
         scene, filled = told(films, kind, wording, rng)
         text = wording.format(**filled)
-        found = films.checker.check(text, scene.sight)
+        found = films.checker.check(text, scene.view)
         if not found or any(one.verdict != "verified" for one in found):
             missed.append((text, [one.reason for one in found]))
         if any(word in wording.lower() for word in LOOSE):
@@ -360,7 +360,7 @@ def test_truth_in_many_words_is_verified_and_each_wrong_figure_is_not(films, kin
             if wrong == value or (float(wrong) == 0 and kind.startswith("weight")):
                 continue
             lie = wording.format(**{**filled, name: wrong})
-            if set(films.verdicts(lie, scene.sight)) == {"verified"}:
+            if set(films.verdicts(lie, scene.view)) == {"verified"}:
                 believed.append(lie)
     assert missed == []
     assert believed == []
@@ -369,17 +369,17 @@ def test_truth_in_many_words_is_verified_and_each_wrong_figure_is_not(films, kin
 def test_every_template_of_every_kind_is_verified(films):
     kinds = set()
     for user in range(0, 200, 9):
-        sight = films.sight(user)
-        evidence = films.evidence.gather(sight)
-        columns = range(len(sight.candidates))
+        view = films.view(user)
+        evidence = gather(view)
+        columns = range(len(view.candidates))
         facts = [evidence.fact(signal, column) for signal in SIGNALS for column in columns]
         facts += [evidence.contrary(column) for column in columns] + list(evidence.profile)
         for fact in filter(None, facts):
             for support in (0, 3, 10):
                 said = sentence(fact, films.dataset.mentions, support=support)
-                assert set(films.verdicts(said, sight)) == {"verified"}, said
+                assert set(films.verdicts(said, view)) == {"verified"}, said
                 label = f"‹C› {said} Lead ‹A›‹B›."
-                assert films.verdicts(label, sight) == films.verdicts(said, sight)
+                assert films.verdicts(label, view) == films.verdicts(said, view)
             kinds.add(fact.kind)
     assert kinds == {
         "item_cf", "user_cf", "transition", "ease", "popularity", "trend", "category", "semantic",
@@ -437,7 +437,7 @@ def told_of(scene, wording):
     ],
 )
 def test_a_subtle_lie_is_contradicted(scene, lie):
-    verdicts = scene.world.verdicts(told_of(scene, lie), scene.sight)
+    verdicts = scene.world.verdicts(told_of(scene, lie), scene.view)
     assert "contradicted" in verdicts or ("unverifiable" in verdicts and "'s popularity" in lie)
 
 
@@ -468,7 +468,7 @@ def test_a_subtle_lie_is_contradicted(scene, lie):
     ],
 )
 def test_what_cannot_be_read_or_known_is_unverifiable(scene, text):
-    verdicts = scene.world.verdicts(told_of(scene, text), scene.sight)
+    verdicts = scene.world.verdicts(told_of(scene, text), scene.view)
     assert verdicts and set(verdicts) == {"unverifiable"}
 
 
@@ -494,19 +494,19 @@ def test_what_cannot_be_read_or_known_is_unverifiable(scene, text):
     ],
 )
 def test_a_text_without_a_claim_yields_nothing(scene, text):
-    assert scene.world.verdicts(told_of(scene, text), scene.sight) == []
+    assert scene.world.verdicts(told_of(scene, text), scene.view) == []
 
 
 def test_the_reason_gives_the_true_figures(scene):
     figures = scene.figures
     said = told_of(scene, "99 of the {a} people who took {A} also took {B}.")
-    (checked,) = scene.world.checker.check(said, scene.sight)
+    (checked,) = scene.world.checker.check(said, scene.view)
     assert checked.verdict == "contradicted"
     whom = f"people who took {TITLES[scene.a]} and {TITLES[scene.b]}"
     assert checked.reason == f"{whom}: {figures['ab']} of {figures['a']}, not 99."
     assert said[slice(*checked.span)] == said[:-1]
     (checked,) = scene.world.checker.check(
-        told_of(scene, "{ab} of the 999 people who took {A} took {B}."), scene.sight
+        told_of(scene, "{ab} of the 999 people who took {A} took {B}."), scene.view
     )
     assert checked.reason == f"people who took {TITLES[scene.a]}: {figures['a']}, not 999."
 
@@ -515,47 +515,47 @@ def test_each_claim_of_a_sentence_has_its_own_verdict(scene):
     said = told_of(
         scene, "{ab} of the {a} people who took {A} also took {B}, 99.0 times what its popularity predicts."
     )
-    assert scene.world.verdicts(said, scene.sight) == ["verified", "contradicted"]
+    assert scene.world.verdicts(said, scene.view) == ["verified", "contradicted"]
     two = told_of(scene, "{a} people took {A}; 999 of them also took {B}. {b} people took {B}.")
-    assert scene.world.verdicts(two, scene.sight) == ["verified", "contradicted", "verified"]
+    assert scene.world.verdicts(two, scene.view) == ["verified", "contradicted", "verified"]
 
 
 def test_what_is_true_only_with_the_users_own_edges_is_contradicted(films):
     """Of the graph of everybody it is true; the task's own user must not be counted."""
     user = 3
     mine = films.rows[user][:2]
-    everybody = Sight.of(
-        films.graph.without(-1),
-        films.evidence,
+    everybody = TaskView.of(
+        films.graph,
+        films.semantics,
         RankingTask("live/0", -1, "", *[np.array([0], dtype=np.int32)] * 2),
     )
     both = sum(set(mine) <= set(row) for row in films.rows)
     a, b = (films.dataset.mentions[item] for item in mine)
     claim = f"{both} people took both {a} and {b}."
     assert films.verdicts(claim, everybody) == ["verified"]
-    assert films.verdicts(claim, films.sight(user)) == ["contradicted"]
-    assert films.verdicts(f"{both - 1} people took both {a} and {b}.", films.sight(user)) == ["verified"]
+    assert films.verdicts(claim, films.view(user)) == ["contradicted"]
+    assert films.verdicts(f"{both - 1} people took both {a} and {b}.", films.view(user)) == ["verified"]
 
 
 def test_without_a_clock_days_are_unverifiable(undated):
-    sight = undated.sight(3)
+    view = undated.view(3)
     item = undated.dataset.mentions[0]
     for text in (
         f"3 of the 100 choices in the 14 days before were {item}.",
         "The last 10 items were taken within 2 days.",
         f"In the 14 days before, {item} was taken 2.0 times as often as usual.",
     ):
-        assert undated.verdicts(text, sight) == ["unverifiable"]
+        assert undated.verdicts(text, view) == ["unverifiable"]
 
 
 def test_a_label_stands_for_its_candidate(films, scene):
-    at = scene.sight.candidates.tolist().index(scene.b) if scene.b in scene.sight.candidates else 0
-    item = int(scene.sight.candidates[at])
+    at = scene.view.candidates.tolist().index(scene.b) if scene.b in scene.view.candidates else 0
+    item = int(scene.view.candidates[at])
     label = f"‹{chr(ord('A') + at)}›"
     n = scene.n(item)
-    assert films.verdicts(f"{n} people took {label}.", scene.sight) == ["verified"]
-    assert films.verdicts(f"{label}: taken by {n} people.", scene.sight) == ["verified"]
-    assert films.verdicts(f"{label}: taken by {n + 1} people.", scene.sight) == ["contradicted"]
+    assert films.verdicts(f"{n} people took {label}.", scene.view) == ["verified"]
+    assert films.verdicts(f"{label}: taken by {n} people.", scene.view) == ["verified"]
+    assert films.verdicts(f"{label}: taken by {n + 1} people.", scene.view) == ["contradicted"]
 
 
 # Quantities, by their definition in the contract: true within these bounds and not a hair beyond.
@@ -564,7 +564,7 @@ SHARES = st.tuples(st.integers(0, 400), st.integers(1, 400)).filter(lambda pair:
 
 
 @dataclass(frozen=True, eq=False)
-class FixedView:
+class FixedGraph:
     """A graph of two items, of which only four counts are known."""
 
     n_users: int
@@ -584,9 +584,9 @@ OF_TWO = Checker.of(make_dataset("position", users=2))
 
 def share_is(text, part, whole):
     empty = np.array([], dtype=np.int32)
-    sight = Sight(FixedView(1000, whole, 500, part), None, empty, empty)
+    view = TaskView(FixedGraph(1000, whole, 500, part), None, empty, empty)
     said = f"{text} people who took ⟦i0|Fargo (1996)⟧ also took ⟦i1|Pulp Fiction (1994)⟧."
-    (checked,) = OF_TWO.check(said, sight)
+    (checked,) = OF_TWO.check(said, view)
     assert checked.verdict in ("verified", "contradicted")
     return checked.verdict == "verified"
 
@@ -620,7 +620,7 @@ def test_shares_are_what_the_contract_says(pair, p):
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=80), st.data())
 def test_any_text_is_checked_without_an_error_and_spans_lie_in_it(films, text, data):
-    sight = films.sight(3)
+    view = films.view(3)
     pieces = [
         "13 of the 64 people",
         "⟦",
@@ -635,7 +635,7 @@ def test_any_text_is_checked_without_an_error_and_spans_lie_in_it(films, text, d
         text,
     ]
     whole = "".join(data.draw(st.lists(st.sampled_from(pieces), max_size=12)))
-    for checked in films.checker.check(whole, sight):
+    for checked in films.checker.check(whole, view):
         start, end = checked.span
         assert 0 <= start < end <= len(whole)
 
@@ -657,6 +657,6 @@ def test_sentences_are_checked_one_by_one_wherever_they_stand(films, scene, chos
             "⟦i8|13 of the 64 people (2001)⟧ is a fine film.",
         )
     ]
-    alone = [verdict for at in chosen for verdict in films.verdicts(said[at], scene.sight)]
+    alone = [verdict for at in chosen for verdict in films.verdicts(said[at], scene.view)]
     for between in (" ", "\n", " ‹B› ", " So it is. ", "</plan><reflection>"):
-        assert films.verdicts(between.join(said[at] for at in chosen), scene.sight) == alone
+        assert films.verdicts(between.join(said[at] for at in chosen), scene.view) == alone

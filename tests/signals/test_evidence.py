@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starrec.signals import N_LEVELS, SIGNALS, Counts, Evidence, Fact, Graph, Semantics, Sight, levels
-from starrec.signals.evidence import LEVELS, NEIGHBOURS, distinct_latest
+from starrec.signals import N_LEVELS, SIGNALS, Counts, Fact, Graph, Semantics, TaskView, gather, levels
+from starrec.signals.evidence import NEIGHBOURS
+from starrec.signals.levels import LEVELS
+from starrec.signals.task_view import distinct_latest
 
 # As in test_graph: item 0 is taken by users 0, 1, 2, 4; item 2 by 0, 2, 4; five people took anything.
 ROWS = [[0, 1, 2], [0, 1, 3], [1, 0, 2, 4], [3], [5, 4, 3, 2, 0]]
@@ -23,10 +25,10 @@ def ints(values):
     return np.array(values, dtype=np.int32)
 
 
-def sight(view, semantics, history, candidates, days=None, ratings=None):
-    return Sight(
-        view,
-        Evidence(semantics),
+def view(graph, semantics, history, candidates, days=None, ratings=None):
+    return TaskView(
+        graph,
+        semantics,
         ints(history),
         ints(candidates),
         None if days is None else ints(days),
@@ -35,17 +37,17 @@ def sight(view, semantics, history, candidates, days=None, ratings=None):
 
 
 def look(*seen):
-    found = sight(*seen)
-    return found.evidence.gather(found)
+    found = view(*seen)
+    return gather(found)
 
 
 @pytest.fixture
-def gather(sequences):
-    def gather(history, candidates=CANDIDATES, user=-1, *, clock=False, days=None, ratings=None):
+def evidence_of(sequences):
+    def evidence_of(history, candidates=CANDIDATES, user=-1, *, clock=False, days=None, ratings=None):
         graph = Graph.build(sequences(ROWS, DAYS if clock else None), 7)
         return look(graph.without(user), Semantics(CATEGORIES), history, candidates, days, ratings)
 
-    return gather
+    return evidence_of
 
 
 def score(evidence, signal):
@@ -53,14 +55,14 @@ def score(evidence, signal):
 
 
 class TestByHand:
-    def test_there_are_ten_signals(self, gather):
+    def test_there_are_ten_signals(self, evidence_of):
         assert len(SIGNALS) == len(set(SIGNALS)) == len(LEVELS) == 10
-        assert gather([0]).scores.shape == gather([0]).levels.shape == (10, 4)
+        assert evidence_of([0]).scores.shape == evidence_of([0]).levels.shape == (10, 4)
 
-    def test_item_cf(self, gather):
+    def test_item_cf(self, evidence_of):
         # n(0) = 4, n(1) = n(2) = 3; both(0, 2) = 3 (users 0, 2, 4), both(1, 2) = 2 (users 0, 2).
         near, far = 3 / 12**0.5, 2 / 9**0.5
-        evidence = gather([1, 0])
+        evidence = evidence_of([1, 0])
         assert score(evidence, "item_cf.recent")[0] == pytest.approx(0.8 * far + near)
         assert score(evidence, "item_cf.whole")[0] == pytest.approx((far + near) / 2)
         # 3 of 4 took it, where 3 of 5 people do: 0.75 / 0.6 = 1.25 times.
@@ -68,16 +70,16 @@ class TestByHand:
         assert fact == Fact("item_cf", "recent", 0, 2, both=3, base=4, total=3, population=5)
         assert fact.rate == 0.75 and fact.lift == pytest.approx(1.25)
 
-    def test_item_cf_leaves_the_asking_user_out(self, gather):
+    def test_item_cf_leaves_the_asking_user_out(self, evidence_of):
         # Without user 0: both(0, 2) = 2 of n(0) = 3; n(2) = 2 of 4 people; (2/3) / (2/4) = 4/3.
-        fact = gather([0], user=0).fact("item_cf.whole", 0)
+        fact = evidence_of([0], user=0).fact("item_cf.whole", 0)
         assert fact == Fact("item_cf", "whole", 0, 2, both=2, base=3, total=2, population=4)
         assert fact.lift == pytest.approx(4 / 3)
 
     def test_recent_looks_at_the_last_ten_and_whole_at_all(self, sequences):
         # Item 0 goes with item 11; then ten items that nobody shares: recent has nothing of it left.
         graph = Graph.build(sequences([[0, 11], [*range(1, 11)]]), 12)
-        evidence = look(graph.without(-1), Semantics([[]] * 12), range(11), [11])
+        evidence = look(graph, Semantics([[]] * 12), range(11), [11])
         assert score(evidence, "item_cf.recent") == [0.0]
         assert score(evidence, "item_cf.whole") == [pytest.approx(1 / 11)]
         assert evidence.fact("item_cf.recent", 0) is None
@@ -86,17 +88,17 @@ class TestByHand:
     def test_whole_looks_at_the_last_two_hundred(self, sequences):
         graph = Graph.build(sequences([[0, 210], [1, 210], [*range(2, 210)]]), 211)
         # 201 items: 0 stands before the last 200, 1 is the first of them.
-        evidence = look(graph.without(-1), Semantics([[]] * 211), range(201), [210])
+        evidence = look(graph, Semantics([[]] * 211), range(201), [210])
         # n(1) = 1, n(210) = 2, both 1.
         assert score(evidence, "item_cf.whole") == [pytest.approx(1 / sqrt(2) / 200)]
         assert evidence.fact("item_cf.whole", 0).anchor == 1
         # Of user 0 the window knows nothing: only user 1 took the candidate, of two neighbours.
         assert evidence.fact("user_cf.whole", 0).both == 1 and evidence.fact("user_cf.whole", 0).base == 2
 
-    def test_user_cf(self, gather):
+    def test_user_cf(self, evidence_of):
         # {0, 1} against users 0, 1 (2 of 3), 2 (2 of 4) and 4 (1 of 5); 0, 2 and 4 took item 2.
         a, b, c = 2 / 6**0.5, 2 / 8**0.5, 1 / 10**0.5
-        evidence = gather([1, 0])
+        evidence = evidence_of([1, 0])
         assert score(evidence, "user_cf.recent")[0] == pytest.approx((a + b + c) / (2 * a + b + c))
         # 3 of 4 neighbours, where 3 of 5 people do.
         fact = evidence.fact("user_cf.whole", 0)
@@ -105,9 +107,9 @@ class TestByHand:
         assert score(evidence, "user_cf.recent")[1] == pytest.approx((a + c) / (2 * a + b + c))
         assert evidence.fact("user_cf.recent", 1).lift == pytest.approx(5 / 6)
 
-    def test_transitions(self, gather):
+    def test_transitions(self, evidence_of):
         # 1 then 2: users 0 and 2; 0 then 2: users 0 and 2. n(1) = 3 and n(0) = 4; the later item weighs 1.
-        evidence = gather([1, 0])
+        evidence = evidence_of([1, 0])
         assert score(evidence, "transitions")[0] == pytest.approx(0.8 * 2 / 3**0.5 + 2 / 4**0.5)
         # The strongest: 2 / sqrt(4) = 1 against 0.8 · 2 / sqrt(3) = 0.92.
         assert evidence.fact("transitions", 0) == Fact("transition", "recent", 0, 2, 2, 4, 3, 5)
@@ -115,19 +117,19 @@ class TestByHand:
     def test_transitions_look_at_the_last_ten(self, sequences):
         # 0 then 12 is old by now, 1 then 12 is the oldest of the last ten, at age 9.
         graph = Graph.build(sequences([[0, 12], [1, 12], [*range(2, 11)]]), 13)
-        evidence = look(graph.without(-1), Semantics([[]] * 13), range(11), [12])
+        evidence = look(graph, Semantics([[]] * 13), range(11), [12])
         assert score(evidence, "transitions") == [pytest.approx(0.8**9)]
         assert evidence.fact("transitions", 0) == Fact("transition", "recent", 1, 12, 1, 1, 2, 3)
 
-    def test_popularity(self, gather):
-        evidence = gather([0])
+    def test_popularity(self, evidence_of):
+        evidence = evidence_of([0])
         assert score(evidence, "popularity") == [3 / 5, 3 / 5, 2 / 5, 0]
         assert evidence.fact("popularity", 2) == Fact("popularity", "", -1, 4, 2, 5, 2, 5)
-        assert score(gather([0], user=2), "popularity") == [2 / 4, 3 / 4, 1 / 4, 0]
+        assert score(evidence_of([0], user=2), "popularity") == [2 / 4, 3 / 4, 1 / 4, 0]
 
-    def test_categories(self, gather):
+    def test_categories(self, evidence_of):
         # History 0 (a, b), 1 (a), 5 (c): a twice, b once, c once of 3. Candidate 6 (a, c): (2 + 1) / (2 · 3).
-        evidence = gather([0, 1, 5])
+        evidence = evidence_of([0, 1, 5])
         assert score(evidence, "category") == pytest.approx([2 / 3, 1 / 3, float("nan"), 3 / 6], nan_ok=True)
         # Items 0, 1 and 5 each share a category with 6.
         assert evidence.fact("category", 3) == Fact("category", "recent", -1, 6, both=3, base=3)
@@ -136,25 +138,25 @@ class TestByHand:
     def test_tastes_look_at_the_last_thirty(self, sequences):
         graph = Graph.build(sequences([[0]]), 41)
         semantics = Semantics([["old"]] * 5 + [["new"]] * 35 + [["old"]])
-        evidence = look(graph.without(-1), semantics, range(35), [40, 39])
+        evidence = look(graph, semantics, range(35), [40, 39])
         # Items 5 to 34 are new ones; of the five old ones nothing is left.
         assert score(evidence, "category") == [0, 1]
         assert evidence.tastes == (Fact("taste", "recent", -1, -1, 30, 30, topic="new"),)
 
     def test_a_repeated_item_counts_once_at_its_latest_place(self, sequences, task):
         graph = Graph.build(sequences(ROWS, DAYS), 7)
-        evidence = Evidence(Semantics(CATEGORIES))
+        semantics = Semantics(CATEGORIES)
         asked = task(-1, [0, 1, 0, 3], CANDIDATES, days=[1, 2, 3, 9], ratings=[1, 2, 3, np.nan])
-        seen = Sight.of(graph.without(-1), evidence, asked)
+        seen = TaskView.of(graph, semantics, asked)
         assert seen.history.tolist() == [1, 0, 3] == distinct_latest(asked.history).tolist()
         # Days and ratings stay with their items, and the task's own day is the last one's.
         assert seen.days.tolist() == [2, 3, 9] and seen.day == 9
         np.testing.assert_array_equal(seen.ratings, [2, 3, np.nan])
-        without = Sight.of(graph.without(-1), evidence, task(-1, [1, 0, 3], CANDIDATES, days=[2, 3, 9]))
-        np.testing.assert_array_equal(evidence.gather(seen).scores, evidence.gather(without).scores)
+        without = TaskView.of(graph, semantics, task(-1, [1, 0, 3], CANDIDATES, days=[2, 3, 9]))
+        np.testing.assert_array_equal(gather(seen).scores, gather(without).scores)
 
     def test_a_task_without_days_or_ratings_has_none(self, sequences, task):
-        seen = Sight.of(Graph.build(sequences(ROWS), 7).without(-1), Evidence(Semantics(CATEGORIES)),
+        seen = TaskView.of(Graph.build(sequences(ROWS), 7), Semantics(CATEGORIES),
                         task(-1, [], CANDIDATES))  # fmt: skip
         assert seen.days is None and seen.ratings is None and seen.day is None
 
@@ -165,14 +167,14 @@ class TestEase:
         # B[0, 1] = 10 / (20 + 5).
         rows = [[0, 1]] * 10 + [[0]] * 10 + [[1]] * 5 + [[2]] * 7
         graph = Graph(Counts.build(sequences(rows), 4, ridge=5.0))
-        evidence = look(graph.without(-1), Semantics([[]] * 4), [2, 0], [1, 3])
+        evidence = look(graph, Semantics([[]] * 4), [2, 0], [1, 3])
         assert score(evidence, "ease") == pytest.approx([0.4, 0])
         fact = Fact("ease", "whole", 0, 1, both=10, base=20, total=15, population=32, weight=400)
         assert evidence.fact("ease", 0) == fact
         # Nobody took 3, so nothing speaks for it.
         assert evidence.fact("ease", 1) is None
         # One step further back it weighs 0.95 as much; the fact says the weight itself.
-        evidence = look(graph.without(-1), Semantics([[]] * 4), [0, 2], [1])
+        evidence = look(graph, Semantics([[]] * 4), [0, 2], [1])
         assert score(evidence, "ease") == pytest.approx([0.95 * 0.4])
         assert evidence.fact("ease", 0) == fact
         # Without user 0, who took both: 9 / (19 + 5).
@@ -185,34 +187,34 @@ class TestEase:
         # the model hardly any.
         rows = [[0, 1, 2]] * 10 + [[1, 2]] * 30 + [[0, 3]] * 10
         graph = Graph(Counts.build(sequences(rows), 4, ridge=1.0))
-        evidence = look(graph.without(-1), Semantics([[]] * 4), [1, 0], [2])
+        evidence = look(graph, Semantics([[]] * 4), [1, 0], [2])
         assert evidence.fact("ease", 0).anchor == 1
-        weights = graph.without(-1).ease(ints([1, 0]), ints([2]))[:, 0]
+        weights = graph.ease(ints([1, 0]), ints([2]))[:, 0]
         assert weights[0] > 0.9 and abs(weights[1]) < 0.05
         assert score(evidence, "ease") == [pytest.approx(0.95 * weights[0] + weights[1])]
 
     def test_what_the_model_does_not_know_is_unknown(self, sequences):
         # Two of four items are in the model: 0 and 1, with two users each.
         graph = Graph(Counts.build(sequences([[0, 1], [0, 1], [2]]), 4, ease_items=2))
-        evidence = look(graph.without(-1), Semantics([[]] * 4), [2, 0], [1, 3, 2])
+        evidence = look(graph, Semantics([[]] * 4), [2, 0], [1, 3, 2])
         np.testing.assert_array_equal(np.isnan(score(evidence, "ease")), [False, True, True])
-        assert np.isnan(score(look(graph.without(-1), Semantics([[]] * 4), [2], [1, 3]), "ease")).all()
+        assert np.isnan(score(look(graph, Semantics([[]] * 4), [2], [1, 3]), "ease")).all()
 
 
 class TestTrend:
-    def test_by_hand(self, gather):
+    def test_by_hand(self, evidence_of):
         # The task's day is 20, that of the latest item. From day 6 to 19 others took item 1 (user 0), item 2
         # (user 0), items 1 and 3 (user 1) and item 0 (user 2): five, 5/7 an item.
-        evidence = gather([5, 0], candidates=[1, 2, 3, 4], clock=True, days=[3, 20])
+        evidence = evidence_of([5, 0], candidates=[1, 2, 3, 4], clock=True, days=[3, 20])
         assert score(evidence, "trend") == pytest.approx([2 * 7 / 5, 7 / 5, 7 / 5, 0])
         # Item 1 has 3 of all 16 choices.
         fact = evidence.fact("trend", 0)
         assert fact == Fact("trend", "recent", -1, 1, both=2, base=5, total=3, population=16)
         assert fact.lift == pytest.approx((2 / 5) / (3 / 16))
 
-    def test_the_asking_user_makes_no_trend(self, gather):
+    def test_the_asking_user_makes_no_trend(self, evidence_of):
         # Without user 0: item 1 once, item 3 once and item 0 once of three.
-        evidence = gather([0], candidates=[1, 2], user=0, clock=True, days=[20])
+        evidence = evidence_of([0], candidates=[1, 2], user=0, clock=True, days=[20])
         assert score(evidence, "trend") == pytest.approx([7 / 3, 0])
         assert evidence.fact("trend", 0) == Fact("trend", "recent", -1, 1, 1, 3, 2, 13)
 
@@ -220,21 +222,21 @@ class TestTrend:
         # Others take item 1 on day 20, after or before her, who can tell: only day 21 knows of it.
         graph = Graph.build(sequences([[1], [1], [0]], [[20], [20], [19]]), 2)
         for day, expected in ((20, [2.0, 0]), (21, [2 / 3, 4 / 3]), (33, [2 / 3, 4 / 3]), (34, [0, 2.0])):
-            evidence = look(graph.without(-1), Semantics([[]] * 2), [0], [0, 1], [day])
+            evidence = look(graph, Semantics([[]] * 2), [0], [0, 1], [day])
             assert score(evidence, "trend") == pytest.approx(expected)
 
     @pytest.mark.parametrize("day", [-400, 0, 19])
     def test_where_nothing_was_taken_lately_there_is_none(self, sequences, day):
         graph = Graph.build(sequences([[1], [1], [0]], [[20], [20], [19]]), 2)
-        evidence = look(graph.without(-1), Semantics([[]] * 2), [0], [0, 1], [day])
+        evidence = look(graph, Semantics([[]] * 2), [0], [0, 1], [day])
         assert np.isnan(score(evidence, "trend")).all() and evidence.fact("trend", 0) is None
 
-    def test_without_a_clock_there_is_none(self, gather):
+    def test_without_a_clock_there_is_none(self, evidence_of):
         for evidence in (
-            gather([0]),  # neither the data nor the task has days
-            gather([0], days=[20]),  # the data has none
-            gather([0], clock=True),  # the task has none, as a history typed in
-            gather([], clock=True, days=[]),  # the task has no item and so no day of its own
+            evidence_of([0]),  # neither the data nor the task has days
+            evidence_of([0], days=[20]),  # the data has none
+            evidence_of([0], clock=True),  # the task has none, as a history typed in
+            evidence_of([], clock=True, days=[]),  # the task has no item and so no day of its own
         ):
             assert (evidence.levels[SIGNALS.index("trend")] == -1).all()
             assert evidence.fact("trend", 0) is None
@@ -242,7 +244,7 @@ class TestTrend:
     def test_days_before_1970_are_days(self, sequences):
         day = (date(1969, 7, 20) - date(1970, 1, 1)).days
         graph = Graph.build(sequences([[0], [1]], [[day - 14], [day - 15]]), 2)
-        evidence = look(graph.without(-1), Semantics([[]] * 2), [0], [0, 1], [day])
+        evidence = look(graph, Semantics([[]] * 2), [0], [0, 1], [day])
         assert score(evidence, "trend") == [2.0, 0]
 
 
@@ -251,7 +253,7 @@ class TestSemantic:
 
     def test_by_hand(self, sequences):
         graph = Graph.build(sequences([[0]]), 7)
-        evidence = look(graph.without(-1), self.SEMANTICS, [0, 5], [6, 3, 4, 2])
+        evidence = look(graph, self.SEMANTICS, [0, 5], [6, 3, 4, 2])
         # "red" and "sun" are in 2 of 7 titles, too often; "moon" in one. Of 7 items 4 have a, 2 b and 2 c.
         a, b, c, moon = (log(1 + 7 / n) for n in (4, 2, 2, 1))
         of_0, of_6 = sqrt(a * a + b * b), sqrt(a * a + c * c + moon * moon)
@@ -269,21 +271,21 @@ class TestSemantic:
 
     def test_items_without_description_weigh_nothing(self, sequences):
         graph = Graph.build(sequences([[0]]), 7)
-        plain, after = (look(graph.without(-1), self.SEMANTICS, h, [6]) for h in ([0], [0, 4]))
+        plain, after = (look(graph, self.SEMANTICS, h, [6]) for h in ([0], [0, 4]))
         assert score(plain, "semantic") == pytest.approx(score(after, "semantic"))
-        assert np.isnan(score(look(graph.without(-1), self.SEMANTICS, [4], [6]), "semantic")).all()
+        assert np.isnan(score(look(graph, self.SEMANTICS, [4], [6]), "semantic")).all()
 
     def test_it_looks_at_the_last_ten(self, sequences):
         graph = Graph.build(sequences([[0]]), 12)
         semantics = Semantics([["x"], *([["y"]] * 10), ["x"]])
-        evidence = look(graph.without(-1), semantics, range(11), [11])
+        evidence = look(graph, semantics, range(11), [11])
         assert score(evidence, "semantic") == [0] and evidence.fact("semantic", 0) is None
 
     def test_embeddings_by_hand(self, sequences):
         vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0], [1, 0]], dtype=np.float32)
         semantics = Semantics([["x"]] * 5, embeddings=vectors)
         graph = Graph.build(sequences([[0]]), 5)
-        evidence = look(graph.without(-1), semantics, [1, 2], [0, 3, 4])
+        evidence = look(graph, semantics, [1, 2], [0, 3, 4])
         # Item 0 against 1 (one step back) 0.6 and against 2 0.
         assert score(evidence, "semantic") == pytest.approx(
             [0.8 * 0.6 / 1.8, -0.8 * 0.6 / 1.8, 0.8 * 0.6 / 1.8]
@@ -294,9 +296,7 @@ class TestSemantic:
 
     def test_a_likeness_that_rounds_to_nothing_is_not_said(self, sequences):
         vectors = np.array([[1, 0], [0.004, 1]], dtype=np.float32)
-        evidence = look(
-            Graph.build(sequences([[0]]), 2).without(-1), Semantics([[]] * 2, embeddings=vectors), [0], [1]
-        )
+        evidence = look(Graph.build(sequences([[0]]), 2), Semantics([[]] * 2, embeddings=vectors), [0], [1])
         assert score(evidence, "semantic")[0] > 0 and evidence.fact("semantic", 0) is None
 
 
@@ -337,30 +337,30 @@ class TestContrary:
         rows = [[1]] * 36 + [[1, 3]] * 4 + [[0, 2]] * 40 + [[3]] * 36
         graph = Graph.build(sequences(rows), 4)
         for history, anchor in (([0, 3, 2], 2), ([2, 3, 0], 0), ([3], 3)):
-            found = look(graph.without(-1), Semantics([[]] * 4), history, [1])
+            found = look(graph, Semantics([[]] * 4), history, [1])
             assert found.contrary(0).anchor == anchor
 
     def test_an_item_does_not_speak_against_itself(self, sequences):
         graph = Graph.build(sequences([[0]] * 50 + [[1]] * 10), 2)
-        assert look(graph.without(-1), Semantics([[]] * 2), [0], [0]).contrary(0) is None
+        assert look(graph, Semantics([[]] * 2), [0], [0]).contrary(0) is None
 
 
 class TestProfile:
-    def test_tastes_are_the_three_strongest(self, gather):
+    def test_tastes_are_the_three_strongest(self, evidence_of):
         # History 0 (a, b), 1 (a), 5 (c).
-        assert gather([0, 1, 5]).tastes == tuple(
+        assert evidence_of([0, 1, 5]).tastes == tuple(
             Fact("taste", "recent", -1, -1, n, 3, topic=topic) for n, topic in ((2, "a"), (1, "b"), (1, "c"))
         )
-        assert gather([5, 4]).tastes == (Fact("taste", "recent", -1, -1, 1, 2, topic="c"),)
-        assert gather([]).tastes == gather([4]).tastes == ()
+        assert evidence_of([5, 4]).tastes == (Fact("taste", "recent", -1, -1, 1, 2, topic="c"),)
+        assert evidence_of([]).tastes == evidence_of([4]).tastes == ()
 
     def test_only_three_tastes_stay(self, sequences):
         semantics = Semantics([["a", "b"], ["c", "d"], ["d"]])
-        evidence = look(Graph.build(sequences([[0]]), 3).without(-1), semantics, [0, 1, 2], [0])
+        evidence = look(Graph.build(sequences([[0]]), 3), semantics, [0, 1, 2], [0])
         assert [(fact.topic, fact.both) for fact in evidence.tastes] == [("d", 2), ("a", 1), ("b", 1)]
 
-    def test_breadth_recency_and_ratings_by_hand(self, gather):
-        evidence = gather([0, 1, 5, 4], clock=True, days=[2, 11, 13, 15], ratings=[4, 5, np.nan, 1])
+    def test_breadth_recency_and_ratings_by_hand(self, evidence_of):
+        evidence = evidence_of([0, 1, 5, 4], clock=True, days=[2, 11, 13, 15], ratings=[4, 5, np.nan, 1])
         assert evidence.profile[:-3] == evidence.tastes
         assert evidence.profile[-3:] == (
             # a, b and c among four items.
@@ -373,37 +373,37 @@ class TestProfile:
 
     def test_recency_looks_at_the_last_ten(self, sequences):
         graph = Graph.build(sequences([[0]]), 12)
-        evidence = look(graph.without(-1), Semantics([[]] * 12), range(12), [0], [0, 0, *range(50, 60)])
+        evidence = look(graph, Semantics([[]] * 12), range(12), [0], [0, 0, *range(50, 60)])
         assert evidence.profile == (Fact("recency", "recent", -1, -1, both=10, base=10),)
 
-    def test_equal_ratings_are_none_above_their_mean(self, gather):
-        evidence = gather([0, 1, 5], ratings=[4.1, 4.1, 4.1])
+    def test_equal_ratings_are_none_above_their_mean(self, evidence_of):
+        evidence = evidence_of([0, 1, 5], ratings=[4.1, 4.1, 4.1])
         assert evidence.profile[-1] == Fact("rating", "whole", -1, -1, both=0, base=3)
 
-    def test_what_is_not_known_is_not_said(self, gather):
-        assert gather([]).profile == gather([4]).profile == ()
-        assert gather([0, 4], ratings=[np.nan, np.nan]).profile == gather([0, 4]).profile
-        kinds = [fact.kind for fact in gather([4], clock=True, days=[3]).profile]
+    def test_what_is_not_known_is_not_said(self, evidence_of):
+        assert evidence_of([]).profile == evidence_of([4]).profile == ()
+        assert evidence_of([0, 4], ratings=[np.nan, np.nan]).profile == evidence_of([0, 4]).profile
+        kinds = [fact.kind for fact in evidence_of([4], clock=True, days=[3]).profile]
         assert kinds == ["recency"]
 
 
 class TestUnknownIsNotZero:
-    def test_an_empty_history_knows_popularity_only(self, gather):
-        evidence = gather([], clock=True, days=[])
+    def test_an_empty_history_knows_popularity_only(self, evidence_of):
+        evidence = evidence_of([], clock=True, days=[])
         known = [signal for row, signal in enumerate(SIGNALS) if (evidence.levels[row] >= 0).any()]
         assert known == ["popularity"]
         assert evidence.profile == ()
         assert all(evidence.fact(name, 0) is None for name in SIGNALS if name != "popularity")
         assert evidence.contrary(0) is None
 
-    def test_a_history_that_nobody_shares_has_no_collaborative_basis(self, gather):
-        evidence = gather([6])
+    def test_a_history_that_nobody_shares_has_no_collaborative_basis(self, evidence_of):
+        evidence = evidence_of([6])
         for signal in ("item_cf.recent", "item_cf.whole", "user_cf.recent", "user_cf.whole", "transitions"):
             assert (evidence.levels[SIGNALS.index(signal)] == -1).all()
 
     def test_no_people_at_all(self, sequences):
-        view = Graph.build(sequences([[0, 1], []], [[3, 4], []]), 3).without(0)
-        evidence = look(view, Semantics([["a"]] * 3), [0], [1, 2], [9])
+        graph = Graph.build(sequences([[0, 1], []], [[3, 4], []]), 3).without(0)
+        evidence = look(graph, Semantics([["a"]] * 3), [0], [1, 2], [9])
         for row, signal in enumerate(SIGNALS):
             if signal in ("category", "semantic"):
                 assert (evidence.levels[row] == N_LEVELS - 1).all()
@@ -477,11 +477,11 @@ def test_evidence_equals_that_of_a_graph_built_without_the_user(
     their_days = [*days[:user], [], *days[user + 1 :]]
     own_days, ratings = asked(data, history)
 
-    def gather(rows, days, user):
+    def evidence_of(rows, days, user):
         graph = Graph(Counts.build(sequences(rows, days), 9, ease_items=limit, ridge=2.0))
         return look(graph.without(user), semantics, history, candidates, own_days, ratings)
 
-    seen, rebuilt = gather(rows, days, user), gather(others, their_days, -1)
+    seen, rebuilt = evidence_of(rows, days, user), evidence_of(others, their_days, -1)
     assert everything(seen) == everything(rebuilt)
     row = SIGNALS.index("ease")
     if not np.isnan(seen.scores[row]).all():
@@ -498,7 +498,7 @@ def test_the_asking_user_does_not_decide_which_neighbours_survive(sequences):
     graph = Graph.build(sequences(rows), 4)
     fact = look(graph.without(NEIGHBOURS), Semantics([[]] * 4), [0, 1], [2, 3]).fact("user_cf.whole", 0)
     assert (fact.both, fact.base) == (50, 50)
-    fact = look(graph.without(-1), Semantics([[]] * 4), [0, 1], [2, 3]).fact("user_cf.whole", 0)
+    fact = look(graph, Semantics([[]] * 4), [0, 1], [2, 3]).fact("user_cf.whole", 0)
     assert (fact.both, fact.base) == (49, 50)
 
 
@@ -517,10 +517,10 @@ def test_permuting_candidates_permutes_the_evidence(
     graph = Graph(Counts.build(sequences(rows, dated(data, rows)), 9, ease_items=limit, ridge=2.0))
     days, ratings = asked(data, history)
 
-    def gather(candidates):
+    def evidence_of(candidates):
         return look(graph.without(0), semantics, history, candidates, days, ratings)
 
-    plain, permuted = gather(candidates), gather([candidates[at] for at in order])
+    plain, permuted = evidence_of(candidates), evidence_of([candidates[at] for at in order])
     np.testing.assert_array_equal(permuted.scores, plain.scores[:, order])
     np.testing.assert_array_equal(permuted.levels, plain.levels[:, order])
     assert permuted.profile == plain.profile
@@ -533,11 +533,11 @@ def test_permuting_candidates_permutes_the_evidence(
 @given(data=st.data(), history=histories, candidates=candidate_lists)
 def test_other_candidates_say_nothing_of_a_candidate(sequences, streams, dated, data, history, candidates):
     rows = data.draw(streams)
-    view = Graph.build(sequences(rows, dated(data, rows)), 9).without(0)
+    graph = Graph.build(sequences(rows, dated(data, rows)), 9).without(0)
     days, ratings = asked(data, history)
-    together = look(view, DESCRIBED, history, candidates, days, ratings)
+    together = look(graph, DESCRIBED, history, candidates, days, ratings)
     for at, candidate in enumerate(candidates):
-        alone = look(view, DESCRIBED, history, [candidate], days, ratings)
+        alone = look(graph, DESCRIBED, history, [candidate], days, ratings)
         assert alone.contrary(0) == together.contrary(at)
         for row, name in enumerate(SIGNALS):
             # But for the order in which floating-point sums are added.
@@ -551,9 +551,9 @@ def test_equal_candidates_have_equal_scores_wherever_they_stand(sequences):
     random = np.random.default_rng(0)
     rows = [[*random.permutation(20)[:12].tolist(), *range(20, 42)] for _ in range(40)]
     # She who asks was not there lately; all others took everything on one day.
-    view = Graph.build(sequences(rows, [[7] * len(row) for row in rows]), 42).without(-1)
+    graph = Graph.build(sequences(rows, [[7] * len(row) for row in rows]), 42)
     semantics = Semantics([*([["a"], ["b", "c"]] * 10), *([["a", "b"]] * 22)])
-    evidence = look(view, semantics, range(20), range(20, 42), [9] * 20)
+    evidence = look(graph, semantics, range(20), range(20, 42), [9] * 20)
     for row, signal in enumerate(SIGNALS):
         values = evidence.scores[row].tolist()
         assert not np.isnan(values).any()

@@ -71,11 +71,11 @@ class TestByHand:
     def test_owned_is_what_the_left_out_user_took(self, sequences):
         assert self.view(sequences, 2).owns(ints(0, 3, 4, 6)).tolist() == [1, 0, 1, 0]
         assert self.view(sequences).owns(ints(0, 3)).tolist() == [0, 0]
-        assert self.view(sequences).choices == 16 and self.view(sequences, 2).choices == 12
+        assert self.view(sequences).n_interactions == 16 and self.view(sequences, 2).n_interactions == 12
 
     def test_ties_among_neighbours_are_not_decided_by_the_order_of_ids(self, sequences):
         graph = Graph.build(sequences([[0]] * 400), 1)
-        kept = graph.without(-1).neighbours(ints(0), 200)[0]
+        kept = graph.neighbours(ints(0), 200)[0]
         # By index all 200 would lie in one half; by hash about 100 do (standard deviation 5).
         assert 70 < (kept < 200).sum() < 130
 
@@ -107,7 +107,7 @@ class TestRecentChoices:
         assert counts.tolist() == [0, 0, 0, 0] and total == 0
 
     def test_positions_have_no_trend_and_the_error_says_what_to_do(self, sequences):
-        view = Graph.build(sequences(self.ROWS), 4).without(-1)
+        view = Graph.build(sequences(self.ROWS), 4)
         with pytest.raises(DataError, match="column of Unix times"):
             view.recent_choices(ints(0), 3)
 
@@ -131,8 +131,8 @@ def test_a_view_without_a_user_equals_a_graph_built_without_her(sequences, strea
         return Graph(Counts.build(sequences(rows, days), 9, history_cap=cap))
 
     view = graph(rows, days).without(user)
-    rebuilt = graph(without(rows, user), without(days, user)).without(-1)
-    assert (view.n_users, view.choices) == (rebuilt.n_users, rebuilt.choices)
+    rebuilt = graph(without(rows, user), without(days, user))
+    assert (view.n_users, view.n_interactions) == (rebuilt.n_users, rebuilt.n_interactions)
     np.testing.assert_array_equal(view.popularity(everything), rebuilt.popularity(everything))
     np.testing.assert_array_equal(
         view.cooccurrence(everything, everything), rebuilt.cooccurrence(everything, everything)
@@ -224,7 +224,7 @@ class TestEase:
             assert np.isnan(found).all()
             return "another threshold"
         rebuilt = self.graph(sequences, rest, n_items, limit, ridge)
-        np.testing.assert_allclose(found, rebuilt.without(-1).ease(items, items), atol=1e-9)
+        np.testing.assert_allclose(found, rebuilt.ease(items, items), atol=1e-9)
         users = np.bincount([item for row in rows for item in row], minlength=n_items)
         return "fallen out" if before and any(users[item] == before for item in rows[user]) else "forgotten"
 
@@ -292,14 +292,14 @@ class TestEase:
             np.testing.assert_array_equal(view.ease(history[order], candidates), found[order])
             np.testing.assert_array_equal(view.ease(history, candidates[:1]), found[:, :1])
             if not np.isnan(found).all():
-                fallen.append((graph.source.popularity[row] == graph.source.ease().threshold).sum())
+                fallen.append((graph.counts.popularity[row] == graph.counts.ease().threshold).sum())
         assert len(fallen) > 90 and max(fallen) > 10
 
 
 def test_an_empty_graph_holds_nothing_and_says_so(sequences):
     view = Graph.build(sequences([[], []], [[], []]), 3).without(0)
     items = np.arange(3, dtype=np.int32)
-    assert view.n_users == view.choices == 0
+    assert view.n_users == view.n_interactions == 0
     assert not view.cooccurrence(items, items).any() and not view.followed(items, items).any()
     assert len(view.neighbours(items, 5)[0]) == 0
     assert np.isnan(view.ease(items, items)).all()

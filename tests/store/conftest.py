@@ -6,7 +6,7 @@ import pytest
 
 from starrec.data import build as make_dataset
 from starrec.signals import Counts
-from starrec.store import LmdbSource, Log, Settings, Versions, build
+from starrec.store import LmdbStore, Log, Settings, Versions, build
 
 DAY = 86_400
 SETTINGS = Settings(history_cap=12, kept=5, ease_items=20, ridge=3.0)
@@ -62,7 +62,7 @@ def versions(tmp_path, log):
 
 @pytest.fixture
 def source(versions):
-    return LmdbSource.open(versions.folder)
+    return LmdbStore.open(versions.folder)
 
 
 def same_answers(source, counts):

@@ -24,7 +24,7 @@ from starrec.signals import Counts, Graph
 from starrec.store import (
     FORMAT,
     Kind,
-    LmdbSource,
+    LmdbStore,
     Settings,
     Versions,
     build,
@@ -63,7 +63,7 @@ def test_the_log_comes_back(source, log):
 def test_the_inverse_is_mapped_and_outlives_its_source(tmp_path, log):
     versions = Versions(tmp_path)
     build(versions, log, "all items", Settings())
-    precision = LmdbSource.open(versions.folder).ease().precision
+    precision = LmdbStore.open(versions.folder).ease().precision
     assert precision.shape == (25, 25)
     assert not precision.flags.owndata and not precision.flags.writeable and precision.flags.aligned
     gc.collect()
@@ -109,7 +109,7 @@ def test_a_build_does_not_lose_updates_unasked(versions, log):
     with pytest.raises(RunError, match=r"updated since it was built.*added: [12]\)"):
         build(versions, log, "others", SETTINGS)
     build(versions, log, "others", SETTINGS, fresh=True)
-    assert LmdbSource.open(versions.folder).meta.interactions == len(log.items)
+    assert LmdbStore.open(versions.folder).meta.interactions == len(log.items)
 
 
 def test_old_versions_stay_for_the_grace_period_and_then_go(versions, log):
@@ -123,7 +123,7 @@ def test_old_versions_stay_for_the_grace_period_and_then_go(versions, log):
 
 
 def test_a_reader_goes_on_with_a_version_that_was_removed(versions, log, counts, answers_like):
-    reader = LmdbSource.open(versions.folder)
+    reader = LmdbStore.open(versions.folder)
     build(versions, log, "second", SETTINGS)
     assert not reader.version.exists()
     answers_like(reader, counts)
@@ -136,14 +136,14 @@ def test_a_write_in_progress_is_not_joined(versions, log):
 
 def test_without_evidence_there_is_a_command_to_run(tmp_path):
     with pytest.raises(RunError, match=r"no evidence yet.*starrec signals build"):
-        LmdbSource.open(tmp_path)
+        LmdbStore.open(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["v00099", "../other", ""])
 def test_a_current_that_names_nothing_is_an_error_and_nothing_is_removed(versions, log, name):
     (versions.folder / "CURRENT").write_text(name)
     with pytest.raises(RunError, match="CURRENT"):
-        LmdbSource.open(versions.folder)
+        LmdbStore.open(versions.folder)
     if name != "v00099":
         with pytest.raises(RunError, match="v00001"):
             build(versions, log, "second", SETTINGS)
@@ -198,10 +198,10 @@ def test_killed_while_building_the_old_version_stays_whole(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert (versions.folder / "v00002").exists(), "it was killed too early to show anything"
     assert versions.require().name == "v00001"
-    answers_like(LmdbSource.open(versions.folder), counts)
+    answers_like(LmdbStore.open(versions.folder), counts)
     build(versions, log, "third", SETTINGS)
     assert [path.name for path in versions.all()] == ["v00002"]
-    answers_like(LmdbSource.open(versions.folder), counts)
+    answers_like(LmdbStore.open(versions.folder), counts)
 
 
 def test_readers_of_other_processes_see_whole_versions_while_updates_replace_them(versions, tmp_path):
@@ -209,10 +209,10 @@ def test_readers_of_other_processes_see_whole_versions_while_updates_replace_the
 import sys
 from pathlib import Path
 import numpy as np
-from starrec.store import LmdbSource
+from starrec.store import LmdbStore
 folder, stop, seen = Path(sys.argv[1]), Path(sys.argv[2]), set()
 while not stop.exists() or len(seen) < 2:
-    source = LmdbSource.open(folder)
+    source = LmdbStore.open(folder)
     items = np.arange(source.about.n_items, dtype=np.int32)
     postings = source.postings(items)
     assert [len(users) for users in postings] == source.popularity.tolist()
@@ -276,7 +276,7 @@ def test_a_write_that_finds_no_space_loses_nothing(versions, shop, counts, answe
     said = ended.stdout
     assert said.startswith("No space in") and "v00001) is untouched" in said and "needs about" in said
     assert [path.name for path in versions.all()] == ["v00001"]
-    answers_like(LmdbSource.open(versions.folder), counts)
+    answers_like(LmdbStore.open(versions.folder), counts)
 
 
 def test_too_little_space_is_said_before_anything_is_written(versions, counts, answers_like):
@@ -285,7 +285,7 @@ def test_too_little_space_is_said_before_anything_is_written(versions, counts, a
     with pytest.raises(RunError, match=said), versions.writer(), adding:
         raise AssertionError("it began")
     assert [path.name for path in versions.all()] == ["v00001"]
-    answers_like(LmdbSource.open(versions.folder), counts)
+    answers_like(LmdbStore.open(versions.folder), counts)
 
 
 def change(version, change_value):
@@ -324,7 +324,7 @@ def test_damaged_records_are_reported_and_counted_again(versions, counts, answer
 
     change(versions.require(), damage)
     reports = []
-    source = LmdbSource(versions.require(), report=reports.append)
+    source = LmdbStore(versions.require(), report=reports.append)
     answers_like(source, counts)
     assert {line.split(": record ")[1].split(" ")[0] for line in reports} >= {
         "postings", "followed", "neighbours", "lengths", "popularity", "precision",
@@ -340,21 +340,21 @@ def test_two_records_that_changed_places_are_not_served(versions, counts, answer
     swapped = {first: kept[second], second: kept[first]}
     change(versions.require(), lambda raw_key, value: swapped.get(raw_key, value))
     reports = []
-    answers_like(LmdbSource(versions.require(), report=reports.append), counts)
+    answers_like(LmdbStore(versions.require(), report=reports.append), counts)
     assert len(reports) == 2
 
 
 def test_a_damaged_history_comes_from_the_fallback_or_says_to_build_again(versions, counts, answers_like):
     broken = records.key(Kind.HISTORY, 5)
     change(versions.require(), lambda raw_key, value: flip(value) if raw_key == broken else value)
-    alone = LmdbSource(versions.require(), report=lambda line: None)
+    alone = LmdbStore(versions.require(), report=lambda line: None)
     with pytest.raises(RunError, match=r"history of user 5.*starrec signals build --fresh"):
         alone.sequence(5)
     assert len(alone.sequence(4)[0])
     with pytest.raises(RunError, match="history of user 5"):
         update(versions, NEW, report=lambda line: None)
     reports = []
-    answers_like(LmdbSource(versions.require(), report=reports.append, fallback=counts), counts)
+    answers_like(LmdbStore(versions.require(), report=reports.append, fallback=counts), counts)
     assert any("history 5" in line for line in reports)
 
 
@@ -363,7 +363,7 @@ def test_an_update_mends_the_lists_it_reads(versions, log, counts):
     change(versions.require(), lambda raw_key, value: flip(value) if raw_key == broken else value)
     update(versions, NEW, report=lambda line: None)
     reports = []
-    LmdbSource(versions.require(), report=reports.append).neighbours(np.arange(25, dtype=np.int32))
+    LmdbStore(versions.require(), report=reports.append).neighbours(np.arange(25, dtype=np.int32))
     assert not reports
 
 
@@ -376,7 +376,7 @@ def test_an_update_counts_a_damaged_matrix_of_pairs_again(versions, log, tmp_pat
     undamaged = Versions(tmp_path / "undamaged")
     build(undamaged, log, "first", SETTINGS)
     update(undamaged, NEW)
-    found, wanted = (LmdbSource.open(each.folder).ease() for each in (versions, undamaged))
+    found, wanted = (LmdbStore.open(each.folder).ease() for each in (versions, undamaged))
     assert np.array_equal(found.precision, wanted.precision)
 
 
@@ -387,7 +387,7 @@ def test_a_store_of_a_newer_format_names_both_and_the_fix(versions):
         lambda raw_key, value: value[:4] + bytes([FORMAT + 1, 0]) + value[6:] if raw_key == newer else value,
     )
     with pytest.raises(RunError, match=rf"format {FORMAT + 1}.*reads format {FORMAT}.*Install.*--fresh"):
-        LmdbSource.open(versions.folder)
+        LmdbStore.open(versions.folder)
 
 
 @pytest.mark.parametrize("content", ["cut", "noise", "empty"])
@@ -396,7 +396,7 @@ def test_a_file_that_is_no_store_is_refused_and_kills_nobody(versions, content):
     whole = path.read_bytes()
     path.write_bytes({"cut": whole[: len(whole) // 2], "noise": os.urandom(len(whole)), "empty": b""}[content])
     with pytest.raises(RunError, match="starrec signals build"):
-        LmdbSource.open(versions.folder)
+        LmdbStore.open(versions.folder)
 
 
 def test_an_unreadable_description_says_what_to_do(versions, log):
@@ -409,7 +409,7 @@ def test_an_unreadable_description_says_what_to_do(versions, log):
 
 def test_a_copied_version_is_a_version(versions, counts, answers_like, tmp_path):
     copy = shutil.copytree(versions.require(), tmp_path / "elsewhere" / "v00007")
-    answers_like(LmdbSource(copy), counts)
+    answers_like(LmdbStore(copy), counts)
     assert json.loads((Path(copy) / "about.json").read_text())["inputs"] == "first"
 
 

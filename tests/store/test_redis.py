@@ -16,8 +16,8 @@ import redis
 
 from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
-from starrec.store import FORMAT, Kind, LmdbSource, redis_store, update
-from starrec.store.redis_store import RedisSource, push, record_key
+from starrec.store import FORMAT, Kind, LmdbStore, redis_store, update
+from starrec.store.redis_store import RedisStore, push, record_key
 
 NEW = pl.DataFrame({"user_id": ["u1", "u-new"], "item_id": ["i3", "i4"], "time": [6_000_000, 6_000_001]})
 
@@ -60,7 +60,7 @@ def client(server):
 
 def test_it_answers_as_the_counts(server, client, source, counts, answers_like):
     push(source, server)
-    answers_like(RedisSource(server), counts)
+    answers_like(RedisStore(server), counts)
 
 
 def test_what_is_pushed_are_the_records(server, client, source):
@@ -69,14 +69,14 @@ def test_what_is_pushed_are_the_records(server, client, source):
     for kind, number in ((Kind.META, 0), (Kind.POSTINGS, index), (Kind.CATALOGUE, 0)):
         (raw,) = source._fetch(kind, [int(number)])
         assert client.get(record_key("shop", name, kind, int(number))) == bytes(raw)
-    remote = RedisSource(server, prefix="shop")
+    remote = RedisStore(server, prefix="shop")
     assert remote.user_ids == source.user_ids and remote.catalogue.equals(source.catalogue)
     assert remote.log().sha256() == source.meta.sha256
 
 
 def test_it_pickles_by_its_address_and_version(server, client, source, counts):
     push(source, server)
-    remote = RedisSource(server)
+    remote = RedisStore(server)
     assert pickle.loads(pickle.dumps(remote)).version == remote.version
     with Workers(remote, 2) as workers:
         found = list(workers.map(_popularity, [None] * 4))
@@ -91,15 +91,15 @@ def test_many_values_come_in_several_requests(server, client, source, counts, mo
     push(source, server)
     monkeypatch.setattr(redis_store, "_AT_ONCE", 7)
     items = np.arange(25, dtype=np.int32)
-    found = RedisSource(server).postings(items)
+    found = RedisStore(server).postings(items)
     assert all(map(np.array_equal, found, counts.postings(items)))
 
 
 def test_a_new_version_replaces_the_old_one_which_expires(server, client, versions, source):
     old = push(source, server)
-    reader = RedisSource(server)
+    reader = RedisStore(server)
     update(versions, NEW)
-    latest = LmdbSource.open(versions.folder)
+    latest = LmdbStore.open(versions.folder)
     new = push(latest, server, grace=1000)
     assert old != new and client.get("starrec:current").decode() == new
     kept = [key.decode() for key in client.keys(f"starrec:{old}:*")]
@@ -111,7 +111,7 @@ def test_a_new_version_replaces_the_old_one_which_expires(server, client, versio
     # Who goes back takes the expiry off.
     assert push(source, server) == old
     assert all(client.ttl(key) == -1 for key in client.keys(f"starrec:{old}:*"))
-    assert RedisSource(server).meta == source.meta
+    assert RedisStore(server).meta == source.meta
 
 
 def test_an_upload_that_was_stopped_goes_on(server, client, source, counts, answers_like, monkeypatch):
@@ -138,14 +138,14 @@ def test_an_upload_that_was_stopped_goes_on(server, client, source, counts, answ
         push(source, server, bar=stop_after(60))
     assert client.get("starrec:current") is None, "half an upload must not be read"
     with pytest.raises(RunError, match="holds no evidence"):
-        RedisSource(server)
+        RedisStore(server)
     before = client.info("commandstats")["cmdstat_set"]["calls"]
     told = []
     push(source, server, bar=lambda name, total: told.append)
     written = client.info("commandstats")["cmdstat_set"]["calls"] - before
     # `current` besides, and not the Gram matrix, which only updates need.
     assert written == source.count - 1 - 60 + 1 and sum(told) == source.count - 1
-    answers_like(RedisSource(server), counts)
+    answers_like(RedisStore(server), counts)
     push(source, server)
     assert client.info("commandstats")["cmdstat_set"]["calls"] - before == written + 1, "all was there"
 
@@ -163,7 +163,7 @@ def test_an_upload_that_was_given_up_expires(server, client, versions, source, m
     with pytest.raises(KeyboardInterrupt):
         push(source, server, bar=bar)
     update(versions, NEW)
-    name = push(LmdbSource.open(versions.folder), server, grace=5)
+    name = push(LmdbStore.open(versions.folder), server, grace=5)
     others = [key for key in client.keys("starrec:*:*:*") if name not in key.decode()]
     assert len(others) == 10 and all(0 < client.ttl(key) <= 5 for key in others)
 
@@ -187,7 +187,7 @@ def test_damaged_values_are_reported_and_counted_again(server, client, source, c
         changed = DAMAGE[how](client.get(key))
         client.delete(key) if changed is None else client.set(key, changed)
     reports = []
-    answers_like(RedisSource(server, report=reports.append), counts)
+    answers_like(RedisStore(server, report=reports.append), counts)
     assert len(reports) == len(hurt) and all("counted again, not served" in line for line in reports)
     assert any(f"{server} (starrec:{name}): record postings 3" in line for line in reports)
 
@@ -195,7 +195,7 @@ def test_damaged_values_are_reported_and_counted_again(server, client, source, c
 def test_a_value_that_changes_while_it_is_read_is_found_out(server, client, source, counts):
     name = push(source, server)
     reports = []
-    remote = RedisSource(server, report=reports.append)
+    remote = RedisStore(server, report=reports.append)
     item = np.array([7], dtype=np.int32)
     assert np.array_equal(remote.postings(item)[0], counts.postings(item)[0]) and not reports
     client.set(
@@ -208,8 +208,8 @@ def test_a_damaged_history_comes_from_the_fallback(server, client, source, count
     name = push(source, server)
     client.delete(record_key("starrec", name, Kind.HISTORY, 5))
     with pytest.raises(RunError, match="history of user 5"):
-        RedisSource(server, report=lambda line: None).sequence(5)
-    remote = RedisSource(server, report=lambda line: None, fallback=source)
+        RedisStore(server, report=lambda line: None).sequence(5)
+    remote = RedisStore(server, report=lambda line: None, fallback=source)
     assert np.array_equal(remote.sequence(5)[0], counts.sequence(5)[0])
     assert np.array_equal(remote.sequences(np.array([4, 5])).values, counts.sequences(np.array([4, 5])).values)
 
@@ -219,7 +219,7 @@ def test_a_newer_format_names_both_versions(server, client, source):
     key = record_key("starrec", name, Kind.META, 0)
     client.set(key, DAMAGE["of another format"](client.get(key)))
     with pytest.raises(RunError, match=f"format {FORMAT + 1}.*reads format {FORMAT}.*Install"):
-        RedisSource(server)
+        RedisStore(server)
 
 
 def test_a_server_that_does_not_answer_and_no_address(source):
@@ -230,7 +230,7 @@ def test_a_server_that_does_not_answer_and_no_address(source):
         push(source, url)
     assert "secret" not in str(raised.value)
     with pytest.raises(StarrecError, match="no address of a Redis"):
-        RedisSource("localhost:6379")
+        RedisStore("localhost:6379")
 
 
 def test_a_full_server_keeps_the_version_before(server, client, versions, source, counts, answers_like):
@@ -238,11 +238,11 @@ def test_a_full_server_keeps_the_version_before(server, client, versions, source
     update(versions, NEW)
     client.config_set("maxmemory", 1)
     with pytest.raises(StarrecError, match=r"is full.*goes on from where it stopped"):
-        push(LmdbSource.open(versions.folder), server)
+        push(LmdbStore.open(versions.folder), server)
     client.config_set("maxmemory", 0)
-    answers_like(RedisSource(server), counts)
+    answers_like(RedisStore(server), counts)
 
 
 def test_an_empty_server_says_how_to_fill_it(server, client):
     with pytest.raises(RunError, match=r"holds no evidence under 'starrec'.*starrec signals push --redis"):
-        RedisSource(server)
+        RedisStore(server)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from starrec.data import build as make_dataset
-from starrec.store import LmdbSource, Log, Settings, Versions, build, pairs, update
+from starrec.store import LmdbStore, Log, Settings, Versions, build, pairs, update
 
 N_ITEMS = 10
 DAY = 86_400
@@ -75,7 +75,7 @@ def renumbered(everything, order, user_ids, items, **how):
 
 
 def contents(version):
-    return [(key, bytes(record)) for key, record in LmdbSource(version).records()]
+    return [(key, bytes(record)) for key, record in LmdbStore(version).records()]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -112,7 +112,7 @@ def test_updates_equal_a_rebuild(order, first, batches, late_items, many, repeat
                     patch.setattr(pairs, "_MANY", many)
                 new_items = catalogue(N_ITEMS) if number == 0 else None
                 update(versions, interactions(batch, order, how["resolution"]), new_items)
-        source = LmdbSource.open(versions.folder)
+        source = LmdbStore.open(versions.folder)
         log = renumbered(
             interactions([*first, *(row for batch in batches for row in batch)], order, how["resolution"]),
             order,
@@ -130,7 +130,7 @@ def test_a_stray_day_costs_an_entry(tmp_path):
     versions = start(tmp_path / "evidence", [(0, 0, 0), (1, 0, 2)], "clock")
     stray = pl.DataFrame({"user_id": ["u1"], "item_id": ["i3"], "time": [2_000_000_000 * DAY]})
     update(versions, stray)
-    source = LmdbSource.open(versions.folder)
+    source = LmdbStore.open(versions.folder)
     assert source.daily.days.tolist() == [0, 1, 2_000_000_000] and source.daily.counts.tolist() == [1, 1, 1]
     assert (source.span.first_day, source.span.last_day) == (0, 2_000_000_000)
     assert source.bytes_on_disk < 1 << 20

@@ -240,6 +240,6 @@ def test_a_task_holds_no_target():
 
 def test_a_student_of_another_catalogue_is_refused(newborn, world, small, tmp_path):
     newborn().save(tmp_path)
-    renamed = World([*world.mentions[:-1], "⟦new|Never seen⟧"], world.graph, world.evidence)
+    renamed = World([*world.mentions[:-1], "⟦new|Never seen⟧"], world.graph, world.semantics)
     with pytest.raises(RunError, match=r"another catalogue.*Never seen.*starrec distill"):
         Star.load(tmp_path, renamed)

@@ -27,8 +27,8 @@ def heard(text):
 def people(toolbox, column, more=0):
     """A sentence about a candidate's popularity, true unless there are more."""
     item = toolbox.task.candidates[[column]]
-    took = int(toolbox.sight.view.popularity(item)[0]) + more
-    return f"{took} of {toolbox.sight.view.n_users} people took {toolbox.mentions(item)[0]}."
+    took = int(toolbox.view.graph.popularity(item)[0]) + more
+    return f"{took} of {toolbox.view.graph.n_users} people took {toolbox.mentions(item)[0]}."
 
 
 class TestUnverified:

@@ -46,7 +46,7 @@ def test_it_finds_what_comes_next_more_often_than_popularity(world, split):
     users = np.flatnonzero(split.validation >= 0).tolist()
     targets = split.validation[users].tolist()
     found = [retrieve(world.graph, user, split.train.of(user), 8) for user in users]
-    most = np.argsort(-world.graph.source.popularity).tolist()
+    most = np.argsort(-world.graph.counts.popularity).tolist()
     popular = [[item for item in most if item not in split.train.of(user)][:8] for user in users]
     hits = sum(target in items for target, items in zip(targets, found, strict=True))
     assert hits > 1.3 * sum(target in items for target, items in zip(targets, popular, strict=True))

@@ -253,7 +253,7 @@ def test_permuting_candidates_permutes_rows_and_keeps_who_is_spoken_of(toolbox):
 
 
 def test_of_equal_candidates_the_same_are_spoken_of_wherever_they_stand(world, toolbox):
-    equal = np.flatnonzero(world.graph.source.popularity == 5).tolist()
+    equal = np.flatnonzero(world.graph.counts.popularity == 5).tolist()
     assert len(equal) > world.config.budget + 1
     asked = (equal, equal[::-1], equal[2:] + equal[:2])
     said = {LABEL.sub("", toolbox(-1, [], candidates).call("item_facts", {}).text) for candidates in asked}

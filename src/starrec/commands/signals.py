@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from starrec.config import Section
     from starrec.data import DataConfig
-    from starrec.store import Stored
+    from starrec.store import StoredCounts
     from starrec.store.build import Bar
 
 S = TypeVar("S", bound="Section")
@@ -166,11 +166,11 @@ def update(
       starrec signals update --run runs/mine --interactions new.csv --items new_items.csv
     """
     from starrec.data import described, in_resolution, load_additions
-    from starrec.store import LmdbSource, Versions, evidence_folder
+    from starrec.store import LmdbStore, Versions, evidence_folder
     from starrec.store import update as add
 
     versions = Versions(evidence_folder(run), grace)
-    source = LmdbSource(versions.require())
+    source = LmdbStore(versions.require())
     given = load_additions(
         interactions,
         items,
@@ -277,10 +277,10 @@ def push(
       starrec signals push --redis redis://localhost:6379/0
       starrec signals push --run runs/mine --redis rediss://user:password@cache:6380/0 --prefix shop
     """
-    from starrec.store import LmdbSource, evidence_folder
+    from starrec.store import LmdbStore, evidence_folder
     from starrec.store.redis_store import push as upload
 
-    source = LmdbSource.open(evidence_folder(run))
+    source = LmdbStore.open(evidence_folder(run))
     started = time.monotonic()
     with progress() as shown:
         with _bars(shown) as bar:
@@ -296,14 +296,14 @@ def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _source(run: Path, redis: str | None, prefix: str) -> Stored:
+def _source(run: Path, redis: str | None, prefix: str) -> StoredCounts:
     if redis is not None:
-        from starrec.store.redis_store import RedisSource
+        from starrec.store.redis_store import RedisStore
 
-        return RedisSource(redis, prefix=prefix)
-    from starrec.store import LmdbSource, evidence_folder
+        return RedisStore(redis, prefix=prefix)
+    from starrec.store import LmdbStore, evidence_folder
 
-    return LmdbSource.open(evidence_folder(run))
+    return LmdbStore.open(evidence_folder(run))
 
 
 def _section(run: Path, name: str, section: type[S]) -> S:

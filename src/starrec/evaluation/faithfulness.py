@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from starrec.signals import Sight
+from starrec.signals import TaskView
 from starrec.signals.checker import Checker
 from starrec.trajectories import LinearFormError, parse
 
@@ -36,13 +36,13 @@ class TraceClaims:
         return self.verified + self.contradicted + self.unverifiable
 
 
-def check_trace(thought: Thought, sight: Sight, checker: Checker) -> TraceClaims:
+def check_trace(thought: Thought, view: TaskView, checker: Checker) -> TraceClaims:
     """The claims that the model made in one trace, against what its task may see."""
     verdicts = Counter(
         checked.verdict
         for step in thought.steps
         if step.tag in ("plan", "reflection")
-        for checked in checker.check(step.text, sight)
+        for checked in checker.check(step.text, view)
     )
     try:
         parse(thought.text, thought.labels)

@@ -176,7 +176,7 @@ def _faithfulness(
     checker = prepared.world.checker
     return faithfulness(
         [
-            check_trace(thought, prepared.world.toolbox(task).sight, checker)
+            check_trace(thought, prepared.world.toolbox(task).view, checker)
             for task, thought in zip(asked, thoughts, strict=False)
         ]
     )

@@ -38,7 +38,7 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
     tie_seed = session.config.data.tie_seed
     prepared = count(dataset, tie_seed, session.config.signals, _embeddings(session, dataset))
     graph = prepared.world.graph
-    source = graph.source
+    source = graph.counts
     model = source.ease()
     session.announce(
         f"signals: {graph.n_users:,} users, {graph.n_interactions:,} training interactions, an EASE model of "
@@ -67,7 +67,7 @@ def count(
             "are held out. Add interactions."
         )
     graph = Graph(count_signals(split.train, dataset.n_items, config))
-    graph.source.ease()  # once here, not once in every worker
+    graph.counts.ease()  # once here, not once in every worker
     return Prepared(dataset, sequences, split, World.of(dataset, graph, config, embeddings))
 
 

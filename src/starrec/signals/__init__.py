@@ -1,29 +1,24 @@
 """Floor 2: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
 
 from starrec.signals.config import SignalsConfig, count_signals
-from starrec.signals.counts import Counts, Neighbours, Ragged, Source
+from starrec.signals.counts import Counts, CountStore, Neighbours, Ragged
 from starrec.signals.ease import EaseModel
-from starrec.signals.evidence import (
-    N_LEVELS,
-    RECENT,
-    SIGNALS,
-    Evidence,
-    Sight,
-    TaskEvidence,
-    distinct_latest,
-    levels,
-)
+from starrec.signals.evidence import RECENT, Evidence, gather
 from starrec.signals.facts import Fact
-from starrec.signals.graph import Graph, View
+from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
+from starrec.signals.levels import N_LEVELS, SIGNALS, levels
 from starrec.signals.selection import select
 from starrec.signals.semantics import Semantics
+from starrec.signals.task_view import TaskView, distinct_latest
 
 __all__ = [
     "MIN_SUPPORT",
+    "NOBODY",
     "N_LEVELS",
     "RECENT",
     "SIGNALS",
+    "CountStore",
     "Counts",
     "EaseModel",
     "Evidence",
@@ -32,14 +27,12 @@ __all__ = [
     "Neighbours",
     "Ragged",
     "Semantics",
-    "Sight",
     "SignalsConfig",
-    "Source",
-    "TaskEvidence",
-    "View",
+    "TaskView",
     "compact",
     "count_signals",
     "distinct_latest",
+    "gather",
     "labels",
     "levels",
     "select",

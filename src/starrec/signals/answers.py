@@ -1,7 +1,7 @@
 """What the graph answers to a measure of a claim, as one task may see it.
 
 A claim says that a measure ("people who took A and B") lies in an interval. Here is the measure's true value,
-counted from the task's sight; each is asked of the graph once. What cannot be answered has no basis, and the
+counted from the task view; each is asked of the graph once. What cannot be answered has no basis, and the
 reason why.
 """
 
@@ -25,9 +25,9 @@ from starrec.signals.evidence import (
     RECENT,
     TASTE_WINDOW,
     WHOLE,
-    Sight,
 )
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS, labels
+from starrec.signals.task_view import TaskView
 
 
 class NoBasis(Exception):
@@ -35,14 +35,14 @@ class NoBasis(Exception):
 
 
 class Answers:
-    """The answers to measures for one sight, each asked of the graph once."""
+    """The answers to measures for one view, each asked of the graph once."""
 
-    def __init__(self, sight: Sight) -> None:
-        self.sight = sight
-        hand = np.concatenate([sight.history, sight.candidates]).tolist()
+    def __init__(self, view: TaskView) -> None:
+        self.view = view
+        hand = np.concatenate([view.history, view.candidates]).tolist()
         self.at_hand = frozenset(hand)
-        names = labels(len(sight.candidates))
-        self.labels: Mapping[str, int] = dict(zip(names, sight.candidates.tolist(), strict=True))
+        names = labels(len(view.candidates))
+        self.labels: Mapping[str, int] = dict(zip(names, view.candidates.tolist(), strict=True))
         self._known: dict[Measure, Fraction] = {}
         self._n: dict[int, int] = {}
         self._both: dict[tuple[int, int], int] = {}
@@ -63,19 +63,19 @@ class Answers:
 
     def over_last(self, measure: Measure, length: int) -> Fraction:
         """What is counted over the last items of the history, over the last so many of them."""
-        sight = self.sight
-        days = None if sight.days is None else sight.days[-length:]
-        return Answers(replace(sight, history=sight.history[-length:], days=days)).value(measure)
+        view = self.view
+        days = None if view.days is None else view.days[-length:]
+        return Answers(replace(view, history=view.history[-length:], days=days)).value(measure)
 
     @property
     def n_users(self) -> int:
-        return self.sight.view.n_users
+        return self.view.graph.n_users
 
     def n(self, item: int) -> int:
         found = self._n.get(item)
         if found is None:
-            items = self.sight.candidates if item in self.labels.values() else _one(item)
-            for at, count in zip(items.tolist(), self.sight.view.popularity(items).tolist(), strict=True):
+            items = self.view.candidates if item in self.labels.values() else _one(item)
+            for at, count in zip(items.tolist(), self.view.graph.popularity(items).tolist(), strict=True):
                 self._n[at] = count
             found = self._n[item]
         return found
@@ -85,7 +85,7 @@ class Answers:
             return self.n(a)
         found = self._both.get((a, b))
         if found is None:
-            found = int(self.sight.view.cooccurrence(_one(a), _one(b))[0, 0])
+            found = int(self.view.graph.cooccurrence(_one(a), _one(b))[0, 0])
             self._both[a, b] = self._both[b, a] = found
         return found
 
@@ -119,7 +119,7 @@ class Answers:
     def followed(self, measure: Measure) -> int:
         self._reaches(measure, FOLLOW_WINDOW, "items")
         a, b = measure.items
-        return int(self.sight.view.followed(_one(a), _one(b))[0, 0]) if a != b else 0
+        return int(self.view.graph.followed(_one(a), _one(b))[0, 0]) if a != b else 0
 
     def choices(self, measure: Measure) -> int:
         self._reaches(measure, TREND_DAYS, "days")
@@ -134,14 +134,14 @@ class Answers:
         usual = self.n(b) * total
         if not usual:
             raise NoBasis("nobody took it, or nothing was taken in these days")
-        return Fraction(int(found[0]) * self.sight.view.choices, usual)
+        return Fraction(int(found[0]) * self.view.graph.n_interactions, usual)
 
     def kin(self, measure: Measure) -> int:
         (b,) = measure.items
-        return self.sight.evidence.semantics.shared_categories(self._lately, b)
+        return self.view.semantics.shared_categories(self._lately, b)
 
     def taste(self, measure: Measure) -> int:
-        semantics = self.sight.evidence.semantics
+        semantics = self.view.semantics
         if measure.topic not in semantics.topics:
             raise NoBasis(f"there is no category {measure.topic!r}")
         return int(semantics.category[self._lately, semantics.topics.index(measure.topic)].sum())
@@ -161,7 +161,7 @@ class Answers:
         return len(self._days[-RECENT:])
 
     def spread(self, measure: Measure) -> int:
-        return int((self.sight.evidence.semantics.category[self._lately].sum(axis=0) > 0).sum())
+        return int((self.view.semantics.category[self._lately].sum(axis=0) > 0).sum())
 
     def recency(self, measure: Measure) -> int:
         days = self._days[-RECENT:]
@@ -177,20 +177,20 @@ class Answers:
         return int((self._ratings < self._ratings.mean()).sum())
 
     def traits(self, measure: Measure) -> int:
-        return self.sight.evidence.semantics.traits(*_two(measure))[0]
+        return self.view.semantics.traits(*_two(measure))[0]
 
     def all_traits(self, measure: Measure) -> int:
-        return self.sight.evidence.semantics.traits(*_two(measure))[1]
+        return self.view.semantics.traits(*_two(measure))[1]
 
     def similarity(self, measure: Measure) -> Fraction:
-        found = self.sight.evidence.semantics.similarity(*_two(measure))
+        found = self.view.semantics.similarity(*_two(measure))
         if found is None:
             raise NoBasis("without embeddings there is no such similarity")
         return Fraction(round(100 * found))
 
     def weight(self, measure: Measure) -> Fraction:
         a, b = _two(measure)
-        found = float(self.sight.view.ease(_one(a), _one(b))[0, 0])
+        found = float(self.view.graph.ease(_one(a), _one(b))[0, 0])
         if np.isnan(found):
             raise NoBasis("the linear model does not know one of the items")
         return Fraction(round(1000 * found), 1000)
@@ -232,35 +232,35 @@ class Answers:
 
     @cached_property
     def _lately(self) -> NDArray[np.int32]:
-        return self.sight.history[-WHOLE:][-TASTE_WINDOW:]
+        return self.view.history[-WHOLE:][-TASTE_WINDOW:]
 
     @cached_property
     def _days(self) -> NDArray[np.int32]:
-        if self.sight.days is None or not len(self.sight.days):
+        if self.view.days is None or not len(self.view.days):
             raise NoBasis("this data has no clock")
-        return self.sight.days
+        return self.view.days
 
     @cached_property
     def _ratings(self) -> NDArray[np.float64]:
-        ratings = self.sight.ratings
+        ratings = self.view.ratings
         if ratings is None or np.isnan(ratings).all():
             raise NoBasis("nothing in the history is rated")
         return ratings[~np.isnan(ratings)].astype(np.float64)
 
     def _recent(self, items: NDArray[np.int32]) -> tuple[NDArray[np.int64], int]:
-        if self.sight.day is None:
+        if self.view.day is None:
             raise NoBasis("this data has no clock")
         try:
-            return self.sight.view.recent_choices(items, self.sight.day)
+            return self.view.graph.recent_choices(items, self.view.day)
         except DataError as error:
             raise NoBasis("this data has no clock") from error
 
     @cached_property
     def _neighbours(self) -> dict[str, NDArray[np.int64]]:
-        history = self.sight.history[-WHOLE:]
+        history = self.view.history[-WHOLE:]
         return {
-            "recent": self.sight.view.neighbours(history[-RECENT:], NEIGHBOURS)[0],
-            "whole": self.sight.view.neighbours(history, NEIGHBOURS)[0],
+            "recent": self.view.graph.neighbours(history[-RECENT:], NEIGHBOURS)[0],
+            "whole": self.view.graph.neighbours(history, NEIGHBOURS)[0],
         }
 
     def _alike(self, window: str, took: tuple[int, ...], left: tuple[int, ...]) -> int:
@@ -271,7 +271,7 @@ class Answers:
             return len(users)
         if len(took) + len(left) > 1:
             raise NoBasis("it speaks of more than one item among neighbours")
-        count = self.sight.view.taken_by(_one(*(took or left)), users, np.ones(len(users)))[0]
+        count = self.view.graph.taken_by(_one(*(took or left)), users, np.ones(len(users)))[0]
         return int(count[0]) if took else len(users) - int(count[0])
 
     def _reaches(self, measure: Measure, window: int, unit: str) -> None:

@@ -18,13 +18,13 @@ from starrec.data import Dataset
 from starrec.signals.answers import Answers, NoBasis, decimal, figure
 from starrec.signals.claims import Catalogue, Claim, Measure, Quantity, read
 from starrec.signals.claims.meaning import Number
-from starrec.signals.evidence import Sight
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
+from starrec.signals.task_view import TaskView
 
 Verdict: TypeAlias = Literal["verified", "contradicted", "unverifiable"]
 
 _REMEMBERED: Final = 8
-"""Sights whose answers are kept: a trace is checked sentence by sentence."""
+"""Task views whose answers are kept: a trace is checked sentence by sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Checker:
         topics = dataset.items["categories"].explode().drop_nulls().unique(maintain_order=True).to_list()
         return cls(Catalogue(dataset.mentions, topics))
 
-    def check(self, text: str, sight: Sight) -> list[Checked]:
+    def check(self, text: str, view: TaskView) -> list[Checked]:
         """Each claim of a text about the graph, checked against what the task may see of it."""
-        answers = self._of(sight)
+        answers = self._of(view)
         return [
             Checked(
                 claim.span,
@@ -65,12 +65,12 @@ class Checker:
             for claim in read(text, self.catalogue, answers.labels, answers.at_hand)
         ]
 
-    def _of(self, sight: Sight) -> Answers:
-        known = self._answers.get(id(sight))
+    def _of(self, view: TaskView) -> Answers:
+        known = self._answers.get(id(view))
         if known is not None:
-            self._answers.move_to_end(id(sight))
+            self._answers.move_to_end(id(view))
             return known
-        answers = self._answers[id(sight)] = Answers(sight)
+        answers = self._answers[id(view)] = Answers(view)
         if len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
         return answers
@@ -154,7 +154,7 @@ def _other_window(claim: Claim, answers: Answers, size: Fraction) -> tuple[Verdi
     """Said of the last so many items, where the window has another size: false, or not what is counted."""
     assert claim.said_base is not None
     said = claim.said_base.number.value
-    length = len(answers.sight.history)
+    length = len(answers.view.history)
     if claim.said_base.comparison != "exact" or not 0 < said <= length:
         return "contradicted", f"the last {figure(size)} items are looked at, not {_words(claim.said_base)}."
     value = answers.over_last(claim.measure, int(said))

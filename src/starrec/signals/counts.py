@@ -5,8 +5,8 @@ and user -> items -> other users of those items. What is kept is linear in the d
 edges, the transitions, and for each item its nearest others. Pairs are counted exactly when a task asks, from
 the posting lists; a full matrix of pairs would grow with the square of the catalogue.
 
-A `Source` is where counts are kept: `Counts` in memory, or a store (`signals.store`). Everything else reads a
-source and cannot tell which.
+A `CountStore` is where counts are kept: `Counts` in memory, or LMDB and Redis (`starrec.store`). Everything
+else reads a `CountStore` and cannot tell which.
 """
 
 from __future__ import annotations
@@ -116,8 +116,11 @@ class About:
         return min(self.kept, max(self.n_items - 1, 1))
 
 
-class Source(Protocol):
-    """Where counts are kept. All arrays are read-only; items and users are indices."""
+class CountStore(Protocol):
+    """Where counts are kept: in memory (`Counts`) or in a database (`starrec.store`).
+
+    All arrays are read-only; items and users are indices.
+    """
 
     @property
     def about(self) -> About: ...
@@ -264,11 +267,11 @@ class Counts:
         return fit_ease(self, ease_items=self.ease_items, ridge=self.ridge)
 
 
-def cooccurrence_row(source: Source, item: int, left_out: int = -1) -> NDArray[np.int32]:
+def cooccurrence_row(counts: CountStore, item: int, left_out: int = -1) -> NDArray[np.int32]:
     """`(n_items,)` users who took both this item and each other one, one user left out."""
-    (users,) = source.postings(np.array([item], dtype=np.int32))
-    taken = source.sequences(users[users != left_out]).values
-    both = np.bincount(taken, minlength=source.about.n_items).astype(np.int32)
+    (users,) = counts.postings(np.array([item], dtype=np.int32))
+    taken = counts.sequences(users[users != left_out]).values
+    both = np.bincount(taken, minlength=counts.about.n_items).astype(np.int32)
     both[item] = 0
     return both
 

@@ -1,6 +1,6 @@
 """Evidence: what the signals say of each candidate of a task.
 
-For one task, `Evidence.gather` answers, candidate-aware and exactly counted, what ten signals say of each
+For one task, `gather` answers, candidate-aware and exactly counted, what ten signals say of each
 candidate. Each signal is a score (what a policy ranks by), a level (one token for the student) and the
 strongest single fact behind it (one sentence for anybody). Beside them stand contrary facts and facts of the
 history itself.
@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, RankingTask
 from starrec.signals.facts import Fact, Window
-from starrec.signals.graph import View
-from starrec.signals.semantics import Semantics
+from starrec.signals.levels import SIGNALS, levels
+from starrec.signals.task_view import TaskView
 
 RECENT: Final = 10
 """Items in the recent window (User-CF on validation: 0.69 for 10, 0.68 for 20, 0.65 for the whole history)."""
@@ -40,169 +39,87 @@ CONTRARY_LIFT: Final = 0.5
 CONTRARY_EXPECTED: Final = 5
 """... where popularity alone predicts at least so many people."""
 
-SIGNALS: Final = (
-    "category",
-    "semantic",
-    "trend",
-    "popularity",
-    "item_cf.whole",
-    "user_cf.whole",
-    "item_cf.recent",
-    "user_cf.recent",
-    "transitions",
-    "ease",
-)
-"""The signals, in the order of their rows in `TaskEvidence` and of their tokens in a compact row: what tells
-most stands last, next to the label at which a small model gathers it."""
-
 _ROW: Final = {name: row for row, name in enumerate(SIGNALS)}
 
-N_LEVELS: Final = 16
-"""Levels of a signal: 0 (nothing) to 15."""
 
+def gather(view: TaskView) -> Evidence:
+    """Everything the signals say about the candidates after the history.
 
-def _geometric(low: float, high: float) -> NDArray[np.float64]:
-    return np.geomspace(low, high, N_LEVELS - 1)
-
-
-# Fixed cuts, never fitted: a quantile over training tasks would contain edges of the very user asked about.
-# All scores are shares, rates, cosines or multiples, so one set of cuts serves catalogues of any size.
-LEVELS: Final[dict[str, NDArray[np.float64]]] = {
-    "item_cf.recent": _geometric(0.1, 2.6),
-    "item_cf.whole": _geometric(0.03, 0.45),
-    "user_cf.recent": _geometric(0.015, 0.7),
-    "user_cf.whole": _geometric(0.015, 0.7),
-    "transitions": _geometric(0.05, 3.0),
-    "ease": _geometric(0.0015, 0.3),
-    "popularity": _geometric(0.002, 0.4),
-    "trend": _geometric(0.1, 12.0),
-    "category": _geometric(0.04, 0.9),
-    "semantic": _geometric(0.005, 0.5),
-}
-"""Cuts of each signal: the level of a score is the number of cuts at or below it."""
+    Scores, with age 0 for the latest item: Item-CF recent Σ_h 0.8^age · cosine(h, c), whole mean_h
+    cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held
+    by those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window;
+    ease Σ_h 0.95^age · B[h, c] of EASE; popularity n(c) / n; trend the choices of c in
+    the 14 days before, in multiples of an average item's; category the mean share of recent items per
+    category of c; semantic the 0.8^age-weighted mean similarity to the recent items.
+    """
+    graph, candidates = view.graph, view.candidates
+    history = view.history[-WHOLE:]
+    recent = history[-RECENT:]
+    scores = np.full((len(SIGNALS), len(candidates)), np.nan)
+    popular = graph.popularity(candidates)
+    base = graph.popularity(history)
+    marked = graph.mark(history)
+    postings = graph.postings(candidates)
+    both = marked.with_(postings)
+    both[history[:, None] == candidates] = 0
+    cosine = both / np.sqrt(np.maximum(base[:, None] * popular.astype(np.float64), 1))
+    age = np.arange(len(history))[::-1]
+    decay = np.power(DECAY, age, dtype=np.float64)
+    shared = len(history) > 0 and base.max() > 0
+    if shared:
+        # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
+        scores[_ROW["item_cf.recent"]] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
+        scores[_ROW["item_cf.whole"]] = cosine.mean(axis=0)
+    neighbourhoods = []
+    for name, latest in (("user_cf.recent", RECENT), ("user_cf.whole", WHOLE)):
+        users, similarity = marked.nearest(NEIGHBOURS, latest)
+        took, mass = graph.members(postings, users, similarity)
+        neighbourhoods.append((took, len(users)))
+        if len(users):
+            scores[_ROW[name]] = mass / similarity.sum()
+    follow = graph.followed(recent, candidates)
+    recent_base = base[len(history) - len(recent) :]
+    flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
+    if len(recent) and recent_base.max() > 0:
+        scores[_ROW["transitions"]] = flow.sum(axis=0)
+    weights = graph.ease(history, candidates)
+    adds = np.power(SLOW_DECAY, age, dtype=np.float64)[:, None] * weights
+    known = ~np.isnan(weights)
+    if known.any():
+        total = np.where(known, adds, 0).sum(axis=0)
+        scores[_ROW["ease"]] = np.where(known.any(axis=0), total, np.nan)
+    if graph.n_users:
+        scores[_ROW["popularity"]] = popular / graph.n_users
+    choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0
+    if view.day is not None and graph.counts.about.clock:
+        choices, all_choices = graph.recent_choices(candidates, view.day)
+    if all_choices:
+        scores[_ROW["trend"]] = choices * graph.n_items / all_choices
+    lately = history[-TASTE_WINDOW:]
+    of_candidates = view.semantics.category[candidates]
+    counts = view.semantics.category[lately].sum(axis=0)
+    breadth = of_candidates.sum(axis=1)
+    if len(lately) and breadth.any():
+        share = (of_candidates @ counts) / (np.maximum(breadth, 1) * len(lately))
+        scores[_ROW["category"]] = np.where(breadth > 0, share, np.nan)
+    alike = view.semantics.similarities(recent, candidates)
+    if len(recent):
+        described = ~np.isnan(alike)
+        weight = decay[-RECENT:, None] * described
+        total = weight.sum(axis=0)
+        mean = (weight * np.nan_to_num(alike)).sum(axis=0) / np.maximum(total, 1e-9)
+        scores[_ROW["semantic"]] = np.where(total > 0, mean, np.nan)
+    return Evidence(
+        view, scores, levels(scores), history, base, popular, both, cosine, decay, neighbourhoods, follow,
+        flow, weights, adds, choices, all_choices, alike,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """All that one task may see."""
-
-    view: View
-    evidence: Evidence
-    history: NDArray[np.int32]
-    """`(h,)` distinct items at their latest places, oldest first."""
-    candidates: NDArray[np.int32]
-    days: NDArray[np.int32] | None = None
-    """`(h,)` aligned with the history; None without a clock."""
-    ratings: NDArray[np.float32] | None = None
-    """`(h,)` NaN where unrated."""
-
-    @classmethod
-    def of(cls, view: View, evidence: Evidence, task: RankingTask) -> Self:
-        """What this task may see; the view is without its user."""
-        at = _latest_places(task.history)
-        return cls(
-            view,
-            evidence,
-            task.history[at],
-            task.candidates,
-            None if task.days is None else task.days[at],
-            None if task.ratings is None else task.ratings[at],
-        )
-
-    @property
-    def day(self) -> int | None:
-        """The task's own day, that of the latest item: later ones would not be known when it is asked."""
-        return int(self.days[-1]) if self.days is not None and len(self.days) else None
-
-
 class Evidence:
-    """Gathers the evidence of tasks over one catalogue."""
-
-    def __init__(self, semantics: Semantics) -> None:
-        self.semantics = semantics
-
-    @classmethod
-    def of(cls, dataset: Dataset, embeddings: NDArray[np.float32] | None = None) -> Self:
-        return cls(Semantics.of(dataset, embeddings))
-
-    def gather(self, sight: Sight) -> TaskEvidence:
-        """Everything the signals say about the candidates after the history.
-
-        Scores, with age 0 for the latest item: Item-CF recent Σ_h 0.8^age · cosine(h, c), whole mean_h
-        cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held
-        by those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window;
-        ease Σ_h 0.95^age · B[h, c] of EASE; popularity n(c) / n; trend the choices of c in
-        the 14 days before, in multiples of an average item's; category the mean share of recent items per
-        category of c; semantic the 0.8^age-weighted mean similarity to the recent items.
-        """
-        view, candidates = sight.view, sight.candidates
-        history = sight.history[-WHOLE:]
-        recent = history[-RECENT:]
-        scores = np.full((len(SIGNALS), len(candidates)), np.nan)
-        popular = view.popularity(candidates)
-        base = view.popularity(history)
-        marked = view.mark(history)
-        postings = view.postings(candidates)
-        both = marked.with_(postings)
-        both[history[:, None] == candidates] = 0
-        cosine = both / np.sqrt(np.maximum(base[:, None] * popular.astype(np.float64), 1))
-        age = np.arange(len(history))[::-1]
-        decay = np.power(DECAY, age, dtype=np.float64)
-        shared = len(history) > 0 and base.max() > 0
-        if shared:
-            # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
-            scores[_ROW["item_cf.recent"]] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
-            scores[_ROW["item_cf.whole"]] = cosine.mean(axis=0)
-        neighbourhoods = []
-        for name, latest in (("user_cf.recent", RECENT), ("user_cf.whole", WHOLE)):
-            users, similarity = marked.nearest(NEIGHBOURS, latest)
-            took, mass = view.members(postings, users, similarity)
-            neighbourhoods.append((took, len(users)))
-            if len(users):
-                scores[_ROW[name]] = mass / similarity.sum()
-        follow = view.followed(recent, candidates)
-        recent_base = base[len(history) - len(recent) :]
-        flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
-        if len(recent) and recent_base.max() > 0:
-            scores[_ROW["transitions"]] = flow.sum(axis=0)
-        weights = view.ease(history, candidates)
-        adds = np.power(SLOW_DECAY, age, dtype=np.float64)[:, None] * weights
-        known = ~np.isnan(weights)
-        if known.any():
-            total = np.where(known, adds, 0).sum(axis=0)
-            scores[_ROW["ease"]] = np.where(known.any(axis=0), total, np.nan)
-        if view.n_users:
-            scores[_ROW["popularity"]] = popular / view.n_users
-        choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0
-        if sight.day is not None and view.graph.source.about.clock:
-            choices, all_choices = view.recent_choices(candidates, sight.day)
-        if all_choices:
-            scores[_ROW["trend"]] = choices * view.graph.n_items / all_choices
-        lately = history[-TASTE_WINDOW:]
-        of_candidates = self.semantics.category[candidates]
-        counts = self.semantics.category[lately].sum(axis=0)
-        breadth = of_candidates.sum(axis=1)
-        if len(lately) and breadth.any():
-            share = (of_candidates @ counts) / (np.maximum(breadth, 1) * len(lately))
-            scores[_ROW["category"]] = np.where(breadth > 0, share, np.nan)
-        alike = self.semantics.similarities(recent, candidates)
-        if len(recent):
-            described = ~np.isnan(alike)
-            weight = decay[-RECENT:, None] * described
-            total = weight.sum(axis=0)
-            mean = (weight * np.nan_to_num(alike)).sum(axis=0) / np.maximum(total, 1e-9)
-            scores[_ROW["semantic"]] = np.where(total > 0, mean, np.nan)
-        return TaskEvidence(
-            sight, scores, levels(scores), history, base, popular, both, cosine, decay, neighbourhoods, follow,
-            flow, weights, adds, choices, all_choices, alike,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class TaskEvidence:
     """What the signals say of each candidate of one task."""
 
-    sight: Sight
+    view: TaskView
     scores: NDArray[np.float64]
     """`(10, c)`, rows as in `SIGNALS`; NaN where the signal has no basis."""
     levels: NDArray[np.int8]
@@ -224,7 +141,7 @@ class TaskEvidence:
 
     @property
     def candidates(self) -> NDArray[np.int32]:
-        return self.sight.candidates
+        return self.view.candidates
 
     def fact(self, signal: str, column: int) -> Fact | None:
         """The strongest single fact behind a signal for the candidate in this column; None when there is
@@ -245,24 +162,24 @@ class TaskEvidence:
             case "ease":
                 return self._ease(column)
             case "popularity":
-                people = self.sight.view.n_users
+                people = self.view.graph.n_users
                 n = int(self._popular[column])
                 return Fact("popularity", "", -1, self._subject(column), n, people, n, people)
             case "trend":
                 return Fact(
                     "trend", "recent", -1, self._subject(column), int(self._choices[column]),
-                    self._all_choices, int(self._popular[column]), self.sight.view.choices,
+                    self._all_choices, int(self._popular[column]), self.view.graph.n_interactions,
                 )  # fmt: skip
             case "category":
                 lately = self._history[-TASTE_WINDOW:]
-                shared = self.sight.evidence.semantics.shared_categories(lately, self._subject(column))
+                shared = self.view.semantics.shared_categories(lately, self._subject(column))
                 return Fact("category", "recent", -1, self._subject(column), shared, len(lately))
             case _:
                 return self._semantic(column)
 
     def contrary(self, column: int) -> Fact | None:
         """What speaks most surely against a candidate: those who took an item of the history hardly take it."""
-        people = self.sight.view.n_users
+        people = self.view.graph.n_users
         expected = self._base * float(self._popular[column]) / max(people, 1)
         against = (expected >= CONTRARY_EXPECTED) & (self._both[:, column] < CONTRARY_LIFT * expected)
         against &= self._history != self._subject(column)
@@ -280,7 +197,7 @@ class TaskEvidence:
     def tastes(self) -> tuple[Fact, ...]:
         """The history's strongest categories, at most three."""
         lately = self._history[-TASTE_WINDOW:]
-        semantics = self.sight.evidence.semantics
+        semantics = self.view.semantics
         counts = semantics.category[lately].sum(axis=0)
         return tuple(
             Fact("taste", "recent", -1, -1, int(counts[topic]), len(lately), topic=semantics.topics[topic])
@@ -293,14 +210,14 @@ class TaskEvidence:
         """Tastes, breadth, recency and rating habits of the history, as far as the data has them."""
         facts = list(self.tastes)
         lately = self._history[-TASTE_WINDOW:]
-        spread = int((self.sight.evidence.semantics.category[lately].sum(axis=0) > 0).sum())
+        spread = int((self.view.semantics.category[lately].sum(axis=0) > 0).sum())
         if spread:
             facts.append(Fact("breadth", "recent", -1, -1, spread, len(lately)))
-        days = self.sight.days
+        days = self.view.days
         if days is not None and len(days):
             recent = days[-RECENT:]
             facts.append(Fact("recency", "recent", -1, -1, int(recent.max() - recent.min()) + 1, len(recent)))
-        ratings = self.sight.ratings
+        ratings = self.view.ratings
         if ratings is not None and not np.isnan(ratings).all():
             given = ratings[~np.isnan(ratings)].astype(np.float64)
             facts.append(Fact("rating", "whole", -1, -1, int((given > given.mean()).sum()), len(given)))
@@ -315,14 +232,14 @@ class TaskEvidence:
             return None
         return Fact(
             "item_cf", window, int(self._history[row]), self._subject(column), int(self._both[row, column]),
-            int(self._base[row]), int(self._popular[column]), self.sight.view.n_users,
+            int(self._base[row]), int(self._popular[column]), self.view.graph.n_users,
         )  # fmt: skip
 
     def _user_cf(self, window: Window, which: int, column: int) -> Fact | None:
         took, size = self._neighbourhoods[which]
         return Fact(
             "user_cf", window, -1, self._subject(column), int(took[column]), size, int(self._popular[column]),
-            self.sight.view.n_users,
+            self.view.graph.n_users,
         )  # fmt: skip
 
     def _transition(self, column: int) -> Fact | None:
@@ -333,7 +250,7 @@ class TaskEvidence:
         return Fact(
             "transition", "recent", int(self._history[at]), self._subject(column),
             int(self._follow[row, column]), int(self._base[at]), int(self._popular[column]),
-            self.sight.view.n_users,
+            self.view.graph.n_users,
         )  # fmt: skip
 
     def _ease(self, column: int) -> Fact | None:
@@ -344,7 +261,7 @@ class TaskEvidence:
         return Fact(
             "ease", "whole", int(self._history[row]), self._subject(column),
             int(self._both[row, column]), int(self._base[row]), int(self._popular[column]),
-            self.sight.view.n_users, weight=weight,
+            self.view.graph.n_users, weight=weight,
         )  # fmt: skip
 
     def _semantic(self, column: int) -> Fact | None:
@@ -353,29 +270,10 @@ class TaskEvidence:
         if weight[row] <= 0:
             return None
         anchor = int(self._history[len(self._history) - len(weight) + row])
-        semantics = self.sight.evidence.semantics
+        semantics = self.view.semantics
         if semantics.embeddings is not None:
             hundredths = round(100 * float(self._alike[row, column]))
             alike = Fact("semantic", "recent", anchor, self._subject(column), 0, 0, weight=hundredths)
             return alike if hundredths > 0 else None
         shared, union = semantics.traits(anchor, self._subject(column))
         return Fact("semantic", "recent", anchor, self._subject(column), shared, union) if shared else None
-
-
-def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Levels of scores `(10, ...)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
-    found = np.empty(scores.shape, dtype=np.int8)
-    for row, signal in enumerate(SIGNALS):
-        found[row] = np.searchsorted(LEVELS[signal], scores[row], side="right")
-    found[np.isnan(scores)] = -1
-    return found
-
-
-def distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Each item once, at its latest place, as a history typed in by hand may repeat items."""
-    return history[_latest_places(history)]
-
-
-def _latest_places(history: NDArray[np.int32]) -> NDArray[np.int64]:
-    _, last = np.unique(history[::-1], return_index=True)
-    return np.sort(len(history) - 1 - last)

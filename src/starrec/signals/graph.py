@@ -7,6 +7,7 @@ made would hand the answer over, and it would also decide which neighbours survi
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
@@ -18,60 +19,20 @@ from starrec.data import Sequences
 from starrec.errors import DataError
 from starrec.hashing import combine
 from starrec.signals import kernels
-from starrec.signals.counts import Counts, DayCounts, Lists, Source, cooccurrence_row
+from starrec.signals.counts import Counts, CountStore, DayCounts, Lists, cooccurrence_row
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 
 Ints = NDArray[np.int64]
+NOBODY: Final = -1
+"""The user that is left out where nobody is."""
 _BIT: Final = [np.uint64(1 << place) for place in range(kernels.BITS)]
-
-
-class Graph:
-    """Counts of the training split, whoever keeps them; read through `without`."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    @classmethod
-    def build(cls, train: Sequences, n_items: int) -> Self:
-        """Count training sequences in memory."""
-        return cls(Counts.build(train, n_items))
-
-    @property
-    def n_items(self) -> int:
-        return self.source.about.n_items
-
-    @cached_property
-    def n_users(self) -> int:
-        """Users with at least one training interaction."""
-        return int((self.source.lengths > 0).sum())
-
-    @cached_property
-    def n_interactions(self) -> int:
-        return int(self.source.lengths.sum(dtype=np.int64))
-
-    def without(self, user: int) -> View:
-        """The graph as a task of this user may see it; -1 for a person who is not in it."""
-        return View(self, user)
-
-    @cached_property
-    def _user_ties(self) -> NDArray[np.float64]:
-        # Equal overlaps must not be decided by the order of ids: a hash far below one unit of similarity.
-        keys = combine(np.arange(self.source.about.n_users), 71)
-        return (keys % np.uint64(1 << 20)).astype(np.float64) * 1e-15
-
-    @cached_property
-    def _daily(self) -> DayCounts:
-        """The source's, read once; it has a clock."""
-        daily = self.source.daily
-        assert daily is not None, "without a clock there are no days"
-        return daily
 
 
 @dataclass(frozen=True, eq=False)
 class Marked:
     """Who took which of some items: made once a task, asked many times."""
 
-    view: View
+    graph: Graph
     items: NDArray[np.int32]
     _masks: NDArray[np.uint64]
 
@@ -79,7 +40,7 @@ class Marked:
         """`(len(items), len(subjects))` others who took both, from the subjects' postings."""
         counts = np.zeros((len(subjects), len(self.items)), dtype=np.int32)
         for row, users in enumerate(subjects):
-            kernels.count_marked(self._masks, users, self.view.user, counts[row])
+            kernels.count_marked(self._masks, users, self.graph.user, counts[row])
         return np.ascontiguousarray(counts.T)
 
     def nearest(self, k: int, latest: int | None = None) -> tuple[Ints, NDArray[np.float64]]:
@@ -90,26 +51,88 @@ class Marked:
         bits = np.zeros(len(self._masks) * kernels.BITS, dtype=np.uint8)
         bits[len(self.items) - size : len(self.items)] = 1
         window = np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
-        graph = self.view.graph
+        graph = self.graph
         return kernels.nearest(
-            self._masks, window, size, graph.source.lengths, graph._user_ties, self.view.user, k
+            self._masks, window, size, graph.counts.lengths, graph._shared.user_ties, graph.user, k
         )
 
 
-class View:
-    """A graph without one user. All counts equal those of a graph rebuilt without that user's edges."""
+class _Shared:
+    """What a graph and the same graph without a user have in common, each computed once."""
 
-    def __init__(self, graph: Graph, user: int) -> None:
-        self.graph = graph
+    def __init__(self, counts: CountStore) -> None:
+        self.counts = counts
+
+    @cached_property
+    def n_users(self) -> int:
+        return int((self.counts.lengths > 0).sum())
+
+    @cached_property
+    def n_interactions(self) -> int:
+        return int(self.counts.lengths.sum(dtype=np.int64))
+
+    @cached_property
+    def user_ties(self) -> NDArray[np.float64]:
+        # Equal overlaps must not be decided by the order of ids: a hash far below one unit of similarity.
+        keys = combine(np.arange(self.counts.about.n_users), 71)
+        return (keys % np.uint64(1 << 20)).astype(np.float64) * 1e-15
+
+    @cached_property
+    def daily(self) -> DayCounts:
+        """There is a clock."""
+        daily = self.counts.daily
+        assert daily is not None, "without a clock there are no days"
+        return daily
+
+
+class Graph:
+    """Counts of the training split, whoever keeps them, of everybody or without one user (`without`).
+
+    All counts without a user equal those of a graph rebuilt without that user's edges.
+    """
+
+    def __init__(self, counts: CountStore) -> None:
+        self._shared = _Shared(counts)
+        self._leave_out(NOBODY)
+
+    @classmethod
+    def build(cls, train: Sequences, n_items: int) -> Self:
+        """Count training sequences in memory."""
+        return cls(Counts.build(train, n_items))
+
+    def without(self, user: int) -> Self:
+        """The graph as a task of this user may see it; `NOBODY` for a person who is not in it."""
+        graph = copy.copy(self)
+        graph._leave_out(user)
+        return graph
+
+    def _leave_out(self, user: int) -> None:
         self.user = user
-        self._source = graph.source
+        """The user left out, or `NOBODY`."""
         self._own, self._own_days = np.empty(0, dtype=np.int32), None
-        if user >= 0:
-            self._own, self._own_days = graph.source.sequence(user)
+        if user != NOBODY:
+            self._own, self._own_days = self.counts.sequence(user)
         self._owned = np.sort(self._own)
-        self.n_users = graph.n_users - (len(self._own) > 0)
-        self.choices = graph.n_interactions - len(self._own)
-        """All training interactions of others."""
+
+    @property
+    def counts(self) -> CountStore:
+        """The counts as they are kept, of all users."""
+        return self._shared.counts
+
+    @property
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return self.counts.about.n_items
+
+    @property
+    def n_users(self) -> int:
+        """Users with at least one training interaction, the one left out not among them."""
+        return self._shared.n_users - (len(self._own) > 0)
+
+    @property
+    def n_interactions(self) -> int:
+        """Training interactions, those of the user left out not among them."""
+        return self._shared.n_interactions - len(self._own)
 
     def owns(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(items),)` 1 where the left-out user took the item in training."""
@@ -117,17 +140,17 @@ class View:
 
     def popularity(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(items),)` how many others took each item."""
-        return self._source.popularity[items] - self.owns(items)
+        return self.counts.popularity[items] - self.owns(items)
 
     def postings(self, items: NDArray[np.int32]) -> Lists:
         """The users of each item; the left-out one still stands there, and whoever counts leaves her out."""
-        return self._source.postings(items)
+        return self.counts.postings(items)
 
     def mark(self, items: NDArray[np.int32]) -> Marked:
         """Ready to count who took which of these (distinct) items."""
         planes = -(-len(items) // kernels.BITS)
-        masks = np.zeros((planes, self._source.about.n_users), dtype=np.uint64)
-        for row, users in enumerate(self._source.postings(items)):
+        masks = np.zeros((planes, self.counts.about.n_users), dtype=np.uint64)
+        for row, users in enumerate(self.counts.postings(items)):
             kernels.mark(masks[row // kernels.BITS], users, _BIT[row % kernels.BITS])
         return Marked(self, items, masks)
 
@@ -139,12 +162,12 @@ class View:
 
     def cooccurrence_row(self, anchor: int) -> NDArray[np.int32]:
         """`(n_items,)` others who took both the anchor and each item."""
-        return cooccurrence_row(self._source, anchor, self.user)
+        return cooccurrence_row(self.counts, anchor, self.user)
 
     def followed(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(anchors), len(subjects))` others who took the subject soon after the anchor."""
         found = np.empty((len(subjects), len(anchors)), dtype=np.int32)
-        for row, (earlier, counted) in enumerate(self._source.followed(subjects)):
+        for row, (earlier, counted) in enumerate(self.counts.followed(subjects)):
             kernels.look_up(earlier, counted, anchors, found[row])
         counts = np.ascontiguousarray(found.T)
         own = self._own.tolist()
@@ -173,9 +196,9 @@ class View:
 
     def all_taken_by(self, users: Ints, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(n_items,)` the sum of the weights of those users who took each item, from their sequences."""
-        taken = self._source.sequences(users.astype(np.int32))
+        taken = self.counts.sequences(users.astype(np.int32))
         repeated = np.repeat(weights, np.diff(taken.ptr))
-        mass = np.bincount(taken.values, weights=repeated, minlength=self.graph.n_items)
+        mass = np.bincount(taken.values, weights=repeated, minlength=self.n_items)
         return mass.astype(np.float64)
 
     def recent_choices(self, items: NDArray[np.int32], day: int) -> tuple[Ints, int]:
@@ -185,14 +208,14 @@ class View:
         Raises:
             DataError: the data has no clock.
         """
-        about = self._source.about
+        about = self.counts.about
         if not about.clock:
             raise DataError(
                 "A trend needs to know when things happened, but this data only has positions. Give the "
                 "interactions a column of Unix times (`--column timestamp=YOUR_COLUMN`)."
             )
-        total = self.graph._daily.between(day - TREND_DAYS, day)
-        days = self._source.item_days(items)
+        total = self._shared.daily.between(day - TREND_DAYS, day)
+        days = self.counts.item_days(items)
         counts = np.array(
             [kernels.count_between(taken, day - TREND_DAYS, day) for taken in days], dtype=np.int64
         )
@@ -210,7 +233,7 @@ class View:
         v = Px (Sherman and Morrison, 1950); items that without her would have too few users for the model are
         taken out of P by their Schur complement.
         """
-        model = self._source.ease()
+        model = self.counts.ease()
         weights = np.full((len(anchors), len(subjects)), np.nan)
         if model is None or not self.n_users:
             return weights
@@ -219,7 +242,7 @@ class View:
         own = own[own >= 0]
         gone = np.empty(0, dtype=np.int64)
         if model.threshold:
-            users = self._source.popularity
+            users = self.counts.popularity
             if (users[self._own] == model.threshold // 2).sum() >= model.spare:
                 # Without her another threshold would hold: there is no such model to ask.
                 return weights

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,6 @@ from starrec.signals.evidence import CONTRARY_EXPECTED, CONTRARY_LIFT
 from starrec.signals.facts import Fact, Kind
 from starrec.signals.graph import Graph
 from starrec.signals.language import FOLLOW_WINDOW
-
-_NOBODY: Final = -1
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,9 @@ def item_summary(graph: Graph, item: int, *, top: int = 10, support: int = 0) ->
         top: facts of a kind at most.
         support: facts about others than the item itself rest on at least so many people.
     """
-    source, one = graph.source, np.array([item], dtype=np.int32)
-    view = graph.without(_NOBODY)
-    people, popularity = view.n_users, source.popularity
-    taken = source.sequences(source.postings(one)[0])
+    counts, one = graph.counts, np.array([item], dtype=np.int32)
+    people, popularity = graph.n_users, counts.popularity
+    taken = counts.sequences(counts.postings(one)[0])
     both = np.bincount(taken.values, minlength=graph.n_items)
     both[item] = 0
     soon = _soon_after(taken.ptr, taken.values, item, graph.n_items)
@@ -51,7 +47,7 @@ def item_summary(graph: Graph, item: int, *, top: int = 10, support: int = 0) ->
     def fact(kind: Kind, subject: int, count: int) -> Fact:
         return Fact(kind, "whole", item, subject, count, base, int(popularity[subject]), people)
 
-    near = source.neighbours(one)
+    near = counts.neighbours(one)
     together = [
         fact("item_cf", other, count)
         for other, count in zip(near.items[0].tolist(), near.both[0].tolist(), strict=True)
@@ -76,11 +72,11 @@ def item_summary(graph: Graph, item: int, *, top: int = 10, support: int = 0) ->
 
 
 def _trend(graph: Graph, one: NDArray[np.int32], base: int) -> Fact | None:
-    source, view = graph.source, graph.without(_NOBODY)
-    if source.daily is None or not len(source.daily.days):
+    daily = graph.counts.daily
+    if daily is None or not len(daily.days):
         return None
-    (count,), total = view.recent_choices(one, int(source.daily.days[-1]) + 1)
-    return Fact("trend", "recent", -1, int(one[0]), int(count), total, base, view.choices)
+    (count,), total = graph.recent_choices(one, int(daily.days[-1]) + 1)
+    return Fact("trend", "recent", -1, int(one[0]), int(count), total, base, graph.n_interactions)
 
 
 def _soon_after(ptr: NDArray[np.int64], items: NDArray[np.int32], item: int, n_items: int) -> NDArray[np.int64]:

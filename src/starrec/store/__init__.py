@@ -1,14 +1,14 @@
 """Floor 3: the evidence store: counts built offline, kept in versions, read by many processes.
 
-On LMDB (`Versions`, `build`, `update`, `LmdbSource`), and on Redis where several servers share one
-(`redis_store`, with the extra `redis`). What is read is a `Source` like any other.
+On LMDB (`Versions`, `build`, `update`, `LmdbStore`), and on Redis where several servers share one
+(`redis_store`, with the extra `redis`). What is read is a `CountStore` like any other.
 """
 
 from starrec.store.build import Origin, Settings, build, built
-from starrec.store.lmdb_store import LmdbSource
+from starrec.store.lmdb_store import LmdbStore
 from starrec.store.log import Log
 from starrec.store.records import FORMAT, CorruptRecord, Kind, OtherVersion
-from starrec.store.source import Stored
+from starrec.store.stored import StoredCounts
 from starrec.store.update import Updated, update
 from starrec.store.versions import GRACE_SECONDS, Versions, evidence_folder
 
@@ -17,12 +17,12 @@ __all__ = [
     "GRACE_SECONDS",
     "CorruptRecord",
     "Kind",
-    "LmdbSource",
+    "LmdbStore",
     "Log",
     "Origin",
     "OtherVersion",
     "Settings",
-    "Stored",
+    "StoredCounts",
     "Updated",
     "Versions",
     "build",

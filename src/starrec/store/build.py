@@ -34,7 +34,7 @@ from starrec.signals.language import FOLLOW_WINDOW
 from starrec.store.lmdb_store import Writer
 from starrec.store.log import Log
 from starrec.store.records import BY_ITEM, HEADER_BYTES, Kind, Meta, as_json, encode, key
-from starrec.store.source import counted_again, ease_records
+from starrec.store.stored import counted_again, ease_records
 from starrec.store.versions import Versions
 
 _PAGES: Final = 1.3

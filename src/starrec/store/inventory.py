@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starrec.data import date_of
 from starrec.errors import RunError
 from starrec.store.build import Origin
-from starrec.store.lmdb_store import LmdbSource
+from starrec.store.lmdb_store import LmdbStore
 from starrec.store.records import HEADER_BYTES, Kind, parse_key
 from starrec.store.versions import Versions, readable_size
 
@@ -28,7 +28,7 @@ def inventory(folder: Path) -> dict[str, Any]:
         RunError: there is no evidence, or it is damaged.
     """
     versions = Versions(folder)
-    source = LmdbSource(versions.require())
+    source = LmdbStore(versions.require())
     meta, model = source.meta, source.ease()
     sizes: dict[Kind, list[int]] = defaultdict(list)
     for raw_key, record in source.records():

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.errors import RunError
-from starrec.signals.counts import Source
+from starrec.signals.counts import CountStore
 from starrec.store import records
 from starrec.store.records import Kind, Raw, keys
-from starrec.store.source import Report, Stored
+from starrec.store.stored import Report, StoredCounts
 from starrec.store.versions import Versions
 
 _BATCH_BYTES: Final = 32 << 20
@@ -33,13 +33,15 @@ _open: weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment] = weakref.
 _opening = threading.Lock()
 
 
-class LmdbSource(Stored):
+class LmdbStore(StoredCounts):
     """One version of the evidence. Pickles by path: another process maps the same file."""
 
-    def __init__(self, version: Path, *, report: Report | None = None, fallback: Source | None = None) -> None:
+    def __init__(
+        self, version: Path, *, report: Report | None = None, fallback: CountStore | None = None
+    ) -> None:
         """Args:
         version: a version's folder; `open` takes the current one.
-        report, fallback: as of `Stored`.
+        report, fallback: as of `StoredCounts`.
 
         Raises:
             RunError: it is not there, is no evidence, is cut short, or is of another format.
@@ -52,7 +54,7 @@ class LmdbSource(Stored):
         super().__init__(str(version), meta, report, fallback)
 
     @classmethod
-    def open(cls, folder: Path, *, report: Report | None = None, fallback: Source | None = None) -> Self:
+    def open(cls, folder: Path, *, report: Report | None = None, fallback: CountStore | None = None) -> Self:
         """The current version of a folder of evidence.
 
         Raises:
@@ -69,8 +71,8 @@ class LmdbSource(Stored):
                 raise
             return cls(latest, report=report, fallback=fallback)
 
-    def __reduce__(self) -> tuple[Callable[[Path], LmdbSource], tuple[Path]]:
-        return LmdbSource, (self.version,)
+    def __reduce__(self) -> tuple[Callable[[Path], LmdbStore], tuple[Path]]:
+        return LmdbStore, (self.version,)
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, memoryview]]:
         """All keys and records as they are stored, in order of their keys; the views hold until the next."""

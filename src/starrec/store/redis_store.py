@@ -23,11 +23,11 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 
 from starrec.errors import RunError, StarrecError
-from starrec.signals.counts import Source
+from starrec.signals.counts import CountStore
 from starrec.store.build import Bar, no_bar
-from starrec.store.lmdb_store import LmdbSource
+from starrec.store.lmdb_store import LmdbStore
 from starrec.store.records import BY_ITEM, Kind, Raw, parse_key
-from starrec.store.source import Report, Stored
+from starrec.store.stored import Report, StoredCounts
 from starrec.store.versions import GRACE_SECONDS
 
 PREFIX: Final = "starrec"
@@ -39,7 +39,7 @@ _AT_ONCE: Final = 1000
 _TIMEOUT_SECONDS: Final = 10.0
 
 
-class RedisSource(Stored):
+class RedisStore(StoredCounts):
     """The evidence in a Redis. Pickles by its address; stays with the version that it was opened with."""
 
     def __init__(
@@ -49,13 +49,13 @@ class RedisSource(Stored):
         prefix: str = PREFIX,
         version: str | None = None,
         report: Report | None = None,
-        fallback: Source | None = None,
+        fallback: CountStore | None = None,
     ) -> None:
         """Args:
         url: such as `redis://localhost:6379/0`; `rediss://` for TLS, with user and password where needed.
         prefix: of all keys.
         version: None for the current one.
-        report, fallback: as of `Stored`.
+        report, fallback: as of `StoredCounts`.
 
         Raises:
             StarrecError: Redis does not answer.
@@ -74,7 +74,7 @@ class RedisSource(Stored):
         (meta,) = self._fetch(Kind.META, [0])
         super().__init__(f"{_shown(url)} ({prefix}:{self.version})", meta, report, fallback)
 
-    def __reduce__(self) -> tuple[Callable[..., RedisSource], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[Callable[..., RedisStore], tuple[str, str, str]]:
         return _reopen, (self.url, self.prefix, self.version)
 
     def _fetch(self, kind: Kind, indices: Sequence[int]) -> list[Raw | None]:
@@ -88,7 +88,7 @@ class RedisSource(Stored):
 
 
 def push(
-    source: LmdbSource,
+    source: LmdbStore,
     url: str,
     *,
     prefix: str = PREFIX,
@@ -164,7 +164,7 @@ def _keys(prefix: str, version: str, n_users: int, n_items: int) -> Iterator[lis
             yield [record_key(prefix, version, kind, index) for index in range(first, last)]
 
 
-def _batches(source: LmdbSource, done: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
+def _batches(source: LmdbStore, done: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
     batch: list[tuple[bytes, bytes]] = []
     size = 0
     for raw_key, value in source.records(after=done):
@@ -179,8 +179,8 @@ def _batches(source: LmdbSource, done: bytes) -> Iterator[list[tuple[bytes, byte
         yield batch
 
 
-def _reopen(url: str, prefix: str, version: str) -> RedisSource:
-    return RedisSource(url, prefix=prefix, version=version)
+def _reopen(url: str, prefix: str, version: str) -> RedisStore:
+    return RedisStore(url, prefix=prefix, version=version)
 
 
 def _connect(url: str) -> redis.Redis:
@@ -218,4 +218,4 @@ def _shown(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-__all__ = ["PREFIX", "RedisSource", "push", "record_key"]
+__all__ = ["PREFIX", "RedisStore", "push", "record_key"]

@@ -36,12 +36,12 @@ from starrec.store.build import (
     no_bar,
     vocabulary_records,
 )
-from starrec.store.lmdb_store import LmdbSource, Writer
+from starrec.store.lmdb_store import LmdbStore, Writer
 from starrec.store.log import Changes, Log
 from starrec.store.neighbourhoods import refreshed
 from starrec.store.pairs import PairChanges
 from starrec.store.records import Kind, Meta, encode, key
-from starrec.store.source import Report, counted_again
+from starrec.store.stored import Report, counted_again
 from starrec.store.versions import Versions
 
 _STEPS: Final = 6
@@ -85,7 +85,7 @@ def update(
     Args:
         interactions: `user_id, item_id, time` in the store's order and resolution; users may be new.
         items: catalogue rows of new items: `item_id, title` and optionally `categories, year`.
-        report: as of `Stored`.
+        report: as of `StoredCounts`.
 
     Raises:
         DataError: an item is in no catalogue.
@@ -94,7 +94,7 @@ def update(
     started = time.monotonic()
     with versions.writer():
         version = versions.require()
-        source = LmdbSource(version, report=report)
+        source = LmdbStore(version, report=report)
         advance = bar("update", _STEPS)
         old = source.log()
         log, changes = old.with_new(interactions, items)
@@ -186,7 +186,7 @@ class _Touched:
 
 
 def _entries(
-    source: LmdbSource, log: Log, changes: Changes, advance: Callable[[int], None]
+    source: LmdbStore, log: Log, changes: Changes, advance: Callable[[int], None]
 ) -> tuple[list[Entry], int, int, int]:
     """The records that are others now; how many items moved, lists changed, and lists were counted in full."""
     meta = source.meta
@@ -240,7 +240,7 @@ def _entries(
 
 
 def _model(
-    source: LmdbSource, counts: Counts, pairs: PairChanges | None
+    source: LmdbStore, counts: Counts, pairs: PairChanges | None
 ) -> tuple[EaseModel | None, NDArray[np.int32] | None]:
     """The EASE model of today's counts, and its Gram matrix."""
     chosen = choose_items(counts.popularity, source.meta.ease_items)
@@ -251,7 +251,7 @@ def _model(
 
 
 def _gram(
-    source: LmdbSource, counts: Counts, items: NDArray[np.int32], pairs: PairChanges | None
+    source: LmdbStore, counts: Counts, items: NDArray[np.int32], pairs: PairChanges | None
 ) -> NDArray[np.int32]:
     """The old matrix with what changed, rows of items new to the model counted."""
     known = source.gram()
@@ -273,7 +273,7 @@ def _gram(
     return gram
 
 
-def _old_lists(source: LmdbSource, about: About) -> Neighbours:
+def _old_lists(source: LmdbStore, about: About) -> Neighbours:
     """The lists as they were, with rows for new items and today's number of columns."""
     found = source.neighbours(np.arange(source.about.n_items, dtype=np.int32))
     items = np.full((about.n_items, about.width), -1, dtype=np.int32)
@@ -288,7 +288,7 @@ def _padded(popularity: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
     return np.pad(popularity, (0, n_items - len(popularity)))
 
 
-def _daily(source: LmdbSource, touched: _Touched) -> DayCounts:
+def _daily(source: LmdbStore, touched: _Touched) -> DayCounts:
     """Interactions by day."""
     _, days, change = touched.day_changes()
     old = source.daily
@@ -299,7 +299,7 @@ def _daily(source: LmdbSource, touched: _Touched) -> DayCounts:
     return DayCounts(found[counts != 0].astype(np.int32), counts[counts != 0])
 
 
-def _days(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
+def _days(source: LmdbStore, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
     """Days of items on which they were taken more, or less, often than before."""
     if not source.about.clock:
         for item in fresh.tolist():
@@ -315,7 +315,7 @@ def _days(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> It
         yield key(Kind.DAYS, item), encode(Kind.DAYS, item, np.repeat(found, counts))
 
 
-def _followed(source: LmdbSource, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
+def _followed(source: LmdbStore, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
     """Transitions into items that more, or fewer, users made than before."""
     later, earlier, change = touched.follow_changes(source.meta.follow_window)
     for item in np.union1d(later, fresh).tolist():

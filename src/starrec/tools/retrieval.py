@@ -23,15 +23,15 @@ def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDA
 
     With an empty history, or one that nobody shares, the most popular items fill up.
     """
-    view = graph.without(user)
-    popularity = view.popularity(np.arange(graph.n_items, dtype=np.int32)).astype(np.float64)
+    graph = graph.without(user)
+    popularity = graph.popularity(np.arange(graph.n_items, dtype=np.int32)).astype(np.float64)
     recent = distinct_latest(history)[-RECENT:]
     by_item = np.zeros(graph.n_items)
     for age, anchor in enumerate(reversed(recent.tolist())):
         norm = np.sqrt(np.maximum(popularity * popularity[anchor], 1))
-        by_item += DECAY**age * view.cooccurrence_row(anchor) / norm
-    users, similarity = view.neighbours(recent, NEIGHBOURS)
-    by_user = view.all_taken_by(users, similarity)
+        by_item += DECAY**age * graph.cooccurrence_row(anchor) / norm
+    users, similarity = graph.neighbours(recent, NEIGHBOURS)
+    by_user = graph.all_taken_by(users, similarity)
     fused = np.zeros(graph.n_items)
     for scores in (by_item, by_user):
         order = np.lexsort((-popularity, -scores))

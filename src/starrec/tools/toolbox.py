@@ -27,10 +27,11 @@ from starrec.signals import (
     Evidence,
     Fact,
     Graph,
-    Sight,
+    Semantics,
     SignalsConfig,
-    TaskEvidence,
+    TaskView,
     compact,
+    gather,
     labels,
     select,
     sentence,
@@ -99,12 +100,12 @@ class ToolResponse:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """What tools look things up in: the catalogue and the graph, shared by all tasks."""
+    """What tools look things up in, shared by all tasks: the catalogue and the graph."""
 
     mentions: Sequence[str]
     """Of each item, in index order."""
     graph: Graph
-    evidence: Evidence
+    semantics: Semantics
     config: SignalsConfig = field(default_factory=SignalsConfig)
 
     @classmethod
@@ -116,7 +117,7 @@ class World:
         embeddings: NDArray[np.float32] | None = None,
     ) -> World:
         """Of a catalogue and what was counted over it; embeddings as in `Semantics`."""
-        return cls(dataset.mentions, graph, Evidence.of(dataset, embeddings), config or SignalsConfig())
+        return cls(dataset.mentions, graph, Semantics.of(dataset, embeddings), config or SignalsConfig())
 
     @cached_property
     def checker(self) -> Checker:
@@ -125,7 +126,7 @@ class World:
         from starrec.signals.checker import Checker
         from starrec.signals.claims import Catalogue
 
-        return Checker(Catalogue(self.mentions, self.evidence.semantics.topics))
+        return Checker(Catalogue(self.mentions, self.semantics.topics))
 
     def sentence(self, fact: Fact) -> str:
         """A fact as it may be said to anyone."""
@@ -150,20 +151,20 @@ class Toolbox:
         return combine(self.task.candidates, 5)
 
     @cached_property
-    def sight(self) -> Sight:
+    def view(self) -> TaskView:
         """All that the task may see."""
-        return Sight.of(self._world.graph.without(self.task.user), self._world.evidence, self.task)
+        return TaskView.of(self._world.graph, self._world.semantics, self.task)
 
     @cached_property
-    def evidence(self) -> TaskEvidence:
+    def evidence(self) -> Evidence:
         """All evidence for the task, gathered once."""
-        return self._world.evidence.gather(self.sight)
+        return gather(self.view)
 
     @property
     def old_windows(self) -> Iterator[Window]:
         """The history before its `SHOWN` latest items, oldest first, cut where windows are full."""
         old = self.task.history[:-SHOWN]
-        semantics = self._world.evidence.semantics
+        semantics = self._world.semantics
         for start in range(0, len(old), WINDOW):
             items = old[start : start + WINDOW]
             counts = semantics.category[items].sum(axis=0)
@@ -197,7 +198,7 @@ class Toolbox:
 
     def check(self, text: str) -> list[Checked]:
         """Each claim of a text about the graph, and whether it is true of what the task may see."""
-        return self._world.checker.check(text, self.sight)
+        return self._world.checker.check(text, self.view)
 
     def mentions(self, items: NDArray[np.int32]) -> list[str]:
         """How these items stand in text."""

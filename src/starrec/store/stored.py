@@ -23,12 +23,12 @@ from starrec.errors import RunError
 from starrec.signals.counts import (
     About,
     Counts,
+    CountStore,
     DayCounts,
     Followed,
     Lists,
     Neighbours,
     Ragged,
-    Source,
 )
 from starrec.signals.ease import EaseModel
 from starrec.store import records
@@ -42,12 +42,12 @@ _SCAN: Final = 4096
 Report = Callable[[str], None]
 
 
-class Stored(ABC):
-    """Counts read from records. Implements `Source`; arrays are the caller's own, but for the EASE model's
+class StoredCounts(ABC):
+    """Counts read from records. Implements `CountStore`; arrays are the caller's own, but for the EASE model's
     inverse, which is not copied."""
 
     def __init__(
-        self, name: str, meta: Raw | None, report: Report | None = None, fallback: Source | None = None
+        self, name: str, meta: Raw | None, report: Report | None = None, fallback: CountStore | None = None
     ) -> None:
         """Args:
         name: of the store, for people.
@@ -272,7 +272,7 @@ class Stored(ABC):
         return self._mended[kind, index]
 
     @cached_property
-    def _recounted(self) -> Source:
+    def _recounted(self) -> CountStore:
         """The same counts from the histories; from the fallback where histories are damaged too."""
         nameless = [""] * self.meta.n_users
         try:
@@ -297,7 +297,7 @@ class _HistoryDamaged(RunError):
     """A history is damaged; there may be a fallback."""
 
 
-def counted_again(counts: Source, meta: Meta, kind: Kind, index: int) -> bytes:
+def counted_again(counts: CountStore, meta: Meta, kind: Kind, index: int) -> bytes:
     """The record of this kind and index as a build writes it, from a source of the same counts."""
     one = np.array([index], dtype=np.int32)
     match kind:
@@ -339,4 +339,4 @@ def _ragged(rows: Iterable[NDArray[np.int32]]) -> Ragged:
     return Ragged(ptr, values.astype(np.int32, copy=False))
 
 
-__all__ = ["Report", "Stored", "counted_again", "ease_records"]
+__all__ = ["Report", "StoredCounts", "counted_again", "ease_records"]

@@ -1,0 +1,56 @@
+"""The ten signals, and the 16 levels of each that the student reads as one token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGNALS: Final = (
+    "category",
+    "semantic",
+    "trend",
+    "popularity",
+    "item_cf.whole",
+    "user_cf.whole",
+    "item_cf.recent",
+    "user_cf.recent",
+    "transitions",
+    "ease",
+)
+"""The signals, in the order of their rows in `Evidence` and of their tokens in a compact row: what tells
+most stands last, next to the label at which a small model gathers it."""
+
+N_LEVELS: Final = 16
+"""Levels of a signal: 0 (nothing) to 15."""
+
+
+def _geometric(low: float, high: float) -> NDArray[np.float64]:
+    return np.geomspace(low, high, N_LEVELS - 1)
+
+
+# Fixed cuts, never fitted: a quantile over training tasks would contain edges of the very user asked about.
+# All scores are shares, rates, cosines or multiples, so one set of cuts serves catalogues of any size.
+LEVELS: Final[dict[str, NDArray[np.float64]]] = {
+    "item_cf.recent": _geometric(0.1, 2.6),
+    "item_cf.whole": _geometric(0.03, 0.45),
+    "user_cf.recent": _geometric(0.015, 0.7),
+    "user_cf.whole": _geometric(0.015, 0.7),
+    "transitions": _geometric(0.05, 3.0),
+    "ease": _geometric(0.0015, 0.3),
+    "popularity": _geometric(0.002, 0.4),
+    "trend": _geometric(0.1, 12.0),
+    "category": _geometric(0.04, 0.9),
+    "semantic": _geometric(0.005, 0.5),
+}
+"""Cuts of each signal: the level of a score is the number of cuts at or below it."""
+
+
+def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Levels of scores `(10, ...)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
+    found = np.empty(scores.shape, dtype=np.int8)
+    for row, signal in enumerate(SIGNALS):
+        found[row] = np.searchsorted(LEVELS[signal], scores[row], side="right")
+    found[np.isnan(scores)] = -1
+    return found

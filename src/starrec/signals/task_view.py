@@ -1,0 +1,60 @@
+"""What one task may see: the graph without its user, its history and its candidates.
+
+Whatever is counted, said or checked for a task is read through its `TaskView`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import RankingTask
+from starrec.signals.graph import Graph
+from starrec.signals.semantics import Semantics
+
+
+@dataclass(frozen=True, eq=False)
+class TaskView:
+    """All that one task may see."""
+
+    graph: Graph
+    """The training split without the task's user."""
+    semantics: Semantics
+    history: NDArray[np.int32]
+    """`(h,)` distinct items at their latest places, oldest first."""
+    candidates: NDArray[np.int32]
+    days: NDArray[np.int32] | None = None
+    """`(h,)` aligned with the history; None without a clock."""
+    ratings: NDArray[np.float32] | None = None
+    """`(h,)` NaN where unrated."""
+
+    @classmethod
+    def of(cls, graph: Graph, semantics: Semantics, task: RankingTask) -> Self:
+        """The view of a task on the graph of the training split, whose user is left out here."""
+        at = _latest_places(task.history)
+        return cls(
+            graph.without(task.user),
+            semantics,
+            task.history[at],
+            task.candidates,
+            None if task.days is None else task.days[at],
+            None if task.ratings is None else task.ratings[at],
+        )
+
+    @property
+    def day(self) -> int | None:
+        """The task's own day, that of the latest item: later ones would not be known when it is asked."""
+        return int(self.days[-1]) if self.days is not None and len(self.days) else None
+
+
+def distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Each item once, at its latest place, as a history typed in by hand may repeat items."""
+    return history[_latest_places(history)]
+
+
+def _latest_places(history: NDArray[np.int32]) -> NDArray[np.int64]:
+    _, last = np.unique(history[::-1], return_index=True)
+    return np.sort(len(history) - 1 - last)

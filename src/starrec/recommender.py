@@ -123,10 +123,10 @@ class Recommender:
         evidence = world.toolbox(task).evidence
         reasons = {}
         for column, item in enumerate(task.candidates.tolist()):
-            facts = [evidence.fact(name, column) for name in SIGNALS]
-            known = [fact for fact in facts if fact is not None]
+            behind = (evidence.fact(name, column) for name in SIGNALS)
+            known = [fact for fact in behind if fact is not None]
             personal = [fact for fact in known if fact.kind in _PERSONAL and fact.lift > 1]
             popular = [fact for fact in known if fact.kind == "popularity"]
-            said = select(personal, 1, support=world.config.support) or popular
-            reasons[item] = plain(world.sentence(said[0])) if said else "Nothing is known of it."
+            best = select(personal, 1, support=world.config.support) or popular
+            reasons[item] = plain(world.sentence(best[0])) if best else "Nothing is known of it."
         return reasons

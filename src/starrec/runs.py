@@ -325,9 +325,9 @@ def _acquire(folder: Path) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        said = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
+        owner = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
         raise RunError(
-            f"Run folder {folder} is in use by {said}. Wait for it to end, or choose another with --run."
+            f"Run folder {folder} is in use by {owner}. Wait for it to end, or choose another with --run."
         ) from error
     holder.write_text(f"process {os.getpid()}", encoding="utf-8")
     return lock

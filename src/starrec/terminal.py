@@ -239,7 +239,7 @@ def show_item_summary(
 
     mentions = [mention(item_id, title) for item_id, title in zip(item_ids, titles, strict=True)]
 
-    def said(fact: Fact) -> str:
+    def worded(fact: Fact) -> str:
         return plain(sentence(fact, mentions, support=support))
 
     sections = {
@@ -250,7 +250,7 @@ def show_item_summary(
     everybody = [fact for fact in (found.popularity, found.trend) if fact is not None]
     if as_json:
         content: dict[str, Any] = {"item_id": item_ids[found.item], "title": titles[found.item]}
-        content["facts"] = [said(fact) for fact in everybody]
+        content["facts"] = [worded(fact) for fact in everybody]
         for name, facts in sections.items():
             content[name] = [
                 {
@@ -259,7 +259,7 @@ def show_item_summary(
                     "support": fact.both,
                     "lift": round(fact.lift, 3),
                     "significance": round(fact.significance, 1),
-                    "sentence": said(fact),
+                    "sentence": worded(fact),
                 }
                 for fact in facts
             ]
@@ -268,7 +268,7 @@ def show_item_summary(
     console = output()
     console.print(text(titles[found.item], "bold").append(text(f"  (id {item_ids[found.item]})", "dim")))
     for fact in everybody:
-        console.print(text(said(fact)))
+        console.print(text(worded(fact)))
     for name, facts in sections.items():
         console.print()
         if not facts:
@@ -281,7 +281,7 @@ def show_item_summary(
             table.add_column(figure, justify="right")
         for fact in facts:
             figures = (f"{fact.both:,}", f"{fact.lift:,.2f}", f"{fact.significance:,.0f}")
-            table.add_row(text(said(fact)), *figures)
+            table.add_row(text(worded(fact)), *figures)
         console.print(table)
 
 

@@ -1,6 +1,6 @@
 """Teaching as one sees it in a terminal: what it would take, and how it goes while it does.
 
-The teacher knows no terminal. It tells of the runs that have ended, and everything shown follows from these.
+The teacher knows no terminal. It reports the runs that have ended, and everything shown follows from these.
 What agents wrote, titles above all, is shown as it is: no markup is read in it.
 """
 
@@ -63,8 +63,8 @@ class View:
                 self._failures[run.reason] += 1
                 continue
             self._first += run.outcome == 1
-            said = [m.content for m in run.messages if m.role == "assistant" and m.agent == "reflector"]
-            self._reflection = plain(said[-1]) if said else self._reflection
+            reflections = [m.content for m in run.messages if m.role == "assistant" and m.agent == "reflector"]
+            self._reflection = plain(reflections[-1]) if reflections else self._reflection
 
     def __rich__(self) -> RenderableType:
         seconds = max(self._clock() - self._started, 1e-9)
@@ -78,8 +78,8 @@ class View:
         if judged:
             lines.append(f"target first: {self._first / judged:.3f} of {judged:,} runs (pass@1)")
         if self._failures:
-            said = ", ".join(f"{count:,} {reason}" for reason, count in self._failures.most_common())
-            lines.append(f"failed: {said}")
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in self._failures.most_common())
+            lines.append(f"failed: {reasons}")
         parts: list[RenderableType] = [text(line) for line in lines]
         if self._agents:
             parts.append(self._by_agent())

@@ -18,14 +18,14 @@ def follow(grounding, tokenizer, written):
 
 def test_after_a_label_only_its_own_sentence_is_open(tokenizer):
     grounding = Grounding(tokenizer)
-    grounding.hear(SAID + OTHER)
+    grounding.add(SAID + OTHER)
     for label, sentence in (("‹B›", SAID[4:].strip()), ("‹C›", OTHER[4:])):
         assert follow(grounding, tokenizer, label + " ").startswith(f"{label} {sentence}")
 
 
 def test_a_label_of_which_nothing_was_said_is_followed_freely_but_without_digits(tokenizer):
     grounding = Grounding(tokenizer)
-    grounding.hear(SAID)
+    grounding.add(SAID)
     assert grounding.next_tokens(tokenizer("‹D› ")["input_ids"]) is None
     assert grounding.next_tokens(tokenizer("They agree. ")["input_ids"]) is None
     barred = set(digit_tokens(tokenizer))
@@ -37,8 +37,8 @@ def test_a_label_of_which_nothing_was_said_is_followed_freely_but_without_digits
 def test_two_sentences_of_one_label_stay_two(tokenizer):
     grounding = Grounding(tokenizer)
     popular = "12 of 40 people took ⟦2|Y⟧."
-    grounding.hear(SAID)
-    grounding.hear(f"‹B› {popular}")
+    grounding.add(SAID)
+    grounding.add(f"‹B› {popular}")
     firsts = grounding.next_tokens(tokenizer("‹B› ")["input_ids"])
     assert {tokenizer.decode([index]) for index in firsts} == {"61", "12"}
     for first, sentence in (("12", popular), ("61", SAID[4:].strip())):

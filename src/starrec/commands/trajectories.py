@@ -217,7 +217,7 @@ def _record(found: Trajectory) -> dict[str, Any]:
 
 
 def _print(found: Trajectory) -> None:
-    """One run, readable: who said what, with titles as they are."""
+    """One run, readable: who wrote what, with titles as they are."""
     from starrec.data import plain
 
     console = output()
@@ -226,16 +226,16 @@ def _print(found: Trajectory) -> None:
     for message in found.messages:
         if message.tool_call is not None:
             call = message.tool_call
-            who, said = f"{message.agent} calls {call.name}", call.arguments_json()
+            who, content = f"{message.agent} calls {call.name}", call.arguments_json()
         elif message.role == "tool":
-            who, said = "  answer", plain(message.content)
+            who, content = "  answer", plain(message.content)
         else:
             name = {"planner": "plan", "reflector": "reflection", "ranker": "ranking"}.get(
                 message.agent, "task"
             )
             rounds = f" {message.round + 1}" if message.agent == "reflector" else ""
-            who, said = f"{name}{rounds}", plain(message.content)
-        console.print(text(f"{who}: ", "cyan").append(text(said)), soft_wrap=True)
+            who, content = f"{name}{rounds}", plain(message.content)
+        console.print(text(f"{who}: ", "cyan").append(text(content)), soft_wrap=True)
     spent = found.cost.total
     tokens = spent.prompt_tokens + spent.completion_tokens
     asked = f", {spent.requests:,} requests, {tokens:,} tokens, {spent.usd:.4f} USD" if spent.requests else ""
@@ -253,14 +253,14 @@ def _print_statistics(found: Statistics, example: Trajectory | None) -> None:
             console.print(text(f"{name}: ", "dim").append(text(f"{value:.3f}")))
     calls = found["tool_calls"]
     if calls["by_tool"]:
-        said = ", ".join(f"{tool} {count:,}" for tool, count in calls["by_tool"].items())
-        console.print(text("tool calls: ", "dim").append(text(f"{calls['mean']:.1f} a run ({said})")))
+        by_tool = ", ".join(f"{tool} {count:,}" for tool, count in calls["by_tool"].items())
+        console.print(text("tool calls: ", "dim").append(text(f"{calls['mean']:.1f} a run ({by_tool})")))
     failed = ", ".join(f"{count:,} {reason}" for reason, count in found["failures"].items()) or "none"
     console.print(text("failed: ", "dim").append(text(failed)))
     if repairs := found["repairs"]["by_kind"]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in repairs.items())
-        said = f"in {found['repairs']['runs']:,} runs ({kinds})"
-        console.print(text("answers repaired: ", "dim").append(text(said)))
+        repaired = f"in {found['repairs']['runs']:,} runs ({kinds})"
+        console.print(text("answers repaired: ", "dim").append(text(repaired)))
     console.print()
     table = Table(box=None, pad_edge=False)
     for column in ("reflections", "runs", "share", "target first"):

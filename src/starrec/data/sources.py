@@ -101,7 +101,7 @@ def load_movielens_100k(
             `.item`).
             If given, nothing else is tried: a wrong path should not go unnoticed.
         notify: receives the licence note, once for each cache.
-        release: what to fetch and from where; MovieLens-100K from its public sources unless told.
+        release: what to fetch and from where; MovieLens-100K from its public sources by default.
 
     Raises:
         DataError: no source could be read; the message names each, its failure, and how to use a local copy.
@@ -212,8 +212,8 @@ def _fetch_recbole(scratch: Path) -> Path:
     )
     wheels = list(scratch.glob("*.whl"))
     if ended.returncode or not wheels:
-        said = ended.stderr.strip().splitlines() or ["it brought no wheel"]
-        raise DataError(f"`pip download {RECBOLE_WHEEL}` failed: {said[-1]}")
+        lines = ended.stderr.strip().splitlines() or ["it brought no wheel"]
+        raise DataError(f"`pip download {RECBOLE_WHEEL}` failed: {lines[-1]}")
     found = hashlib.sha256(_member(wheels[0], "ml-100k.item") or b"").hexdigest()
     if found != RECBOLE_ITEMS_SHA256:
         raise DataError(f"its ml-100k.item has SHA-256 {found[:16]}…, not {RECBOLE_ITEMS_SHA256[:16]}…")

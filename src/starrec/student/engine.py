@@ -198,8 +198,8 @@ class Star:
         trace.read("<recommend>")
         ranking = from_scores(task.candidates, self._label_scores(trace.hidden, toolbox), TIE_SEED)
         column = {item: at for at, item in enumerate(task.candidates.tolist())}
-        said = "".join(toolbox.labels[column[item]] for item in ranking.items)
-        trace.steps.append(Step("recommend", said, True))
+        order = "".join(toolbox.labels[column[item]] for item in ranking.items)
+        trace.steps.append(Step("recommend", order, True))
         return Thought(
             ranking,
             prompt,
@@ -297,7 +297,7 @@ class _Trace:
         self.read(f"<tool_response>{answer}</tool_response>")
         self.steps.append(Step("tool_response", answer, False))
         if self.grounding is not None:
-            self.grounding.hear(answer)
+            self.grounding.add(answer)
 
     def _next_of_call(self, logits: torch.Tensor, written: Sequence[int], form: CallForm, closing: int) -> int:
         """The likeliest token after which this still is the beginning of a call."""

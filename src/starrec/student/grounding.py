@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from starrec.signals import labels
 from starrec.student.tokenizer import MAX_LABELS
 
-_SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
+_SENTENCES: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
 _ENDINGS: Final = ("", " ", " Lead ")
 """How a reflection goes on after a sentence; pieces of text may span the full stop."""
 _STRUCTURE: Final = re.compile("⟦[^⟦⟧]*⟧|‹[^‹›]*›")
@@ -33,16 +33,16 @@ class Grounding:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
         self._labels = {_token(tokenizer, name): name for name in labels(MAX_LABELS)}
-        self._said: dict[str, list[list[int]]] = defaultdict(list)
+        self._sentences: dict[str, list[list[int]]] = defaultdict(list)
 
-    def hear(self, response: str) -> None:
+    def add(self, response: str) -> None:
         """Take in a tool response."""
-        for label, text in _SAID.findall(response):
+        for label, text in _SENTENCES.findall(response):
             # What holds no figure, such as "Nothing is known.", needs no copying. (To read its
             # claims would take longer than to write it.)
             if re.search(r"\d", _STRUCTURE.sub("", text)):
                 endings = [f" {text.strip()}{ending}" for ending in _ENDINGS]
-                self._said[label] += self._encode(endings)
+                self._sentences[label] += self._encode(endings)
 
     def next_tokens(self, written: Sequence[int]) -> list[int] | None:
         """The tokens that may follow in a reflection; None where it is free (but for digits).
@@ -53,10 +53,10 @@ class Grounding:
         since = list(takewhile(lambda token: token not in self._labels, reversed(written)))[::-1]
         if not since or len(since) == len(written):
             return None
-        said = self._said[self._labels[written[-len(since) - 1]]]
+        known = self._sentences[self._labels[written[-len(since) - 1]]]
         # Whole when any ending of the sentence is: pieces of text may span its full stop.
-        open_ = {sequence[len(since)] for sequence in said if sequence[: len(since)] == since != sequence}
-        return sorted(open_) if open_ and since not in said else None
+        open_ = {sequence[len(since)] for sequence in known if sequence[: len(since)] == since != sequence}
+        return sorted(open_) if open_ and since not in known else None
 
     def listed(self, written: Sequence[int]) -> list[int]:
         """The labels that end what was written, one after the other: in a list each stands once."""

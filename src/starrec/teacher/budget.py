@@ -36,7 +36,7 @@ class Budget:
 
     limit: float
     resource: Resource
-    said: str
+    text: str
     """As it was given."""
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What the Reflector is told about the findings: which of their claims are not true of the graph.
+"""Checks of findings for the Reflector: which of their claims are not true of the graph.
 
 Each sentence that an analyst cites is held against the evidence checker, for what the task may see. A sentence
 that a tool said of the very candidate, word for word, was made from the fact that it states, so it is not read
@@ -17,13 +17,13 @@ from starrec.trajectories import Message
 UNCITED = "no evidence is cited for this first choice"
 
 
-def unverified(findings: Sequence[Finding], said: Sequence[Message], toolbox: Toolbox) -> list[Check]:
+def unverified(findings: Sequence[Finding], messages: Sequence[Message], toolbox: Toolbox) -> list[Check]:
     """What of the findings' claims cannot stand.
 
     Args:
-        said: the messages of the run; those of tools are what may be cited as it is.
+        messages: the messages of the run; those of tools are what may be cited as it is.
     """
-    answers = [message.content for message in said if message.role == "tool"]
+    answers = [message.content for message in messages if message.role == "tool"]
     return [check for finding in findings for check in _of(finding, answers, toolbox)]
 
 

@@ -1,6 +1,6 @@
 """The embedded policy: the seven agents by rule, so that everything runs on a laptop with no key.
 
-No learned weights and no sight of the target: each agent looks only at what the tools said. Analysts order
+No learned weights and no access to the target: each agent reads only the tools' answers. Analysts order
 candidates by their tools' scores; orders are fused by reciprocal rank, weighted by the trust in the plan
 (Cormack, Clarke and Büttcher, SIGIR 2009). The Reflector compares what the analysts put first. Where they
 disagree, or the leader rests on few people, it sends the contenders back to an analyst; what comes back counts
@@ -118,10 +118,10 @@ class EmbeddedPolicy:
             trust = dict(sorted(trust.items(), key=lambda item: -item[1]))
             rounds = 1 + int(random.random() < 0.7)
         # Trust is said in order and without figures: figures in a trajectory are claims about the graph.
-        said = ", ".join(name for name, _ in sorted(trust.items(), key=lambda item: -item[1]))
+        order = ", ".join(name for name, _ in sorted(trust.items(), key=lambda item: -item[1]))
         size = "Short" if short else "Long"
         began = f", at first {tastes(brief.memory)[0]}" if brief.memory else ""
-        return Plan(text=f"{size} history{began}. Trust {said}.", trust=trust, rounds=rounds)
+        return Plan(text=f"{size} history{began}. Trust {order}.", trust=trust, rounds=rounds)
 
     async def study(
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
@@ -151,7 +151,7 @@ class EmbeddedPolicy:
         fused = _fuse(brief, plan, findings)
         lead = [name for name in _ordered(brief, fused)[:3] if fused[name] > 0]
         cited = {name: _best_cite(name, plan, findings) for name in lead}
-        said = " ".join(f"{name} {cite}" for name, cite in cited.items() if cite)
+        citations = " ".join(f"{name} {cite}" for name, cite in cited.items() if cite)
         firsts = list(dict.fromkeys(f.order[0] for f in findings if f.order and f.order[0] in fused))
         if not lead:
             return Verdict(text="Nothing is known of any candidate.")
@@ -167,7 +167,7 @@ class EmbeddedPolicy:
             ]
             problem = "They disagree" if len(firsts) > 1 else "The leader is thin"
             return Verdict(text=f"{problem}: check {''.join(contenders)}.", requests=requests[:1])
-        return Verdict(text=f"{said} Lead {''.join(lead)}.".lstrip(), lead=lead)
+        return Verdict(text=f"{citations} Lead {''.join(lead)}.".lstrip(), lead=lead)
 
     async def rank(
         self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
@@ -234,12 +234,12 @@ def _ordered(brief: Brief, fused: Mapping[str, float]) -> list[str]:
     return [brief.labels[at] for at in np.lexsort((brief.ties, -scores)).tolist()]
 
 
-_SAID: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
+_SENTENCES: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
 
 
 def _by_label(text: str) -> list[tuple[str, str]]:
     """What a tool said of each label."""
-    return [(name, said.strip()) for name, said in _SAID.findall(text)]
+    return [(name, sentence.strip()) for name, sentence in _SENTENCES.findall(text)]
 
 
 def _best_cite(name: str, plan: Plan, findings: Sequence[Finding]) -> str:

@@ -80,10 +80,10 @@ class Rehearsal:
     async def study(
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
     ) -> Finding:
-        heard = _Heard(call)
-        finding = await self._agents.study(analyst, brief, plan, requests, heard)
+        counting = _CountedCalls(call)
+        finding = await self._agents.study(analyst, brief, plan, requests, counting)
         inputs = {"plan": plan, "requests": requests}
-        self._count(analyst, brief, inputs, finding, heard.calls, TOOLS_OF[analyst])
+        self._count(analyst, brief, inputs, finding, counting.calls, TOOLS_OF[analyst])
         return finding
 
     async def reflect(
@@ -103,10 +103,10 @@ class Rehearsal:
     async def rank(
         self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
     ) -> Decision:
-        heard = _Heard(call)
-        decision = await self._agents.rank(brief, plan, findings, verdict, heard)
+        counting = _CountedCalls(call)
+        decision = await self._agents.rank(brief, plan, findings, verdict, counting)
         inputs = {"plan": plan, "findings": findings, "verdict": verdict}
-        self._count("ranker", brief, inputs, decision, heard.calls, ("compare",))
+        self._count("ranker", brief, inputs, decision, counting.calls, ("compare",))
         return decision
 
     def _count(
@@ -118,9 +118,9 @@ class Rehearsal:
         calls: Sequence[tuple[int, int]],
         tools: Sequence[str] = (),
     ) -> None:
-        told = {"agent": role, "task": brief.text, **inputs}
+        text = {"agent": role, "task": brief.text, **inputs}
         schema = type(answer) if isinstance(answer, BaseModel) else None
-        first = _standing(role, tuple(tools), schema) + len(to_json(told).decode())
+        first = _standing(role, tuple(tools), schema) + len(to_json(text).decode())
         written = len(to_json(answer).decode()) + sum(asked for asked, _ in calls)
         # With every further turn, all before it is sent again.
         grown = [first]
@@ -133,7 +133,7 @@ class Rehearsal:
         self.counts[role] = self.counts.get(role, Count()) + count
 
 
-class _Heard:
+class _CountedCalls:
     """A caller that notes the characters of each call and of its answer."""
 
     def __init__(self, call: Caller) -> None:

@@ -47,7 +47,7 @@ class _Record:
     toolbox: Toolbox
     messages: list[Message] = field(default_factory=list)
 
-    def say(self, agent: Agent, round: int, text: str) -> None:
+    def add(self, agent: Agent, round: int, text: str) -> None:
         self.messages.append(Message("assistant", agent, round, safe(text)))
 
     def caller(self, agent: Agent, round: int, allowed: tuple[str, ...]) -> _Caller:
@@ -115,7 +115,7 @@ async def run(
     for window in toolbox.old_windows:
         brief = replace(brief, memory=safe(await timed("planner", agents.remember(brief, window))))
     plan = await timed("planner", agents.plan(brief))
-    record.say("planner", 0, plan.text)
+    record.add("planner", 0, plan.text)
     findings: list[Finding] = []
     requests: list[Request] = []
     consulted: list[Analyst] = [name for name in plan.trust if name in ANALYSTS]
@@ -129,7 +129,7 @@ async def run(
         checks = unverified(findings[checked:], record.messages, toolbox)
         checked = len(findings)
         verdict = await timed("reflector", agents.reflect(brief, plan, findings, checks, round, final))
-        record.say("reflector", round, verdict.text)
+        record.add("reflector", round, verdict.text)
         round += 1
         requests = _answerable(verdict.requests, toolbox.labels)
         if final or not requests:

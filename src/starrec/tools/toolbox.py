@@ -184,7 +184,7 @@ class Toolbox:
         window, columns = self._arguments(spec, arguments)
         match name:
             case "profile":
-                return ToolResponse(self._spoken(self.evidence.profile) or self._silence)
+                return ToolResponse(self._sentences(self.evidence.profile) or self._silence)
             case "compare":
                 return ToolResponse("".join(self.rows()))
             case "contrary":
@@ -230,8 +230,8 @@ class Toolbox:
             facts = [self.evidence.fact(name, at) for name in (signal, *also)]
             known = [fact for fact in facts if fact is not None]
             beside = select(known[1:], 1, support=self._world.config.support)
-            said = self._spoken(known[:1] + beside) or "Nothing is known."
-            lines.append(f"{self.labels[at]} {said}")
+            sentences = self._sentences(known[:1] + beside) or "Nothing is known."
+            lines.append(f"{self.labels[at]} {sentences}")
         return ToolResponse(" ".join(lines) or self._silence, scores)
 
     @cached_property
@@ -251,10 +251,10 @@ class Toolbox:
         budget = self._world.config.budget
         if columns is None:
             found = sorted(found, key=lambda pair: (pair[1].significance, self.ties[pair[0]]))[:budget]
-        lines = [f"{self.labels[at]} {self._spoken([fact])}" for at, fact in found]
+        lines = [f"{self.labels[at]} {self._sentences([fact])}" for at, fact in found]
         return ToolResponse(" ".join(lines) or "Nothing speaks against them.")
 
-    def _spoken(self, facts: Sequence[Fact]) -> str:
+    def _sentences(self, facts: Sequence[Fact]) -> str:
         return " ".join(map(self._world.sentence, facts))
 
     def _arguments(self, spec: ToolSpec, arguments: Mapping[str, object]) -> tuple[str, list[int] | None]:

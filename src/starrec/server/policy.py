@@ -6,8 +6,8 @@ answers are known: its trajectories must be those of the policy in process, byte
 
 No state is kept between requests. A request carries the whole conversation so far; the server knows the tasks
 and the world, runs the policy from the start, and answers its tool calls itself as long as the conversation
-shows that they were made. The first call that was not yet made is what the response asks for; where there is none, the
-response is the agent's answer, in the way in which the request wants one.
+shows that they were made. The first call that was not yet made is what the response asks for; where there is
+none, the response is the agent's answer, in the way in which the request wants one.
 
 What the text of a request cannot say stands in headers (`LLMAgents` sends them): X-Starrec-Task
 (percent-encoded), X-Starrec-Run, X-Starrec-Explore.

@@ -1,5 +1,6 @@
 """Floor 2: the interaction graph, the evidence it holds for a task, and the language of that evidence."""
 
+from starrec.signals.citations import Citation, Cited, FactNumbers, check_citations
 from starrec.signals.config import SignalsConfig, count_signals
 from starrec.signals.counts import Counts, CountStore, Neighbours, Ragged
 from starrec.signals.ease import EaseModel
@@ -8,6 +9,7 @@ from starrec.signals.facts import Fact
 from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
 from starrec.signals.levels import N_LEVELS, SIGNALS, levels
+from starrec.signals.recounting import recount
 from starrec.signals.selection import select
 from starrec.signals.semantics import Semantics
 from starrec.signals.task_view import TaskView, distinct_latest
@@ -18,23 +20,28 @@ __all__ = [
     "N_LEVELS",
     "RECENT",
     "SIGNALS",
+    "Citation",
+    "Cited",
     "CountStore",
     "Counts",
     "EaseModel",
     "Evidence",
     "Fact",
+    "FactNumbers",
     "Graph",
     "Neighbours",
     "Ragged",
     "Semantics",
     "SignalsConfig",
     "TaskView",
+    "check_citations",
     "compact",
     "count_signals",
     "distinct_latest",
     "gather",
     "labels",
     "levels",
+    "recount",
     "select",
     "sentence",
 ]

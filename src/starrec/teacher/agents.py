@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 from starrec.data import RankingTask
 from starrec.errors import StarrecError
 from starrec.hashing import Keys
-from starrec.tools import ToolResponse, Window
+from starrec.tools import Window
 from starrec.trajectories import Cost, Reason, Spent
 
 Analyst: TypeAlias = Literal["user_profile", "historical_interest", "recent_interest", "interest_divergence"]
@@ -93,16 +93,15 @@ class AgentError(StarrecError):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A claim of a finding that the evidence checker could not verify."""
+    """A citation of a finding that does not hold, or a first choice without one."""
 
     analyst: Analyst
     label: str
     """The candidate that it was cited for."""
-    claim: str
-    """As the analyst wrote it."""
-    verdict: Literal["contradicted", "unverifiable"]
+    cite: str
+    """As the analyst wrote it, such as `#12`; empty where nothing is cited."""
     reason: str
-    """Why, with the true figures."""
+    """What is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +154,9 @@ class Finding(BaseModel):
 
     analyst: Analyst
     order: Labels = Field(description="Labels, most promising first; candidates without evidence left out.")
-    cites: dict[str, str] = Field(
-        default_factory=dict, description="For a label, the sentence of a tool that speaks for it best."
+    cites: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="For a label, the numbers of the facts that speak for it best, such as #12.",
     )
 
 
@@ -176,6 +176,9 @@ class Verdict(BaseModel):
     lead: Labels = Field(
         default_factory=list, description="When accepting: labels that the evidence puts first, in order."
     )
+    trust: _Trust = Field(
+        default_factory=dict, description="Analysts whose trust changes by what was found, from 1 to 9."
+    )
 
 
 class Decision(BaseModel):
@@ -188,11 +191,11 @@ class Decision(BaseModel):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Answer:
-    """A tool's answer to an analyst, with the call that asked."""
+    """A tool's answer to an agent, with the call that asked."""
 
     tool: str
     arguments: Mapping[str, object]
-    response: ToolResponse
+    text: str
 
 
 class Caller(Protocol):
@@ -231,6 +234,7 @@ class Agents(Protocol):
         brief: Brief,
         plan: Plan,
         findings: Sequence[Finding],
+        answers: Sequence[Answer],
         checks: Sequence[Check],
         round: int,
         final: bool,
@@ -238,10 +242,17 @@ class Agents(Protocol):
         """Weigh the findings of all rounds so far; a final verdict cannot send work back.
 
         Args:
-            checks: what of the findings' claims is false or cannot be verified.
+            answers: of the tools, all so far; the facts that findings cite stand in them.
+            checks: what of the findings' citations does not hold.
         """
 
     async def rank(
-        self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
+        self,
+        brief: Brief,
+        plan: Plan,
+        findings: Sequence[Finding],
+        answers: Sequence[Answer],
+        verdict: Verdict,
+        call: Caller,
     ) -> Decision:
-        """Order all candidates."""
+        """Order all candidates; `answers` as in `reflect`."""

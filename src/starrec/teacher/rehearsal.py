@@ -91,21 +91,35 @@ class Rehearsal:
         brief: Brief,
         plan: Plan,
         findings: Sequence[Finding],
+        answers: Sequence[Answer],
         checks: Sequence[Check],
         round: int,
         final: bool,
     ) -> Verdict:
-        verdict = await self._agents.reflect(brief, plan, findings, checks, round, final)
-        inputs = {"plan": plan, "findings": findings, "checks": checks, "round": round, "final": final}
+        verdict = await self._agents.reflect(brief, plan, findings, answers, checks, round, final)
+        inputs = {
+            "plan": plan,
+            "findings": findings,
+            "answers": answers,
+            "checks": checks,
+            "round": round,
+            "final": final,
+        }
         self._count("reflector", brief, inputs, verdict, [])
         return verdict
 
     async def rank(
-        self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
+        self,
+        brief: Brief,
+        plan: Plan,
+        findings: Sequence[Finding],
+        answers: Sequence[Answer],
+        verdict: Verdict,
+        call: Caller,
     ) -> Decision:
         counting = _CountedCalls(call)
-        decision = await self._agents.rank(brief, plan, findings, verdict, counting)
-        inputs = {"plan": plan, "findings": findings, "verdict": verdict}
+        decision = await self._agents.rank(brief, plan, findings, answers, verdict, counting)
+        inputs = {"plan": plan, "findings": findings, "answers": answers, "verdict": verdict}
         self._count("ranker", brief, inputs, decision, counting.calls, ("compare",))
         return decision
 
@@ -142,7 +156,7 @@ class _CountedCalls:
 
     def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
         answer = self._call(tool, arguments)
-        self.calls.append((len(tool) + len(to_json(arguments)), len(answer.response.text)))
+        self.calls.append((len(tool) + len(to_json(arguments)), len(answer.text)))
         return answer
 
 

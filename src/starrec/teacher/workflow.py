@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from starrec.data import escape
 from starrec.ranking import Ranking, repair
+from starrec.signals import FactNumbers
 from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Meter, Request
 from starrec.teacher.checking import unverified
 from starrec.tools import Toolbox, ToolError, think_task
@@ -46,6 +47,10 @@ class _Record:
 
     toolbox: Toolbox
     messages: list[Message] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    """Of the tools."""
+    facts: FactNumbers = field(default_factory=FactNumbers)
+    """That the tools said."""
 
     def add(self, agent: Agent, round: int, text: str) -> None:
         self.messages.append(Message("assistant", agent, round, safe(text)))
@@ -66,13 +71,15 @@ class _Caller:
         try:
             if tool not in self.allowed:
                 raise ToolError(f"{self.agent} has no tool {tool!r}; it has {', '.join(self.allowed)}.")
-            response = self.record.toolbox.call(tool, arguments)
+            text = self.record.toolbox.call(tool, arguments, self.record.facts)
         except ToolError as error:
             if _has_linear_form(call):
                 self._record(call, safe(f"error: {error}"))
             raise
-        self._record(call, response.text)
-        return Answer(tool, arguments, response)
+        self._record(call, text)
+        answer = Answer(tool, arguments, text)
+        self.record.answers.append(answer)
+        return answer
 
     def _record(self, call: ToolCall, answer: str) -> None:
         messages = self.record.messages
@@ -126,10 +133,13 @@ async def run(
             call = record.caller(analyst, round, TOOLS_OF[analyst])
             findings.append(await timed(analyst, agents.study(analyst, brief, plan, asked, call)))
         final = round + 1 >= (plan.rounds if reflections is None else min(plan.rounds, reflections))
-        checks = unverified(findings[checked:], record.messages, toolbox)
+        checks = unverified(findings[checked:], record.facts, toolbox)
         checked = len(findings)
-        verdict = await timed("reflector", agents.reflect(brief, plan, findings, checks, round, final))
+        verdict = await timed(
+            "reflector", agents.reflect(brief, plan, findings, record.answers, checks, round, final)
+        )
         record.add("reflector", round, verdict.text)
+        plan = plan.model_copy(update={"trust": {**plan.trust, **verdict.trust}})
         round += 1
         requests = _answerable(verdict.requests, toolbox.labels)
         if final or not requests:
@@ -137,7 +147,7 @@ async def run(
         consulted = list(dict.fromkeys(request.analyst for request in requests))
 
     call = record.caller("ranker", round, ("compare",))
-    decision = await timed("ranker", agents.rank(brief, plan, findings, verdict, call))
+    decision = await timed("ranker", agents.rank(brief, plan, findings, record.answers, verdict, call))
     place = {name: index for index, name in enumerate(toolbox.labels)}
     ranking = repair(
         [int(task.candidates[place[name]]) if name in place else -1 for name in decision.order],

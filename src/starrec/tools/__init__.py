@@ -1,21 +1,25 @@
 """Floor 4: what teacher and student may call, how they are asked, and candidate retrieval."""
 
 from starrec.tools.memory import SHOWN, Window, fold, tastes
+from starrec.tools.orders import Order, read_levels, read_orders
 from starrec.tools.prompts import fast_task, think_task
 from starrec.tools.retrieval import retrieve
-from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolResponse, ToolSpec, World
+from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
     "SHOWN",
     "TOOLS",
+    "Order",
     "ToolError",
-    "ToolResponse",
     "ToolSpec",
     "Toolbox",
     "Window",
     "World",
     "fast_task",
     "fold",
+    "mention_ties",
+    "read_levels",
+    "read_orders",
     "retrieve",
     "tastes",
     "think_task",

@@ -1,9 +1,13 @@
 """The tools that teacher and student share, bound to one task.
 
-A `Toolbox` knows the task's history, candidates and the user whose own doings must stay out of every count; a
-caller names a tool and its arguments and cannot reach anything else. So an agent, a trained model or a
-stranger's prompt can ask what it likes and never see an edge that the task may not see. Answers are text
-(sentences, for agents to reason over) with the numbers behind them (scores, for a policy to rank by).
+A `Toolbox` knows the task's history, candidates and the user whose own interactions must stay out of every count;
+a caller names a tool and its arguments and cannot reach anything else. So an agent, a trained model or a
+stranger's prompt can ask what it likes and never see an edge that the task may not see.
+
+An answer is text, and all that a caller gets: the order of the candidates by each signal (`orders`), then facts
+as sentences, each under its number in the trace (`signals.citations`):
+
+    item_cf.recent ‹C›‹A›=‹B›‹F›. ‹C› #1 73% of the 91 people who took … . ‹A› #2 …
 
 `compare` is the one tool with the compact rendering: every candidate, every signal, one token each. The Ranker
 looks at it last, and fast mode looks at nothing else.
@@ -14,18 +18,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import Dataset, RankingTask, escape
 from starrec.errors import StarrecError
-from starrec.hashing import Keys, combine
+from starrec.hashing import Keys, text_keys
 from starrec.signals import (
     SIGNALS,
     Evidence,
     Fact,
+    FactNumbers,
     Graph,
     Semantics,
     SignalsConfig,
@@ -37,9 +42,10 @@ from starrec.signals import (
     sentence,
 )
 from starrec.tools.memory import SHOWN, WINDOW, Window
+from starrec.tools.orders import order_text
 
-if TYPE_CHECKING:
-    from starrec.signals.checker import Checked, Checker
+_ITEM_SIGNALS: Final = ("popularity", "trend", "category", "semantic")
+"""What `item_facts` speaks of."""
 
 
 class ToolError(StarrecError):
@@ -87,17 +93,6 @@ TOOLS: Final[Mapping[str, ToolSpec]] = {
 }
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ToolResponse:
-    """What a tool answered."""
-
-    text: str
-    """Sentences (or compact rows); items as mentions, candidates by label."""
-    scores: NDArray[np.float64] | None = None
-    """`(c,)` what the tool's signal says of each candidate, NaN where it has no basis; None for tools that
-    do not score."""
-
-
 @dataclass(frozen=True, eq=False)
 class World:
     """What tools look things up in, shared by all tasks: the catalogue and the graph."""
@@ -119,15 +114,6 @@ class World:
         """Of a catalogue and what was counted over it; embeddings as in `Semantics`."""
         return cls(dataset.mentions, graph, Semantics.of(dataset, embeddings), config or SignalsConfig())
 
-    @cached_property
-    def checker(self) -> Checker:
-        """Checks what anyone says of this world."""
-        # Imported here: reading claims takes half a second to get ready, and ranking reads none.
-        from starrec.signals.checker import Checker
-        from starrec.signals.claims import Catalogue
-
-        return Checker(Catalogue(self.mentions, self.semantics.topics))
-
     def sentence(self, fact: Fact) -> str:
         """A fact as it may be said to anyone."""
         return sentence(fact, self.mentions, support=self.config.support)
@@ -148,7 +134,7 @@ class Toolbox:
     @cached_property
     def ties(self) -> Keys:
         """`(c,)` a hash of each candidate: orders those that evidence leaves equal, whatever their places."""
-        return combine(self.task.candidates, 5)
+        return mention_ties(self.mentions(self.task.candidates))
 
     @cached_property
     def view(self) -> TaskView:
@@ -172,8 +158,11 @@ class Toolbox:
             tastes = {escape(semantics.topics[at]): int(counts[at]) for at in strongest.tolist() if counts[at]}
             yield Window(self.mentions(items), tastes)
 
-    def call(self, name: str, arguments: Mapping[str, object]) -> ToolResponse:
+    def call(self, name: str, arguments: Mapping[str, object], facts: FactNumbers) -> str:
         """Answer one call.
+
+        Args:
+            facts: those of the trace in which is asked; the facts of the answer are numbered by it.
 
         Raises:
             ToolError: there is no such tool, or an argument is unknown or out of range.
@@ -184,21 +173,17 @@ class Toolbox:
         window, columns = self._arguments(spec, arguments)
         match name:
             case "profile":
-                return ToolResponse(self._sentences(self.evidence.profile) or self._silence)
+                return self._sentences(self.evidence.profile, facts) or self._silence
             case "compare":
-                return ToolResponse("".join(self.rows()))
+                return "".join(self.rows())
             case "contrary":
-                return self._against(columns)
+                return self._against(columns, facts)
             case "item_facts":
-                return self._answer("popularity", columns, also=("trend", "category", "semantic"))
+                return self._answer(_ITEM_SIGNALS, columns, facts)
             case "transitions" | "ease":
-                return self._answer(name, columns)
+                return self._answer((name,), columns, facts)
             case _:
-                return self._answer(f"{name}.{window}", columns)
-
-    def check(self, text: str) -> list[Checked]:
-        """Each claim of a text about the graph, and whether it is true of what the task may see."""
-        return self._world.checker.check(text, self.view)
+                return self._answer((f"{name}.{window}",), columns, facts)
 
     def mentions(self, items: NDArray[np.int32]) -> list[str]:
         """How these items stand in text."""
@@ -217,22 +202,22 @@ class Toolbox:
             for at, item in enumerate(self.task.candidates.tolist())
         ]
 
-    def _answer(self, signal: str, columns: list[int] | None, also: Sequence[str] = ()) -> ToolResponse:
-        """What a signal says: of the candidates asked about, or of its strongest ones. Other signals speak
-        beside it within the same budget, the most telling facts first."""
-        scores = self.evidence.scores[SIGNALS.index(signal)]
-        budget = self._world.config.budget
+    def _answer(self, signals: Sequence[str], columns: list[int] | None, facts: FactNumbers) -> str:
+        """The orders of these signals, and the most telling fact of each candidate that was asked about; asked
+        about none in particular, of those that the first signal puts first, within the evidence budget."""
+        support = self._world.config.support
+        scores = {name: self.evidence.scores[SIGNALS.index(name)] for name in signals}
+        orders = [order_text(name, own, self.labels, self.ties, columns) for name, own in scores.items()]
         if columns is None:
-            order = np.lexsort((self.ties, -scores))
-            columns = [at for at in order[:budget].tolist() if scores[at] > 0]
+            first = scores[signals[0]]
+            order = np.lexsort((self.ties, -first))
+            columns = [at for at in order[: self._world.config.budget].tolist() if first[at] > 0]
         lines = []
         for at in columns:
-            facts = [self.evidence.fact(name, at) for name in (signal, *also)]
-            known = [fact for fact in facts if fact is not None]
-            beside = select(known[1:], 1, support=self._world.config.support)
-            sentences = self._sentences(known[:1] + beside) or "Nothing is known."
-            lines.append(f"{self.labels[at]} {sentences}")
-        return ToolResponse(" ".join(lines) or self._silence, scores)
+            behind = [fact for name in signals if (fact := self.evidence.fact(name, at)) is not None]
+            best = self._sentences(select(behind, 1, support=support), facts)
+            lines.append(f"{self.labels[at]} {best or 'Nothing is known.'}")
+        return " ".join(filter(None, [*orders, *lines])) or self._silence
 
     @cached_property
     def _silence(self) -> str:
@@ -244,18 +229,21 @@ class Toolbox:
             return "This history stands alone so far: only popularity and descriptions can speak."
         return "Nothing is known."
 
-    def _against(self, columns: list[int] | None) -> ToolResponse:
+    def _against(self, columns: list[int] | None, facts: FactNumbers) -> str:
         """Contrary facts, the surest first."""
-        asked = range(len(self.labels)) if columns is None else columns
-        found = [(at, fact) for at in asked if (fact := self.evidence.contrary(at)) is not None]
-        budget = self._world.config.budget
-        if columns is None:
-            found = sorted(found, key=lambda pair: (pair[1].significance, self.ties[pair[0]]))[:budget]
-        lines = [f"{self.labels[at]} {self._sentences([fact])}" for at, fact in found]
-        return ToolResponse(" ".join(lines) or "Nothing speaks against them.")
+        against = np.zeros(len(self.labels))
+        found: dict[int, Fact] = {}
+        for at in range(len(self.labels)) if columns is None else columns:
+            if (fact := self.evidence.contrary(at)) is not None:
+                found[at], against[at] = fact, -fact.significance
+        order = sorted(found, key=lambda at: (-against[at], self.ties[at]))
+        budget = len(order) if columns is not None else self._world.config.budget
+        lines = [f"{self.labels[at]} {self._sentences([found[at]], facts)}" for at in order[:budget]]
+        text = order_text("contrary", against, self.labels, self.ties, columns)
+        return " ".join(filter(None, [text, *lines])) or "Nothing speaks against them."
 
-    def _sentences(self, facts: Sequence[Fact]) -> str:
-        return " ".join(map(self._world.sentence, facts))
+    def _sentences(self, said: Sequence[Fact], facts: FactNumbers) -> str:
+        return " ".join(f"#{facts.number(fact)} {self._world.sentence(fact)}" for fact in said)
 
     def _arguments(self, spec: ToolSpec, arguments: Mapping[str, object]) -> tuple[str, list[int] | None]:
         given = dict(arguments)
@@ -274,3 +262,8 @@ class Toolbox:
                 raise ToolError(f"There is no candidate {name!r}; labels go from A to {self.labels[-1][1:-1]}.")
             columns.append(self.labels.index(mark))
         return str(window), columns
+
+
+def mention_ties(mentions: Sequence[str]) -> Keys:
+    """`(n,)` a hash of each mentioned item, from its text alone, so that a written trace has the same."""
+    return text_keys(mentions, 0, "ties")

@@ -1,0 +1,146 @@
+"""The ranking that a trace of the embedded policy says: trust, orders and levels as they are written, fused.
+
+The policy itself ranks by this (`Standing`), so a trace decides: its ranking is a function of what is written in it,
+and changing an answer in the trace changes the ranking with it.
+
+The score of candidate c is Σ trust(analyst of s) · share(s) / (2 + rank_s(c)) over the orders of signals s that tools
+answered (reciprocal-rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009; candidates that score alike share their
+mean rank), plus 0.05 · Σ weight(s) · level_s(c) over the levels that `compare` answered. Trust is the plan's, until a
+reflection writes another. Equal candidates are ordered by the hash of their mention.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from starrec.hashing import Keys
+from starrec.teacher.agents import ANALYSTS, Analyst
+from starrec.tools import Order, mention_ties, read_levels, read_orders
+from starrec.trajectories import TAGS
+
+RRF: Final = 2.0
+"""Constant of reciprocal-rank fusion; small, because candidates are few."""
+OWNERS: Final[Mapping[str, Analyst]] = {
+    "popularity": "user_profile",
+    "category": "user_profile",
+    "semantic": "user_profile",
+    "ease": "historical_interest",
+    "item_cf.whole": "historical_interest",
+    "user_cf.whole": "historical_interest",
+    "item_cf.recent": "recent_interest",
+    "user_cf.recent": "recent_interest",
+    "transitions": "interest_divergence",
+}
+"""Whose trust an order carries."""
+SHARES: Final[Mapping[str, float]] = {
+    "popularity": 0.25,
+    "category": 1.0,
+    "semantic": 0.75,
+    "ease": 1.0,
+    "item_cf.whole": 0.3,
+    "user_cf.whole": 0.3,
+    "item_cf.recent": 0.6,
+    "user_cf.recent": 0.4,
+    "transitions": 1.0,
+}
+"""Of that trust."""
+LEVEL_WEIGHTS: Final[Mapping[str, int]] = {
+    "category": 1,
+    "semantic": 2,
+    "popularity": 1,
+    "user_cf.whole": 2,
+    "user_cf.recent": 1,
+    "transitions": 2,
+    "ease": 1,
+}
+LEVEL_UNIT: Final = 0.05
+"""Score of one level at weight 1."""
+
+_TRUST: Final = re.compile(rf"Trust ((?:{'|'.join(ANALYSTS)}) \d(?:, (?:{'|'.join(ANALYSTS)}) \d)*)\.")
+_ELEMENT: Final = re.compile(rf"<({'|'.join(TAGS)})>([^<>]*)</\1>")
+_CANDIDATE: Final = re.compile("(‹[A-Z]+›)(⟦[^⟦⟧]*⟧)")
+
+
+class Standing:
+    """How the candidates stand by what was written so far."""
+
+    def __init__(self, labels: Sequence[str], ties: Keys) -> None:
+        """
+        Args:
+            ties: `(c,)` hash of each candidate's mention.
+        """
+        self.labels = tuple(labels)
+        self._ties = ties
+        self._column = {name: at for at, name in enumerate(self.labels)}
+        self.trust: dict[Analyst, int] = {}
+        self.orders: list[Order] = []
+        self._levels = np.zeros(len(self.labels))
+
+    def write_trust(self, trust: Mapping[Analyst, int]) -> None:
+        """Take over trust in some analysts."""
+        self.trust.update(trust)
+
+    def read_answer(self, text: str) -> None:
+        """Take in a tool's answer."""
+        self.orders += read_orders(text)
+        for label, levels in read_levels(text).items():
+            at = self._column.get(label)
+            if at is not None:
+                weighed = sum(LEVEL_WEIGHTS.get(signal, 0) * level for signal, level in levels.items())
+                self._levels[at] = LEVEL_UNIT * weighed
+
+    def scores(self) -> dict[str, float]:
+        """The fused score of each label."""
+        fused = np.zeros(len(self.labels))
+        for signal, groups in self.orders:
+            owner = OWNERS.get(signal)
+            weight = self.trust.get(owner, 1) * SHARES[signal] if owner else 0.0
+            if not weight:
+                continue
+            before = 0
+            for group in groups:
+                points = weight / (RRF + before + (len(group) + 1) / 2)
+                before += len(group)
+                for name in group:
+                    if name in self._column:
+                        fused[self._column[name]] += points
+        fused += self._levels
+        return dict(zip(self.labels, fused.tolist(), strict=True))
+
+    def order(self) -> list[str]:
+        """All labels, best first."""
+        scores = np.array(list(self.scores().values()))
+        return [self.labels[at] for at in np.lexsort((self._ties, -scores)).tolist()]
+
+
+def trust_text(trust: Mapping[Analyst, int]) -> str:
+    """Trust as it is written: `Trust historical_interest 7, recent_interest 5.`"""
+    return f"Trust {', '.join(f'{name} {value}' for name, value in trust.items())}."
+
+
+def read_trust(text: str) -> dict[Analyst, int]:
+    """Trust as it stands in a plan or a reflection; of several statements the last."""
+    trust: dict[Analyst, int] = {}
+    for found in _TRUST.findall(text):
+        for entry in found.split(", "):
+            name, value = entry.split(" ")
+            trust[name] = int(value)
+    return trust
+
+
+def replay(text: str) -> tuple[str, ...]:
+    """The ranking that a trace in linear form says, `<recommend>` left out of account; labels, best first."""
+    standing: Standing | None = None
+    for tag, content in _ELEMENT.findall(text):
+        if tag == "task":
+            listed = _CANDIDATE.findall(content.rpartition("Candidates: ")[2])
+            standing = Standing([name for name, _ in listed], mention_ties([item for _, item in listed]))
+        elif standing is not None and tag in ("plan", "reflection"):
+            standing.write_trust(read_trust(content))
+        elif standing is not None and tag == "tool_response":
+            standing.read_answer(content)
+    return tuple(standing.order()) if standing is not None else ()

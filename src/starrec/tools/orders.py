@@ -1,0 +1,75 @@
+"""The order in which a signal puts candidates, as a tool writes it and as agents read it.
+
+`item_cf.recent ‹C›‹A›=‹B›‹F›.` says that C scores highest, that A and B score alike behind it, and that F
+comes last of those for which the signal has any evidence; the others do not stand in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LABEL: Final = "‹[A-Z]+›"
+_ORDER: Final = re.compile(rf"([a-z_]+(?:\.[a-z]+)?) ({_LABEL}(?:=?{_LABEL})*)\.(?= |$)")
+_PLACES: Final = re.compile(rf"(=?)({_LABEL})")
+_LEVELS: Final = re.compile(r"‹([a-z_.]+)=(\d+)›")
+_ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
+
+
+class Order(NamedTuple):
+    """Candidates by one signal's evidence."""
+
+    signal: str
+    groups: tuple[tuple[str, ...], ...]
+    """Labels, most promising first; those that score alike stand in one group."""
+
+
+def order_text(
+    signal: str,
+    scores: NDArray[np.float64],
+    labels: Sequence[str],
+    ties: NDArray[np.uint64],
+    columns: Sequence[int] | None = None,
+) -> str:
+    """A signal's order as text; empty where it has evidence for none.
+
+    Args:
+        scores: `(c,)`, higher is more promising; what is not above 0 (or is NaN) has no evidence.
+        ties: `(c,)` hash of each candidate, by which those that score alike are written.
+        columns: of the candidates that were asked about; None for all.
+    """
+    known = np.nan_to_num(scores, nan=0.0)
+    asked = range(len(labels)) if columns is None else set(columns)
+    order = [at for at in np.lexsort((ties, -known)).tolist() if known[at] > 0 and at in asked]
+    if not order:
+        return ""
+    text = labels[order[0]]
+    for before, at in zip(order, order[1:], strict=False):
+        text += ("=" if known[before] == known[at] else "") + labels[at]
+    return f"{signal} {text}."
+
+
+def read_orders(text: str) -> list[Order]:
+    """The orders that a tool's answer holds."""
+    orders = []
+    for signal, places in _ORDER.findall(text):
+        groups: list[list[str]] = []
+        for equal, label in _PLACES.findall(places):
+            if equal:
+                groups[-1].append(label)
+            else:
+                groups.append([label])
+        orders.append(Order(signal, tuple(map(tuple, groups))))
+    return orders
+
+
+def read_levels(text: str) -> dict[str, dict[str, int]]:
+    """The levels of each candidate in an answer of `compare`, by label and signal; `none` is left out."""
+    return {
+        label: {signal: int(level) for signal, level in _LEVELS.findall(levels)}
+        for levels, label in _ROW.findall(text)
+    }

@@ -1,9 +1,9 @@
 """Citations: whoever speaks of a fact names it by the number under which a tool said it.
 
-A tool numbers the facts that it says, `#12 73% of the 91 people …`, in the order in which a trace says them.
-An agent or a student that speaks of a candidate cites them. A citation holds if that fact was said in this trace,
-its subject is the candidate it is used for, and every numeral beside it is one of the fact's. So verifying a trace
-is looking facts up, and counting them again (`recounting`), not parsing English.
+A tool numbers the facts that it says, `#12 73% of the 91 people …`, in the order in which a trace says them. An
+agent or a student that speaks of a candidate cites them. A citation holds if that fact was said in this trace,
+its subject is the candidate it is used for, and every numeral beside it is one of the fact's. So verifying a
+trace is looking facts up, and counting them again (`recounting`), not parsing English.
 """
 
 from __future__ import annotations

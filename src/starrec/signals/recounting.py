@@ -1,7 +1,7 @@
 """A fact counted again, alone, in the graph as its task may see it.
 
-Gathering counts the facts of all candidates at once; this counts one of them by itself, so that a fact of a stored
-trace can be verified without trusting what wrote it.
+Gathering counts the facts of all candidates at once; this counts one of them by itself, so that a fact of a
+stored trace can be verified without trusting what wrote it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Checks of findings for the Reflector: which of their citations do not hold.
 
 A citation holds if its fact was said in this run and is about the candidate that it is cited for. What does not
-hold goes to the Reflector, and so does a first choice for which nothing is cited: it may send exactly those back.
+hold goes to the Reflector, and so does a first choice for which nothing is cited: it may send exactly those
+back.
 """
 
 from __future__ import annotations

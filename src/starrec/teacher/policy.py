@@ -1,18 +1,19 @@
 """The embedded policy: the seven agents by rule, so that everything runs on a laptop with no key.
 
-No learned weights and no access to the target: each agent reads only what the tools answered, as text. Analysts ask
-their tools, whose answers say the order of the candidates by each signal; orders are fused by reciprocal rank,
-weighted by the trust that the plan writes (`replay`). The Reflector compares what the signals put first. Where they
-disagree it sends the five that stand first to the user profile analyst, for what nobody has looked at yet (their
-categories, descriptions and popularity), and writes how far that is trusted from now on; what comes back moves them
-by the same rule. The Ranker asks for all levels once (`compare`), and ranks by what is written.
+No learned weights and no access to the target: each agent reads only what the tools answered, as text. Analysts
+ask their tools, whose answers say the order of the candidates by each signal; orders are fused by reciprocal
+rank, weighted by the trust that the plan writes (`replay`). The Reflector compares what the signals put first.
+Where they disagree it sends the five that stand first to the user profile analyst, for what nobody has looked
+at yet (their categories, descriptions and popularity), and writes how far that is trusted from now on; what
+comes back moves them by the same rule. The Ranker asks for all levels once (`compare`), and ranks by what is
+written.
 
-Exploring (for teaching), each run draws its own trust in each analyst, may leave questions out or ask more, and may
-reflect only once; the outcome filter then keeps the runs whose choices proved right. Greedy runs are a function of
-the task alone.
+Exploring (for teaching), each run draws its own trust in each analyst, may leave questions out or ask more, and
+may reflect only once; the outcome filter then keeps the runs whose choices proved right. Greedy runs are a
+function of the task alone.
 
-This is version 2 (`teacher_v2`). Its constants were chosen on validation half B of MovieLens-100K and Amazon Games
-together, 319 settings by coordinate search; `v1` is the version before.
+This is version 2 (`teacher_v2`). Its constants were chosen on validation half B of MovieLens-100K and Amazon
+Games together, 319 settings by coordinate search; `v1` is the version before.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """`teacher_v1`: the embedded policy of commit 728a73c, the reference that earlier results compare with.
 
-Greedy, from evidence alone: no trajectory, no text. Analysts' orders are fused by reciprocal rank (Cormack, Clarke
-and Büttcher, SIGIR 2009), weighted by trust; where analysts put different candidates first, or the leader's
-evidence rests on few people, User-CF over the whole history is asked about the contenders and counts as one more
-order. The constants and the evidence (ten signals, EASE of 3,000 items) are those of that commit and stay.
+Greedy, from evidence alone: no trajectory, no text. Analysts' orders are fused by reciprocal rank (Cormack,
+Clarke and Büttcher, SIGIR 2009), weighted by trust; where analysts put different candidates first, or the
+leader's evidence rests on few people, User-CF over the whole history is asked about the contenders and counts
+as one more order. The constants and the evidence (ten signals, EASE of 3,000 items) are those of that commit
+and stay.
 """
 
 from __future__ import annotations

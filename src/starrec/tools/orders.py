@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ def order_text(
     if not order:
         return ""
     text = labels[order[0]]
-    for before, at in zip(order, order[1:], strict=False):
+    for before, at in pairwise(order):
         text += ("=" if known[before] == known[at] else "") + labels[at]
     return f"{signal} {text}."
 

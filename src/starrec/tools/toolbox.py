@@ -1,7 +1,7 @@
 """The tools that teacher and student share, bound to one task.
 
-A `Toolbox` knows the task's history, candidates and the user whose own interactions must stay out of every count;
-a caller names a tool and its arguments and cannot reach anything else. So an agent, a trained model or a
+A `Toolbox` knows the task's history, candidates and the user whose own interactions must stay out of every
+count; a caller names a tool and its arguments and cannot reach anything else. So an agent, a trained model or a
 stranger's prompt can ask what it likes and never see an edge that the task may not see.
 
 An answer is text, and all that a caller gets: the order of the candidates by each signal (`orders`), then facts

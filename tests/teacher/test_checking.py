@@ -1,12 +1,12 @@
-"""What the Reflector is told about findings: false claims, and first choices for which nothing is cited."""
+"""Checks of findings: citations that do not hold, and first choices for which nothing is cited."""
 
 import asyncio
 
 import pytest
 
+from starrec.signals import FactNumbers
 from starrec.teacher import EmbeddedPolicy, Finding, run
 from starrec.teacher.checking import UNCITED, unverified
-from starrec.trajectories import Message
 
 
 @pytest.fixture(scope="module")
@@ -14,74 +14,66 @@ def toolbox(world, split, task):
     return world.toolbox(task(3, split.train.of(3), [30, 2, 13, 45, 0, 26, 7, 12, 37, 18]))
 
 
+@pytest.fixture
+def facts(toolbox):
+    """#1 is about ‹A›, #2 about ‹B›, #3 and those after it about the history."""
+    facts = FactNumbers()
+    toolbox.call("item_facts", {"candidates": ["A", "B"]}, facts)
+    assert [fact.subject for fact in facts] == [30, 2]
+    toolbox.call("profile", {}, facts)
+    return facts
+
+
 def finding(*order, **cites):
     return Finding(
-        analyst="recent_interest", order=list(order), cites={f"‹{name}›": cite for name, cite in cites.items()}
+        analyst="recent_interest",
+        order=list(order),
+        cites={f"‹{name}›": [cite] for name, cite in cites.items()},
     )
 
 
-def heard(text):
-    return [Message("tool", "recent_interest", 0, text)]
-
-
-def people(toolbox, column, more=0):
-    """A sentence about a candidate's popularity, true unless there are more."""
-    item = toolbox.task.candidates[[column]]
-    took = int(toolbox.view.graph.popularity(item)[0]) + more
-    return f"{took} of {toolbox.view.graph.n_users} people took {toolbox.mentions(item)[0]}."
-
-
 class TestUnverified:
-    def test_what_is_true_of_the_graph_stands_whoever_worded_it(self, toolbox):
-        assert unverified([finding("‹A›", A=people(toolbox, 0))], [], toolbox) == []
+    def test_facts_that_were_said_of_their_candidates_stand(self, toolbox, facts):
+        assert unverified([finding("‹A›", A="#1", B=" #2 ")], facts, toolbox) == []
 
-    def test_a_false_claim_is_named_with_who_made_it_and_why(self, toolbox):
-        (check,) = unverified([finding("‹A›", A=people(toolbox, 0, more=5))], [], toolbox)
-        assert (check.analyst, check.label, check.verdict) == ("recent_interest", "‹A›", "contradicted")
-        assert people(toolbox, 0, more=5).startswith(check.claim) and check.claim
-        assert people(toolbox, 0).split()[0] in check.reason
+    @pytest.mark.parametrize(
+        ("label", "cite", "reason"),
+        [
+            ("A", "#99", "'#99' is no fact that a tool said; facts go from #1 to #"),
+            ("A", "#0", "'#0' is no fact"),
+            ("A", "73% of the people", "'73% of the people' is no fact"),
+            ("B", "#1", "#1 is not about ‹B›"),
+            ("B", "#3", "#3 is not about ‹B›"),
+            ("Z", "#1", "'‹Z›' is no candidate"),
+        ],
+    )
+    def test_what_does_not_hold_is_named_with_who_cited_it_and_why(self, toolbox, facts, label, cite, reason):
+        (check,) = unverified([finding("‹A›", **{"A": "#1", label: cite})], facts, toolbox)
+        assert (check.analyst, check.label, check.cite) == ("recent_interest", f"‹{label}›", cite)
+        assert check.reason.startswith(reason)
 
-    def test_what_a_tool_said_of_the_candidate_is_not_read_again_and_of_another_it_is(self, toolbox):
-        lie = people(toolbox, 0, more=5)
-        said = heard(f"‹A› {lie} ‹B› Nothing is known.")
-        assert unverified([finding("‹A›", A=lie)], said, toolbox) == []
-        assert [check.label for check in unverified([finding("‹B›", B=lie)], said, toolbox)] == ["‹B›"]
-
-    def test_a_first_choice_without_evidence_is_a_gap(self, toolbox):
-        (check,) = unverified([finding("‹B›", "‹A›", A=people(toolbox, 0))], [], toolbox)
-        assert (check.label, check.claim, check.verdict, check.reason) == ("‹B›", "", "unverifiable", UNCITED)
-        assert unverified([finding()], [], toolbox) == []
-
-
-class Inventive:
-    """The embedded policy, whose first analyst overstates what it cites, once."""
-
-    def __init__(self, lie):
-        self._policy = EmbeddedPolicy()
-        self.lie = lie
-        self.asked_again = []
-        self.checks = []
-
-    def __getattr__(self, name):
-        return getattr(self._policy, name)
-
-    async def study(self, analyst, brief, plan, requests, call):
-        found = await self._policy.study(analyst, brief, plan, requests, call)
-        self.asked_again += requests
-        if analyst == next(iter(plan.trust)) and not requests:
-            return found.model_copy(update={"cites": {**found.cites, found.order[0]: self.lie}})
-        return found
-
-    async def reflect(self, brief, plan, findings, checks, round, final):
-        self.checks.append(list(checks))
-        return await self._policy.reflect(brief, plan, findings, checks, round, final)
+    def test_a_first_choice_without_a_fact_is_a_gap(self, toolbox, facts):
+        (check,) = unverified([finding("‹B›", "‹A›", A="#1")], facts, toolbox)
+        assert (check.label, check.cite, check.reason) == ("‹B›", "", UNCITED)
+        assert unverified([finding()], facts, toolbox) == []
 
 
-def test_a_false_claim_is_sent_back_to_who_made_it(toolbox):
-    agents = Inventive(people(toolbox, 0, more=5))
-    outcome = asyncio.run(run(agents, toolbox))
-    (check,) = [check for check in agents.checks[0] if check.claim]
-    (request,) = agents.asked_again
-    assert request.analyst == check.analyst and request.candidates == [check.label]
-    said = [message.content for message in outcome.trajectory.messages if message.agent == "reflector"]
-    assert said[0] == f"What is said of {check.label} does not hold." and len(said) == 2
+def test_checks_of_new_findings_reach_the_reflector(toolbox):
+    class Inventive(EmbeddedPolicy):
+        """Its first analyst cites a fact that nobody said."""
+
+        checks = ()
+
+        async def study(self, analyst, brief, plan, requests, call):
+            found = await super().study(analyst, brief, plan, requests, call)
+            if analyst == next(iter(plan.trust)) and not requests:
+                return found.model_copy(update={"cites": {found.order[0]: ["#77"]}})
+            return found
+
+        async def reflect(self, brief, plan, findings, answers, checks, round, final):
+            self.checks = (*self.checks, [check.cite for check in checks if check.cite])
+            return await super().reflect(brief, plan, findings, answers, checks, round, final)
+
+    agents = Inventive()
+    asyncio.run(run(agents, toolbox))
+    assert agents.checks[0] == ["#77"] and all(later == [] for later in agents.checks[1:])

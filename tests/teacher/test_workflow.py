@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from starrec.data import MENTION, evaluation_tasks, leave_one_out, training_positions, training_tasks
 from starrec.data.text import STRUCTURAL
-from starrec.signals import Graph
+from starrec.signals import FactNumbers, Graph, check_citations
 from starrec.teacher import TOOLS_OF, Decision, EmbeddedPolicy, Finding, Plan, Request, Verdict, run
 from starrec.teacher.workflow import safe
 from starrec.tools import ToolError, World
@@ -27,12 +27,16 @@ def go(toolbox, agents=None, **how):
 
 
 def reflections(outcome):
-    return [message for message in outcome.trajectory.messages if message.agent == "reflector"]
+    return reflections_of(outcome.trajectory)
 
 
-def told(text):
-    """What a text says of each label."""
-    return [(label, said.strip()) for label, said in re.findall("(‹[A-Z]+›) ([^‹]+)", text)]
+def reflections_of(trajectory):
+    return [message for message in trajectory.messages if message.agent == "reflector"]
+
+
+def stated(text):
+    """What a text states of each label."""
+    return [(label, words.strip()) for label, words in re.findall("(‹[A-Z]+›) ([^‹]+)", text)]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +126,9 @@ class TestEmbedded:
             assert follow_up.round == 1 and follow_up.tool_call.name in TOOLS_OF[follow_up.agent]
             named = re.findall("‹[A-Z]›", messages[first].content)
             assert follow_up.tool_call.arguments["candidates"] == named
-            assert re.findall("‹[A-Z]›", messages[first + 2].content) == named
+            answered = messages[first + 2].content
+            assert [label for label, _ in stated(answered)] == named
+            assert set(re.findall("‹[A-Z]›", answered)) == set(named)
             changed += outcome.ranking != go(world.toolbox(task), OneRound()).ranking
         assert sent_back > 10 and changed > 3
         assert sent_back < len(tasks)
@@ -131,8 +137,9 @@ class TestEmbedded:
         candidates = list(range(20, 40))
         short, long = (go(world.toolbox(task(-1, h, candidates))).trajectory for h in ([1, 2], [*range(12)]))
         assert short.messages[1].content != long.messages[1].content.replace("12", "2")
-        called = [{m.agent for m in t.messages if m.tool_call is not None} for t in (short, long)]
-        assert "historical_interest" not in called[0] and "historical_interest" in called[1]
+        called = [{m.tool_call.name for m in t.messages if m.tool_call is not None} for t in (short, long)]
+        # Where little is known of a user, what everybody takes is asked at once.
+        assert "item_facts" in called[0] and len(reflections_of(short)) == 1 and "ease" in called[1]
 
     @pytest.mark.parametrize("history", [[], [47], [47, 46, 45]])
     def test_a_cold_user_gets_a_ranking(self, world, task, history):
@@ -145,23 +152,35 @@ class TestEmbedded:
         outcome = go(world.toolbox(task(0, [1], [5, 6, 7, 8])))
         assert len(set(outcome.trajectory.ranking)) == 4
 
-    def test_every_figure_in_a_reflection_stands_in_a_tools_answer(self, world, tasks):
-        said = 0
+    def test_every_citation_of_a_run_holds_and_no_figure_stands_without_one(self, world, tasks):
+        cited = with_figure = 0
         for task in tasks[:30]:
-            outcome = go(world.toolbox(task))
-            answers = [
-                part for m in outcome.trajectory.messages if m.role == "tool" for part in told(m.content)
-            ]
-            for message in reflections(outcome):
-                made = [(label, text.removesuffix(" Lead")) for label, text in told(message.content)]
-                # What is said of a label is, word for word, what a tool said of that label.
-                assert set(made) <= set(answers)
-                said += len(made)
-                unsaid = message.content
-                for label, text in made:
-                    unsaid = unsaid.replace(f"{label} {text}", "")
-                assert not re.search(r"\d", MENTION.sub("", unsaid))
-        assert said >= 60
+            toolbox = world.toolbox(task)
+            trajectory = go(toolbox).trajectory
+            facts = FactNumbers()
+            subjects = dict(zip(toolbox.labels, task.candidates.tolist(), strict=True))
+            for message in trajectory.messages:
+                if message.tool_call is not None:
+                    toolbox.call(message.tool_call.name, message.tool_call.arguments, facts)
+                elif message.role == "assistant":
+                    found = check_citations(message.content, facts, subjects, world.mentions)
+                    assert {citation.verdict for citation in found.citations} <= {"holds"}
+                    assert found.uncited == ()
+                    cited += len(found.citations)
+                    with_figure += found.with_figure
+        assert cited > 60 and with_figure >= 25
+
+    def test_trust_is_written_within_its_bounds_as_it_was_answered(self, world, task):
+        class Generous(OneRound):
+            async def plan(self, brief):
+                return Plan(text="Hm.", trust={"recent_interest": 12, "user_profile": -3}, rounds=1)
+
+            async def reflect(self, *_):
+                return Verdict(text="So.", trust={"user_profile": 40})
+
+        messages = go(world.toolbox(task(4, [0, 13], [30, 2, 17])), Generous()).trajectory.messages
+        assert messages[1].content == "Hm. Trust recent_interest 9, user_profile 1."
+        assert [m.content for m in messages if m.agent == "reflector"] == ["So. Trust user_profile 9."]
 
     def test_it_finds_what_comes_next_more_often_than_chance(self, world, small, split):
         tasks, targets = evaluation_tasks(small, small.sequences(0), split, "validation", seed=1, draws=2)
@@ -190,11 +209,11 @@ class TestNoLeak:
             absent = [*rows[: task.user], [], *rows[task.user + 1 :]]
             without = World.of(small, Graph.build(sequences(absent), small.n_items))
             for how in ({}, {"number": 2, "explore": True}):
-                told = [linear(go(w.toolbox(task), **how).trajectory) for w in (full, moved, without)]
-                assert told[0] == told[1] == told[2]
+                texts = [linear(go(w.toolbox(task), **how).trajectory) for w in (full, moved, without)]
+                assert texts[0] == texts[1] == texts[2]
 
     def test_held_out_items_of_everybody_leave_the_run_byte_equal(self, small, split, tasks):
-        told = []
+        texts = []
         for shift in (0, 7):
             held = replace(
                 split,
@@ -204,8 +223,8 @@ class TestNoLeak:
             world = World.of(small, Graph.build(held.train, small.n_items))
             histories = [held.history(task.user, "validation") for task in tasks[:20]]
             asked = [replace(task, history=h.items) for task, h in zip(tasks[:20], histories, strict=True)]
-            told.append([linear(go(world.toolbox(task)).trajectory) for task in asked])
-        assert told[0] == told[1]
+            texts.append([linear(go(world.toolbox(task)).trajectory) for task in asked])
+        assert texts[0] == texts[1]
 
     def test_permuting_candidates_keeps_the_ranking_of_items(self, world, tasks):
         for number, task in enumerate(tasks):
@@ -277,22 +296,23 @@ class Anything:
         return Finding(
             analyst=self._draw(analysts),
             order=self._draw(orders),
-            cites=self._draw(st.dictionaries(names, texts)),
+            cites=self._draw(st.dictionaries(names, st.lists(texts, max_size=2))),
         )
 
     async def remember(self, brief, window):
         return self._draw(texts)
 
-    async def reflect(self, brief, plan, findings, checks, round, final):
-        assert all(check.verdict != "verified" for check in checks)
+    async def reflect(self, brief, plan, findings, answers, checks, round, final):
+        assert all(check.reason for check in checks)
         requests = st.builds(Request, analyst=analysts, tool=tool_names, candidates=orders)
         return Verdict(
             text=self._draw(texts),
             requests=self._draw(st.lists(requests, max_size=2)),
             lead=self._draw(orders),
+            trust=self._draw(st.dictionaries(analysts, st.integers(-1, 12))),
         )
 
-    async def rank(self, brief, plan, findings, verdict, call):
+    async def rank(self, brief, plan, findings, answers, verdict, call):
         self._call(call)
         return Decision(order=self._draw(orders))
 
@@ -337,7 +357,7 @@ class TestHostileAgents:
                             call(tool, {})
                 return Finding(analyst=analyst, order=[])
 
-            async def rank(self, brief, plan, findings, verdict, call):
+            async def rank(self, brief, plan, findings, answers, verdict, call):
                 with pytest.raises(ToolError, match="ranker has no tool 'item_cf'; it has compare"):
                     call("item_cf", {})
                 return Decision(order=list(brief.labels))

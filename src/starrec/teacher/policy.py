@@ -37,7 +37,7 @@ from starrec.teacher.agents import (
     Request,
     Verdict,
 )
-from starrec.teacher.replay import OWNERS, Standing, trust_text
+from starrec.teacher.replay import OWNERS, Standing
 from starrec.tools import TOOLS, Window, fold, tastes
 
 _SHORT: Final = 5
@@ -118,7 +118,7 @@ class EmbeddedPolicy:
             rounds = 1 + int(random.random() < 0.7)
         size = "Short" if length <= _SHORT else "Long" if length > _LONG else "Medium"
         began = f", at first {tastes(brief.memory)[0]}" if brief.memory else ""
-        return Plan(text=f"{size} history{began}. {trust_text(trust)}", trust=trust, rounds=rounds)
+        return Plan(text=f"{size} history{began}.", trust=trust, rounds=rounds)
 
     async def study(
         self, analyst: Analyst, brief: Brief, plan: Plan, requests: Sequence[Request], call: Caller
@@ -154,8 +154,7 @@ class EmbeddedPolicy:
         if not final and not short and _disagree(standing):
             trust: dict[Analyst, int] = {_AGAIN[0]: _TRUST_AGAIN}
             request = Request(analyst=_AGAIN[0], tool=_AGAIN[1], candidates=ahead)
-            text = f"They disagree: check {''.join(ahead)}. {trust_text(trust)}"
-            return Verdict(text=text, requests=[request], trust=trust)
+            return Verdict(text=f"They disagree: check {''.join(ahead)}.", requests=[request], trust=trust)
         lead = ahead[:_LEAD]
         return Verdict(text=f"Ahead: {_cited(lead, plan, findings, answers)}", lead=lead)
 

@@ -21,6 +21,7 @@ from starrec.ranking import Ranking, repair
 from starrec.signals import FactNumbers
 from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Meter, Request
 from starrec.teacher.checking import unverified
+from starrec.teacher.replay import trust_text
 from starrec.tools import Toolbox, ToolError, think_task
 from starrec.trajectories import Agent, Message, Spent, ToolCall, Trajectory, TrajectoryError
 
@@ -122,7 +123,8 @@ async def run(
     for window in toolbox.old_windows:
         brief = replace(brief, memory=safe(await timed("planner", agents.remember(brief, window))))
     plan = await timed("planner", agents.plan(brief))
-    record.add("planner", 0, plan.text)
+    plan = plan.model_copy(update={"trust": _in_bounds(plan.trust)})
+    record.add("planner", 0, _with_trust(plan.text, plan.trust))
     findings: list[Finding] = []
     requests: list[Request] = []
     consulted: list[Analyst] = [name for name in plan.trust if name in ANALYSTS]
@@ -138,8 +140,9 @@ async def run(
         verdict = await timed(
             "reflector", agents.reflect(brief, plan, findings, record.answers, checks, round, final)
         )
-        record.add("reflector", round, verdict.text)
-        plan = plan.model_copy(update={"trust": {**plan.trust, **verdict.trust}})
+        changed = _in_bounds(verdict.trust)
+        record.add("reflector", round, _with_trust(verdict.text, changed))
+        plan = plan.model_copy(update={"trust": {**plan.trust, **changed}})
         round += 1
         requests = _answerable(verdict.requests, toolbox.labels)
         if final or not requests:
@@ -166,6 +169,15 @@ async def run(
         cost=brief.meter.cost(),
     )
     return Outcome(trajectory, ranking)
+
+
+def _in_bounds(trust: Mapping[Analyst, int]) -> dict[Analyst, int]:
+    return {name: min(max(value, 1), 9) for name, value in trust.items()}
+
+
+def _with_trust(text: str, trust: Mapping[Analyst, int]) -> str:
+    """Text of an agent, and behind it the trust that it gives, a typed field of its answer."""
+    return f"{text} {trust_text(trust)}".lstrip() if trust else text
 
 
 def _answerable(requests: Sequence[Request], labels: Sequence[str]) -> list[Request]:

@@ -144,7 +144,7 @@ def _edits(world: World, tasks: list[RankingTask]) -> list[tuple[bool, bool, boo
 
 @app.command()
 def frozen(run: _Run = Path("runs/demo")) -> None:
-    """`teacher_v1` beside the rankings of commit 728a73c on all test tasks of MovieLens-100K (bar: 0 differ)."""
+    """`teacher_v1` beside the rankings of commit 728a73c on all MovieLens-100K test tasks (bar: 0 differ)."""
     opened = reopen(run)
     tasks, _ = opened.test
     with np.load(Path(__file__).parent / "reference" / "teacher_728a73c.npz") as stored:

@@ -45,8 +45,8 @@ PLAN = Plan(text="", trust={"interest_divergence": 6, "recent_interest": 5, "his
 class TestPlanner:
     def test_a_short_history_is_planned_differently_from_a_long_one(self, brief):
         short, medium, long = (ask(EmbeddedPolicy().plan(brief(range(n)))) for n in (5, 6, 21))
-        # Few items have little past to weigh against the present.
-        assert next(iter(short.trust)) == "recent_interest" and next(iter(long.trust)) == "historical_interest"
+        # Few items have no past to weigh against the present.
+        assert "historical_interest" not in short.trust and next(iter(long.trust)) == "historical_interest"
         assert medium.trust == long.trust
         assert [plan.text for plan in (short, medium, long)] == [
             "Short history.", "Medium history.", "Long history."
@@ -90,10 +90,13 @@ class TestAnalysts:
     }
 
     def test_they_fuse_their_tools_by_reciprocal_rank(self, brief):
-        found, calls = self.study(brief(), self.ANSWERS)
-        assert calls == [("item_cf", {"window": "recent"}), ("user_cf", {"window": "recent"})]
-        # Trust 5; share / (2 + rank), Item-CF with .6, User-CF with .4, B and E share ranks 2 and 3:
-        # A .6/4 + .4/3 = .283, B .6/3 + .4/4.5 = .289, D .6/5 = .12, E .4/4.5 = .089; C is in no order.
+        requests = [
+            Request(analyst="recent_interest", tool=tool, candidates=[]) for tool in ("item_cf", "user_cf")
+        ]
+        found, calls = self.study(brief(), self.ANSWERS, requests=requests)
+        assert [tool for tool, _ in calls] == ["item_cf", "user_cf"]
+        # Trust 5; share / (2 + rank), Item-CF with 1, User-CF with .5, B and E share ranks 2 and 3:
+        # A 1/4 + .5/3 = .417, B 1/3 + .5/4.5 = .444, D 1/5 = .2, E .5/4.5 = .111; C is in no order.
         assert found.order == ["‹B›", "‹A›", "‹D›", "‹E›"]
         # The first fact that an answer has of a candidate.
         assert found.cites == {"‹B›": ["#1"], "‹A›": ["#2"]}
@@ -131,9 +134,9 @@ class TestAnalysts:
     @pytest.mark.parametrize(
         ("analyst", "long", "short"),
         [
-            ("user_profile", ["profile"], ["profile", "item_facts"]),
+            ("user_profile", ["profile"], ["profile", "item_facts", "content"]),
             ("historical_interest", ["ease"], ["ease"]),
-            ("recent_interest", ["item_cf", "user_cf"], ["item_cf", "user_cf"]),
+            ("recent_interest", ["item_cf"], ["item_cf"]),
             ("interest_divergence", ["transitions"], ["transitions"]),
         ],
     )
@@ -176,7 +179,7 @@ class TestReflector:
 
     def test_agreement_is_accepted_and_the_leading_three_are_cited(self, brief):
         verdict = self.reflect(brief(), self.AGREE, [finding("recent_interest", A="#1", B="#2")])
-        # Recent interest with 5 · .6, transitions with 6: A 3/3 + 6/3.5, D 6/3.5, B 3/4.
+        # Recent interest with trust 5, transitions with 6: A 5/3 + 6/3.5, D 6/3.5, B 5/4.
         assert verdict.requests == [] and verdict.lead == ["‹A›", "‹D›", "‹B›"] and verdict.trust == {}
         assert verdict.text == f"Ahead: ‹A› #1 {SOLID} ‹D› ‹B› #2"
 
@@ -192,12 +195,12 @@ class TestReflector:
 
     def test_disagreement_goes_back_with_those_ahead_and_more_trust(self, brief):
         verdict = self.reflect(brief(), self.DISAGREE)
-        # A 3/3 + 6/4 = 2.5, C 6/3 = 2, B 3/4.
-        assert verdict.text == "They disagree: check ‹A›‹C›‹B›."
-        (request,) = verdict.requests
-        assert (request.analyst, request.tool) == ("user_profile", "item_facts")
-        assert request.candidates == ["‹A›", "‹C›", "‹B›"] and verdict.trust == {"user_profile": 4}
-        assert request.tool in TOOLS_OF[request.analyst]
+        # A 5/3 + 6/4 = 3.17, C 6/3 = 2, B 5/4.
+        assert verdict.text == "They disagree: check ‹A›‹C›‹B›." and verdict.trust == {"user_profile": 4}
+        asked = [(request.analyst, request.tool) for request in verdict.requests]
+        assert asked == [("user_profile", "content"), ("historical_interest", "user_cf")]
+        assert all(request.candidates == ["‹A›", "‹C›", "‹B›"] for request in verdict.requests)
+        assert all(tool in TOOLS_OF[analyst] for analyst, tool in asked)
 
     def test_the_last_word_and_short_histories_send_nothing_back(self, brief):
         assert self.reflect(brief(), self.DISAGREE, final=True).requests == []
@@ -219,17 +222,17 @@ class TestRanker:
     def test_orders_are_fused_by_trust_and_levels_of_compare_added(self, brief):
         def call(tool, arguments):
             assert (tool, arguments) == ("compare", {})
-            # B: .05 · (2 · 15 + 1 · 15), E: .05 · 2 · 9; no level, or one that does not count, adds nothing.
+            # B .05 · (3 · 15 + 1 · 15), E .05 · 2 · 9; no level, or one that does not count, adds nothing.
             return Answer(
                 tool,
                 arguments,
-                "⟦10|x⟧‹trend=15›‹A›⟦11|x⟧‹semantic=15›‹ease=15›‹B›⟦14|x⟧‹transitions=9›‹semantic=none›‹E›",
+                "⟦10|x⟧‹trend=15›‹A›⟦11|x⟧‹ease=15›‹item_cf.recent=15›‹B›⟦14|x⟧‹transitions=9›‹ease=none›‹E›",
             )
 
         texts = answers("transitions ‹D›‹B›.", "item_cf.recent ‹B›‹C›.")
         decided = ask(EmbeddedPolicy().rank(brief(), PLAN, [], texts, Verdict(text=""), call))
-        # D 6/3 = 2, B 6/4 + 3/3 + 2.25 = 4.75, C 3/4 = .75, E .9, A 0.
-        assert decided.order == ["‹B›", "‹D›", "‹E›", "‹C›", "‹A›"]
+        # D 6/3 = 2, B 6/4 + 5/3 + 3 = 6.17, C 5/4 = 1.25, E .9, A 0.
+        assert decided.order == ["‹B›", "‹D›", "‹C›", "‹E›", "‹A›"]
 
 
 def test_figures_in_a_reflection_are_the_tools_own(world, split, task):

@@ -30,9 +30,9 @@ def test_by_hand():
     # 6/3 and 6/4; C has nothing.
     assert replay(text) == ordered("A", "B", "C")
     compare = (
-        "<tool_response>⟦1|a⟧‹semantic=0›‹A›⟦2|b⟧‹semantic=6›‹B›⟦3|c⟧‹semantic=15›‹ease=1›‹C›</tool_response>"
+        "<tool_response>⟦1|a⟧‹ease=0›‹A›⟦2|b⟧‹transitions=6›‹B›⟦3|c⟧‹transitions=14›‹ease=1›‹C›</tool_response>"
     )
-    # A 2.0, B 1.5 + .05 · 2 · 6 = 2.1, C .05 · (2 · 15 + 1) = 1.55.
+    # A 2.0, B 1.5 + .05 · 2 · 6 = 2.1, C .05 · (2 · 14 + 3 · 1) = 1.55.
     assert replay(text + compare) == ordered("B", "A", "C")
     more = text + "<tool_response>category ‹C›.</tool_response>"
     # Trust that nobody wrote is 1: C 1/3. Written as 9, C has 9/3 = 3, whenever it is written.

@@ -127,8 +127,9 @@ class TestEmbedded:
             named = re.findall("‹[A-Z]›", messages[first].content)
             assert follow_up.tool_call.arguments["candidates"] == named
             answered = messages[first + 2].content
-            assert [label for label, _ in stated(answered)] == named
-            assert set(re.findall("‹[A-Z]›", answered)) == set(named)
+            # Facts of the first five, the order of all.
+            assert [label for label, _ in stated(answered)] == named[:5]
+            assert set(re.findall("‹[A-Z]›", answered)) <= set(named)
             changed += outcome.ranking != go(world.toolbox(task), OneRound()).ranking
         assert sent_back > 10 and changed > 3
         assert sent_back < len(tasks)
@@ -139,7 +140,9 @@ class TestEmbedded:
         assert short.messages[1].content != long.messages[1].content.replace("12", "2")
         called = [{m.tool_call.name for m in t.messages if m.tool_call is not None} for t in (short, long)]
         # Where little is known of a user, what everybody takes is asked at once.
-        assert "item_facts" in called[0] and len(reflections_of(short)) == 1 and "ease" in called[1]
+        assert (
+            {"item_facts", "content"} <= called[0] and len(reflections_of(short)) == 1 and "ease" in called[1]
+        )
 
     @pytest.mark.parametrize("history", [[], [47], [47, 46, 45]])
     def test_a_cold_user_gets_a_ranking(self, world, task, history):

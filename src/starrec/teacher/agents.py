@@ -28,7 +28,7 @@ Analyst: TypeAlias = Literal["user_profile", "historical_interest", "recent_inte
 ANALYSTS: Final[tuple[Analyst, ...]] = get_args(Analyst)
 
 TOOLS_OF: Final[Mapping[Analyst, tuple[str, ...]]] = {
-    "user_profile": ("profile", "item_facts"),
+    "user_profile": ("profile", "item_facts", "content"),
     "historical_interest": ("ease", "item_cf", "user_cf"),
     "recent_interest": ("item_cf", "user_cf"),
     "interest_divergence": ("transitions", "contrary"),

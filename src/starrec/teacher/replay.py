@@ -37,25 +37,21 @@ OWNERS: Final[Mapping[str, Analyst]] = {
 }
 """Whose trust an order carries."""
 SHARES: Final[Mapping[str, float]] = {
-    "popularity": 0.25,
+    "popularity": 1.0,
     "category": 1.0,
-    "semantic": 0.75,
+    "semantic": 1.0,
     "ease": 1.0,
-    "item_cf.whole": 0.3,
-    "user_cf.whole": 0.3,
-    "item_cf.recent": 0.6,
-    "user_cf.recent": 0.4,
+    "item_cf.whole": 0.5,
+    "user_cf.whole": 0.5,
+    "item_cf.recent": 1.0,
+    "user_cf.recent": 0.5,
     "transitions": 1.0,
 }
 """Of that trust."""
 LEVEL_WEIGHTS: Final[Mapping[str, int]] = {
-    "category": 1,
-    "semantic": 2,
-    "popularity": 1,
-    "user_cf.whole": 2,
-    "user_cf.recent": 1,
+    "ease": 3,
     "transitions": 2,
-    "ease": 1,
+    "item_cf.recent": 1,
 }
 LEVEL_UNIT: Final = 0.05
 """Score of one level at weight 1."""

@@ -44,8 +44,10 @@ from starrec.signals import (
 from starrec.tools.memory import SHOWN, WINDOW, Window
 from starrec.tools.orders import order_text
 
-_ITEM_SIGNALS: Final = ("popularity", "trend", "category", "semantic")
-"""What `item_facts` speaks of."""
+_OF_ITEMS: Final = {"item_facts": ("popularity", "trend"), "content": ("category", "semantic")}
+"""The signals of tools that speak of candidates by themselves."""
+_FACTS: Final = 5
+"""Candidates whose facts an answer states when asked about more."""
 
 
 class ToolError(StarrecError):
@@ -82,7 +84,8 @@ TOOLS: Final[Mapping[str, ToolSpec]] = {
     spec.name: spec
     for spec in (
         ToolSpec("profile", "The history: tastes, breadth, recency, rating habits.", False, False),
-        ToolSpec("item_facts", "Popularity of candidates, their trend, and what they share.", False, True),
+        ToolSpec("item_facts", "How popular are candidates, and do they rise?", False, True),
+        ToolSpec("content", "Which candidates resemble the history in category and wording?", False, True),
         ToolSpec("item_cf", "People who took an item of the history: what else did they take?", True, True),
         ToolSpec("user_cf", "People with the most similar history: what did they take?", True, True),
         ToolSpec("transitions", "What do people take soon after the latest items?", False, True),
@@ -178,8 +181,8 @@ class Toolbox:
                 return "".join(self.rows())
             case "contrary":
                 return self._against(columns, facts)
-            case "item_facts":
-                return self._answer(_ITEM_SIGNALS, columns, facts)
+            case "item_facts" | "content":
+                return self._answer(_OF_ITEMS[name], columns, facts)
             case "transitions" | "ease":
                 return self._answer((name,), columns, facts)
             case _:
@@ -203,8 +206,9 @@ class Toolbox:
         ]
 
     def _answer(self, signals: Sequence[str], columns: list[int] | None, facts: FactNumbers) -> str:
-        """The orders of these signals, and the most telling fact of each candidate that was asked about; asked
-        about none in particular, of those that the first signal puts first, within the evidence budget."""
+        """The orders of these signals, and the most telling fact of each candidate that was asked about (of the
+        first five); asked about none in particular, of those that the first signal puts first, within the
+        evidence budget."""
         support = self._world.config.support
         scores = {name: self.evidence.scores[SIGNALS.index(name)] for name in signals}
         orders = [order_text(name, own, self.labels, self.ties, columns) for name, own in scores.items()]
@@ -213,7 +217,7 @@ class Toolbox:
             order = np.lexsort((self.ties, -first))
             columns = [at for at in order[: self._world.config.budget].tolist() if first[at] > 0]
         lines = []
-        for at in columns:
+        for at in columns[:_FACTS]:
             behind = [fact for name in signals if (fact := self.evidence.fact(name, at)) is not None]
             best = self._sentences(select(behind, 1, support=support), facts)
             lines.append(f"{self.labels[at]} {best or 'Nothing is known.'}")

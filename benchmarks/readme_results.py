@@ -14,7 +14,7 @@ from typing import Any
 
 from starrec.errors import StarrecError
 from starrec.evaluation import accuracy_picture, comparison_lines, read_results
-from starrec.evaluation.wording import SYSTEM_NOTES, decimal, duration
+from starrec.evaluation.wording import SYSTEM_NOTES, citation_lines, decimal, duration
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
@@ -35,6 +35,7 @@ def table(results: Mapping[str, Any]) -> str:
         cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {line.plain}" for line in comparison_lines(results))]
+    lines += [f"- {line}" for line in citation_lines(results)]
     source = f"{evaluation['dataset']}, {evaluation['split']}, {evaluation['scenario']}"
     for key in ("data_sha256", "commit"):
         if results.get(key):

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -23,7 +21,6 @@ import typer
 from numpy.typing import NDArray
 
 import scale
-from examination import examine
 from listwise import fit, gather, half, ranks, training_epochs
 from record import keep
 from starrec.data import (
@@ -40,20 +37,14 @@ from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import signal_scores
 from starrec.hashing import text_keys
-from starrec.pipeline.inputs import evidence_origin
-from starrec.pipeline.reopening import reopen
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
 from starrec.tools import World
-from starrec.trajectories import open_asked
 
 RESULTS: Final = Path(__file__).parent / "results"
 WORK: Final = Path("runs/benchmarks")
 GAMES_USERS: Final = 5000
 TIE_SEED: Final = 5
-
-_SENTENCES: Final = re.compile(r"(?:⟦[^⟦⟧]*⟧|[^⟦⟧‹›.]|\.(?=\d))*\d(?:⟦[^⟦⟧]*⟧|[^⟦⟧‹›.]|\.(?=\d))*\.")
-"""Sentences with a figure outside of titles; compact rows have no full stop."""
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 DatasetName = Literal["movielens", "games"]
@@ -208,78 +199,6 @@ def cap() -> None:
         }
         _say(f"cap {limit}: {found[str(limit)]}")
     _keep("cap", found)
-
-
-@app.command()
-def checker(seed: int = 0) -> None:
-    """1,000 true and 1,000 subtly false sentences of the second generator (bar: 99.5% and 99%)."""
-    _keep("checker", examine(seed=seed))
-
-
-@app.command()
-def responses(run: Annotated[Path, typer.Option(help="A finished run.")] = Path("runs/demo")) -> None:
-    """Every sentence of every tool response of a run, held against the graph (bar: 100%)."""
-    opened = reopen(run)
-    prepared = opened.prepared
-    asked, _ = opened.taught
-    told_from = evidence_origin(opened.config, prepared.dataset).fingerprint
-    said: dict[str, set[str]] = defaultdict(set)
-    spoken = traces = 0
-    with open_asked(run) as store:
-        current = store.evidence_of().get(told_from, set())
-        trajectories = [trajectory for trajectory in store if (trajectory.task_id, trajectory.run) in current]
-        other = store.count - len(trajectories)
-    for trajectory in trajectories:
-        texts = [message.content for message in trajectory.messages if message.role == "tool"]
-        spoken_texts = [text for text in texts if not text.startswith("⟦")]  # compact rows say nothing
-        sentences = [part for text in spoken_texts for part in _SENTENCES.findall(text)]
-        said[trajectory.task_id].update(sentences)
-        spoken += len(sentences)
-        traces += 1
-    work = [(task, sorted(said[task.task_id])) for task in asked if task.task_id in said]
-    verdicts: Counter[str] = Counter()
-    examples: list[str] = []
-    started = time.monotonic()
-    with Workers(prepared.world) as workers:
-        batches = [work[at : at + 64] for at in range(0, len(work), 64)]
-        for counted, failed in workers.map(_check_sentences, batches):
-            verdicts += counted
-            examples += failed[: 20 - len(examples)]
-    claims = verdicts["verified"] + verdicts["contradicted"] + verdicts["unverifiable"]
-    _keep(
-        "responses",
-        {
-            "trajectories": traces,
-            "trajectories_told_from_other_evidence": other,
-            "tasks": len(work),
-            "sentences": spoken,
-            "distinct_sentences": sum(len(texts) for _, texts in work),
-            "claims": claims,
-            **{name: verdicts[name] for name in ("verified", "contradicted", "unverifiable", "no_claim")},
-            "faithfulness": verdicts["verified"] / max(claims, 1),
-            "seconds": time.monotonic() - started,
-            "examples": examples,
-        },
-    )
-
-
-def _check_sentences(
-    world: World, tasks: list[tuple[RankingTask, list[str]]]
-) -> tuple[Counter[str], list[str]]:
-    """Verdicts on what tools said in these tasks; `no_claim` counts sentences with a figure and no claim."""
-    verdicts: Counter[str] = Counter()
-    failed = []
-    for task, sentences in tasks:
-        toolbox = world.toolbox(task)
-        for sentence in sentences:
-            checked = toolbox.check(sentence)
-            verdicts.update(claim.verdict for claim in checked)
-            bad = [claim for claim in checked if claim.verdict != "verified"]
-            if not checked:
-                verdicts["no_claim"] += 1
-            if bad:
-                failed.append(f"{sentence} [{'; '.join(claim.reason for claim in bad) or 'no claim'}]")
-    return verdicts, failed
 
 
 _Work = Annotated[Path, typer.Option(help="Where generated data and builds are kept.")]

@@ -9,6 +9,21 @@ from starrec.evaluation import ranks_frame, summarise
 from starrec.ranking import Ranking
 
 HOSTILE = "</script><script>alert(1)</script><img src=https://evil.example/x onerror=alert(2)> & ⟦ [bold]"
+CITING = {
+    "traces": 5,
+    "parsed": 5,
+    "altered": 0,
+    "citations": 10,
+    "holds": 10,
+    "unknown": 0,
+    "misused": 0,
+    "wrong_figure": 0,
+    "uncited_numerals": 0,
+    "recounted": 10,
+    "recounted_wrong": 0,
+    "reflections": 6,
+    "reflections_with_cited_figure": 3,
+}
 
 
 def make_answers(system, target_ranks, *, seed=0, split="test", scenario="classic", n_candidates=20):
@@ -78,7 +93,10 @@ def facts():
                 "grpo": [{"step": 10, "reward": 0.5}, {"step": 20, "reward": 0.6, "validation_avg_hr": 0.7}],
             },
         },
-        "faithfulness": {"star_think": {"claims": 10, "verified": 9, "contradicted": 1}},
+        "faithfulness": {
+            "star_think": CITING,
+            "star_think_ungrounded": {**CITING, "holds": 7, "unknown": 2, "misused": 1, "uncited_numerals": 4},
+        },
         "tie_seeds": {"1": {"star": 0.70}, "2": {"star": 0.71}},
         "worked_examples": [
             {

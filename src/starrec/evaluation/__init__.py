@@ -2,7 +2,7 @@
 
 from starrec.evaluation.charts import accuracy_picture
 from starrec.evaluation.config import EvaluationConfig
-from starrec.evaluation.faithfulness import TraceClaims, check_trace, faithfulness
+from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
 from starrec.evaluation.latency import measure, throughput
 from starrec.evaluation.probes import probe
 from starrec.evaluation.ranks import (
@@ -30,7 +30,7 @@ __all__ = [
     "SYSTEMS",
     "EvaluationConfig",
     "Results",
-    "TraceClaims",
+    "TraceCitations",
     "accuracy_picture",
     "check_ranks",
     "check_trace",
@@ -49,6 +49,7 @@ __all__ = [
     "replace_systems",
     "save_ranks",
     "signal_scores",
+    "steps_of",
     "summarise",
     "systems_table",
     "throughput",

@@ -26,6 +26,7 @@ from starrec.evaluation.charts import (
 )
 from starrec.evaluation.markup import Html, Node, element, page
 from starrec.evaluation.wording import (
+    CITING_NOTES,
     STUDENT,
     SYSTEM_NOTES,
     TEACHER,
@@ -274,10 +275,11 @@ def _faithfulness(results: Mapping[str, Any]) -> Html | None:
         element("h2", "Faithfulness"),
         element(
             "p",
-            "Claims in the traces, checked by a program against what the trace's own tool calls were answered.",
+            "Citations in plans and reflections, held against the facts that the trace's tools state, and each "
+            "fact counted again in the graph as the task may see it.",
             class_="quiet",
         ),
-        _table(["system", *(name.replace("_", " ") for name in columns)], rows),
+        _table(["system", *(name.replace("_", " ") for name in columns)], rows, notes=CITING_NOTES),
     )
 
 

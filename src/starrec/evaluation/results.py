@@ -14,7 +14,9 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
     latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}
     training        {stage: {"tasks", "runs", "kept", "labels_seen", "seconds", …}} and, as "curves",
                     {stage: [{"step": 10, NAME: value, …}, …]}
-    faithfulness    {system: {"claims", "verified", "contradicted", "unverifiable", "traces_without_claims"}}
+    faithfulness    {system: {"traces", "parsed", "altered", "citations", "holds", "unknown", "misused",
+                    "wrong_figure", "uncited_numerals", "recounted", "recounted_wrong", "reflections",
+                    "reflections_with_cited_figure"}} (`faithfulness`)
     tie_seeds       {seed: {system: avg_hr}}: how far the order of equal times moves the numbers
     worked_examples [{"user_id", "history": [title], "steps": [{"agent", "kind", "text"}],
                     "ranking": [title], "target": title, "rank": 1}]; texts as they stand in messages

@@ -18,6 +18,7 @@ from starrec.data import plain
 from starrec.evaluation.wording import (
     STUDENT,
     TEACHER,
+    citation_lines,
     comparison_line,
     decimal,
     duration,
@@ -31,10 +32,13 @@ _STEP_STYLES = {"tool_call": "cyan", "tool_response": "blue", "reflection": "mag
 
 
 def print_results(console: Console, results: Mapping[str, Any]) -> None:
-    """The table of systems, each comparison in a line, and what the comparison with the teacher shows."""
+    """The table of systems, each comparison in a line, whose citations hold, and what the comparison with the
+    teacher shows."""
     console.print(systems_table(results))
     for line in comparison_lines(results):
         console.print(line)
+    for citing in citation_lines(results):
+        console.print(Text(citing))
     if (comparison := student_over_teacher(results)) is not None:
         console.print(Text(verdict(comparison), style="bold"))
 

@@ -28,6 +28,7 @@ from starrec.evaluation import (
     read_results,
     replace_systems,
     save_ranks,
+    steps_of,
     summarise,
     throughput,
     write_report,
@@ -53,6 +54,7 @@ from starrec.ranking import Ranking
 from starrec.runs import Product, write_atomic
 from starrec.student import Star, Thought
 from starrec.teacher import policy_sha
+from starrec.trajectories import Trajectory
 
 
 def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mapping[str, Any]) -> Results:
@@ -113,6 +115,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "faithfulness": {
             "star_think": _faithfulness(prepared, subset, thoughts),
             "star_think_ungrounded": _faithfulness(prepared, subset, ungrounded),
+            "teacher": _faithfulness_of_runs(prepared, greedy.asked, greedy.runs),
         },
         "probes": probes(star, tasks, config),
         "tie_seeds": ties,
@@ -171,14 +174,22 @@ def _publish(session: Session, product: Product) -> Path:
 
 def _faithfulness(
     prepared: Prepared, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
-) -> dict[str, float]:
-    """Of the traces of the first tasks asked, against the graph as each task may see it."""
-    checker = prepared.world.checker
+) -> dict[str, int]:
+    """Of the thoughts of the first tasks asked."""
     return faithfulness(
-        [
-            check_trace(thought, prepared.world.toolbox(task).view, checker)
-            for task, thought in zip(asked, thoughts, strict=False)
-        ]
+        check_trace([(step.tag, step.text) for step in thought.steps], prepared.world, task)
+        for task, thought in zip(asked, thoughts, strict=False)
+    )
+
+
+def _faithfulness_of_runs(
+    prepared: Prepared, asked: Sequence[RankingTask], runs: Mapping[str, Trajectory]
+) -> dict[str, int]:
+    """Of the teacher's greedy runs, by task id."""
+    return faithfulness(
+        check_trace(steps_of(runs[task.task_id]), prepared.world, task)
+        for task in asked
+        if task.task_id in runs
     )
 
 

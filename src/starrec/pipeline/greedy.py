@@ -8,6 +8,7 @@ shuffled: chance, counted like any other answer.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,9 +24,9 @@ from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.teaching import WAYS
 from starrec.ranking import Ranking, repair
-from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of
+from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of, run
 from starrec.tools import World
-from starrec.trajectories import STORE, Store, target_columns
+from starrec.trajectories import STORE, Store, Trajectory, target_columns
 
 TEACHER: Final = "teacher"
 NO_REFLECTION: Final = "teacher_no_reflection"
@@ -43,6 +44,9 @@ class Greedy:
     """Milliseconds of runs, where they were timed while working."""
     failures: dict[str, int] = field(default_factory=dict)
     """Failed runs, by reason."""
+    runs: dict[str, Trajectory] = field(default_factory=dict)
+    """Runs by task id: all of a language model, of the embedded policy those of the tasks that think mode
+    answers."""
 
 
 def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: Workers[World]) -> Greedy:
@@ -55,7 +59,9 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
             TEACHER: rank_with_teacher(workers, test, seed),
             NO_REFLECTION: rank_with_teacher(workers, test, seed, reflections=1),
         }
-        return Greedy(EmbeddedPolicy.kind, test, rankings)
+        subset = first_draws(test, config.evaluation.think_users, config.evaluation.seed, "think subset")
+        runs = asyncio.run(_greedy_runs(prepared.world, subset, seed))
+        return Greedy(EmbeddedPolicy.kind, test, rankings, runs=runs)
     # Imported here: pydantic-ai is an extra, and takes seconds.
     from starrec.teacher.asking import teach_by_models
     from starrec.teacher.llm import LLMAgents
@@ -79,14 +85,21 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
                 agents=agents,
             ):
                 advance(len(ended))
-        runs = {run.task_id: run for run in store}
+        runs = {made.task_id: made for made in store}
         failed = [failure.reason for failure in store.failed().values()]
     ranked = [
         ranking_of(runs[task.task_id], task) if task.task_id in runs else repair([], task.candidates)
         for task in asked
     ]
-    latency = percentiles([run.cost.total.seconds for run in runs.values()]) if runs else None
-    return Greedy(agents.kind, asked, {TEACHER: ranked}, latency, {name: failed.count(name) for name in failed})
+    latency = percentiles([made.cost.total.seconds for made in runs.values()]) if runs else None
+    failures: dict[str, int] = {reason: failed.count(reason) for reason in failed}
+    return Greedy(agents.kind, asked, {TEACHER: ranked}, latency, failures, runs)
+
+
+async def _greedy_runs(world: World, tasks: list[RankingTask], seed: int) -> dict[str, Trajectory]:
+    """Runs of the embedded policy by task id."""
+    policy = EmbeddedPolicy(seed)
+    return {task.task_id: (await run(policy, world.toolbox(task))).trajectory for task in tasks}
 
 
 def first_draws(tasks: list[RankingTask], users: int, seed: int, name: str) -> list[RankingTask]:

@@ -9,10 +9,12 @@ trace is looking facts up, and counting them again (`recounting`), not parsing E
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
+from starrec.data import unescape
 from starrec.signals.facts import Fact
 from starrec.signals.language import MIN_SUPPORT, sentence
 
@@ -20,7 +22,8 @@ Verdict: TypeAlias = Literal["holds", "unknown", "misused", "wrong_figure"]
 """Of one citation: it holds; names a fact that was never said; is used for another candidate than the fact's;
 stands beside a numeral that is not the fact's."""
 
-CITATION: Final = re.compile(r"#(\d+)")
+# Not in an entity, `&#124;`.
+CITATION: Final = re.compile(r"(?<!&)#(\d+)")
 LABEL: Final = re.compile("‹[A-Z]+›")
 _MENTION: Final = re.compile("⟦[^⟦⟧]*⟧")
 _TYPED: Final = re.compile(r"\b(?:Trust|Place) [a-z_]+ \d+(?:, [a-z_]+ \d+)*")
@@ -87,12 +90,18 @@ class Cited:
     """Whether a citation that holds stands beside a figure."""
 
 
-def clauses(text: str) -> list[Clause]:
-    """The clauses of a text in order; those that neither cite nor hold a figure are left out."""
+def clauses(text: str, topics: Iterable[str] = ()) -> list[Clause]:
+    """The clauses of a text in order; those that neither cite nor hold a figure are left out.
+
+    Args:
+        topics: names of categories, whose digits are no figures (`Xbox 360`).
+    """
+    names = _named(tuple(topics))
     found, label, start = [], "", 0
     for mark in [*LABEL.finditer(text), None]:
         part = text[start : mark.start() if mark else len(text)]
-        bare = _TYPED.sub(" ", _MENTION.sub(" ", part))
+        # Entities after mentions, so that no title can end its own.
+        bare = names.sub(" ", unescape(_TYPED.sub(" ", _MENTION.sub(" ", part))))
         cited = tuple(int(number) for number in CITATION.findall(bare) if len(number) < 10)
         figures = numerals(CITATION.sub(" ", bare))
         if cited or figures:
@@ -100,6 +109,14 @@ def clauses(text: str) -> list[Clause]:
         if mark:
             label, start = mark.group(), mark.end()
     return found
+
+
+@lru_cache(maxsize=4)
+def _named(topics: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches names that hold digits; one that is nothing but a number is read as a figure."""
+    names = [topic for topic in topics if re.search(r"\d", topic) and re.search(r"[^\W\d_]", topic)]
+    longest_first = sorted(names, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)")
 
 
 def numerals(text: str) -> tuple[str, ...]:
@@ -113,26 +130,28 @@ def check_citations(
     subjects: Mapping[str, int],
     mentions: Sequence[str],
     *,
+    topics: Iterable[str] = (),
     support: int = MIN_SUPPORT,
 ) -> Cited:
     """Hold each citation of a text against the facts of its trace.
 
     Args:
-        facts: what tools said in this trace before the text.
+        facts: those that tools stated in this trace before the text.
         subjects: item index of each candidate's label.
         mentions: of each item, in index order.
-        support: as in `sentence`, with which the tools said the facts.
+        topics: as in `clauses`.
+        support: as in `sentence`, with which the tools stated the facts.
     """
     citations: list[Citation] = []
     uncited: list[str] = []
     with_figure = False
-    for clause in clauses(text):
+    for clause in clauses(text, topics):
         if not clause.cited:
             uncited += clause.numerals
             continue
         known = [fact for number in clause.cited if (fact := facts.get(number)) is not None]
-        said = {figure for fact in known for figure in numerals(sentence(fact, mentions, support=support))}
-        right = said.issuperset(clause.numerals)
+        figures = {figure for fact in known for figure in numerals(sentence(fact, mentions, support=support))}
+        right = figures.issuperset(clause.numerals)
         for number in clause.cited:
             fact = facts.get(number)
             if fact is None:

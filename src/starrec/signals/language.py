@@ -1,6 +1,6 @@
 """Facts as language: a sentence for people and agents, and a compact form for fast mode.
 
-Templates are deterministic and each figure in a sentence can be checked against the graph (`checker`). Small
+Templates are deterministic and each figure in a sentence can be checked against the graph (`recounting`). Small
 bases are said as counts ("3 of the 7 people"), larger ones as rates with their base. No sentence names a user,
 and what rests on fewer people than `support` is said as "fewer than 3": a figure of one or two people could
 point at somebody who is known to have taken the one item and so give away the other.

@@ -82,8 +82,8 @@ def recount(fact: Fact, view: TaskView) -> Fact | None:
 
 def _semantic(fact: Fact, view: TaskView) -> Fact | None:
     if view.semantics.embeddings is not None:
-        similarity = view.semantics.similarity(fact.anchor, fact.subject)
-        return None if similarity is None else replace(fact, weight=round(100 * similarity))
+        alike = view.semantics.similarities(_one(fact.anchor), _one(fact.subject))
+        return replace(fact, weight=round(100 * float(alike[0, 0])))
     shared, union = view.semantics.traits(fact.anchor, fact.subject)
     return replace(fact, both=shared, base=union)
 

@@ -80,12 +80,6 @@ class Semantics:
         sizes = np.diff(self._ptr)
         return shared, int(sizes[a] + sizes[b]) - shared
 
-    def similarity(self, a: int, b: int) -> float | None:
-        """How alike two descriptions read to the sentence model, -1 to 1; None without embeddings."""
-        if self.embeddings is None:
-            return None
-        return float(self.embeddings[a].astype(np.float64) @ self.embeddings[b].astype(np.float64))
-
     def similarities(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
         """`(len(anchors), len(subjects))` in -1..1: of embeddings where there are some, else of weighted
         categories, title words and decades. NaN where an item has no description."""

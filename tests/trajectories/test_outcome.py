@@ -12,7 +12,6 @@ from starrec.trajectories import (
     difficulties,
     judge,
     keep,
-    linear,
     one_per_task,
     pass_at,
     stratify,
@@ -83,19 +82,14 @@ def test_pass_at(runs):
     assert pass_at([], 1) == 0.0
 
 
-def test_the_shortest_run_of_a_task_teaches(make):
-    long, short = make(run=0, says="Long and winding."), make(run=1, says="Short.")
-    other = make(task_id="other", run=5, says="Anything at all, since it is alone.")
-    assert one_per_task([long, other, short], seed=1) == [short, other]
-    assert len(linear(short)) < len(linear(long))
-
-
-def test_ties_are_broken_by_the_seed_not_by_order_or_run(make):
+def test_the_run_of_a_task_that_teaches_is_drawn_by_the_seed_not_by_length_order_or_number(make):
     winners = set()
     for seed in range(30):
-        tied = [make(run=run) for run in range(4)]
-        (winner,) = one_per_task(tied, seed)
-        assert one_per_task(tied[::-1], seed) == [winner]
+        runs = [make(run=run, says="Long and winding." * run) for run in range(4)]
+        other = make(task_id="other", run=5)
+        winner, alone = one_per_task([runs[0], other, *runs[1:]], seed)
+        assert alone == other
+        assert one_per_task(runs[::-1], seed) == [winner]
         winners.add(winner.run)
     assert winners == {0, 1, 2, 3}
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.errors import DataError, RunError
+from starrec.hashing import text_keys
 from starrec.pipeline.inputs import distill_inputs
 from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teaching import kept_runs
+from starrec.pipeline.teaching import runs_by_outcome
 from starrec.runs import Product
 from starrec.student import (
     FastTasks,
@@ -35,6 +36,7 @@ from starrec.student import (
     make_samples,
     reinforce,
     supervise,
+    with_fast_order,
 )
 from starrec.tools import World
 from starrec.trajectories import Trajectory, linear, target_columns
@@ -57,7 +59,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         session.announce("distill: done before")
         return {"teach": taught, **product.facts["stages"]}
     with Workers(prepared.world) as workers:
-        kept = kept_runs(session, prepared, tasks)
+        kept, failed = runs_by_outcome(session, prepared, tasks)
         tokenizer = build_tokenizer(prepared.dataset.mentions, map(linear, kept[:_TOKENIZER_RUNS]))
         model = build_nano(tokenizer, config.nano, config.seed)
         parameters = sum(weight.numel() for weight in model.parameters())
@@ -84,18 +86,22 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         product.publish("sft", star.save)
         session.announce(_summary("SFT", sft))
 
+        practised = [
+            *_samples(star, _asking(star, kept, tasks.taught[0], config), config),
+            *_samples(star, _asking(star, failed, tasks.taught[0], config), config, imitated=False),
+        ]
         positions = tasks.practice
         with session.bar("GRPO", config.grpo.steps) as advance:
             grpo = reinforce(
                 stage("grpo", advance),
                 len(positions),
                 lambda number: _looked_up(workers, *tasks.practice_epoch(number)),
-                samples,
+                practised,
             )
         product.publish("star", star.save)
         session.announce(_summary("GRPO", grpo))
     attempts = config.grpo.steps * config.grpo.batch
-    seen = min(len(positions), attempts)
+    seen = min(len(positions), attempts) + len(practised)
     facts = {
         "sft": _facts(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
         "grpo": _facts(grpo, tasks=seen, runs=attempts * config.grpo.group, kept=seen),
@@ -108,14 +114,32 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
     return {"teach": taught, **facts}
 
 
-def _samples(star: Star, kept: list[Trajectory], config: StudentConfig) -> list[Sample]:
-    samples = make_samples(star.tokenizer, kept, config.nano.context)
-    if not samples:
+def _samples(
+    star: Star, runs: list[Trajectory], config: StudentConfig, *, imitated: bool = True
+) -> list[Sample]:
+    samples = make_samples(star.tokenizer, runs, config.nano.context, imitated=imitated)
+    if imitated and not samples:
         raise DataError(
-            f"All {len(kept):,} kept runs are longer than the student's context of "
+            f"All {len(runs):,} kept runs are longer than the student's context of "
             f"{config.nano.context:,} tokens. Raise `[student.nano] context`."
         )
     return samples
+
+
+def _asking(
+    star: Star, runs: list[Trajectory], taught: list[RankingTask], config: StudentConfig
+) -> list[Trajectory]:
+    """The runs, a share of them with the student's own fast order asked for, as it ranks now."""
+    drawn = text_keys([run.task_id for run in runs], config.seed, "fast order") / 2.0**64
+    by_id = {task.task_id: task for task in taught}
+    asking = [at for at in range(len(runs)) if drawn[at] < config.fast_order_share]
+    found = list(runs)
+    if asking:
+        asked = [by_id[runs[at].task_id] for at in asking]
+        scores = star.scores(gather_tasks(star.world, asked))
+        for at, task, own in zip(asking, asked, scores, strict=True):
+            found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
+    return found
 
 
 def _ranked(

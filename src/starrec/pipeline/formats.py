@@ -19,7 +19,7 @@ SIGNALS: Final = 1
 """Counts, levels, facts and their sentences."""
 TEACHER: Final = 2
 """The embedded policy, the workflow, the prompts and tools of language models."""
-STUDENT: Final = 2
+STUDENT: Final = 3
 """Renderings, tokenizer, training, engine."""
 EVALUATION: Final = 1
 """Systems, metrics, what results.json says."""

@@ -141,8 +141,10 @@ def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: in
     return estimate(prepared.world, work, sample, config, os.cpu_count() or 1)
 
 
-def kept_runs(session: Session, prepared: Prepared, tasks: Tasks) -> list[Trajectory]:
-    """The runs that teach: through the outcome filter, one a task.
+def runs_by_outcome(
+    session: Session, prepared: Prepared, tasks: Tasks
+) -> tuple[list[Trajectory], list[Trajectory]]:
+    """The runs that teach, through the outcome filter, one a task; and of every other task one that failed.
 
     Raises:
         DataError: none passed.
@@ -150,12 +152,14 @@ def kept_runs(session: Session, prepared: Prepared, tasks: Tasks) -> list[Trajec
     config = session.config.student
     with _store(session, prepared, tasks.keys(tasks.taught)) as store:
         kept = one_per_task(keep(store, config.sft.top_k), config.seed)
+        passed = {run.task_id for run in kept}
+        failed = one_per_task((run for run in store if run.task_id not in passed), config.seed)
     if not kept:
         raise DataError(
             "None of the teacher's runs passed the outcome filter, so there is nothing to learn from. "
             "Teach more tasks (`[teacher] tasks_per_user`) or relax the filter (`[student.sft] top_k`)."
         )
-    return kept
+    return kept, failed
 
 
 def _teach(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
 
 if TYPE_CHECKING:
+    from starrec.student.calls import with_fast_order
     from starrec.student.engine import Star, Step, Thought
     from starrec.student.nano import build_nano
     from starrec.student.prompts import FastBatch, FastPrompts, FastTasks, gather_tasks
-    from starrec.student.samples import Sample, make_samples, sample_loss
+    from starrec.student.samples import Sample, make_samples, read_samples
     from starrec.student.stages import Labelled, Stage, reinforce, supervise
     from starrec.student.tokenizer import build_tokenizer
     from starrec.student.training import Progress
@@ -22,6 +23,7 @@ _HOMES: Final = {
     "Star": "engine",
     "Step": "engine",
     "Thought": "engine",
+    "with_fast_order": "calls",
     "build_nano": "nano",
     "FastBatch": "prompts",
     "FastPrompts": "prompts",
@@ -29,7 +31,7 @@ _HOMES: Final = {
     "gather_tasks": "prompts",
     "Sample": "samples",
     "make_samples": "samples",
-    "sample_loss": "samples",
+    "read_samples": "samples",
     "Labelled": "stages",
     "Stage": "stages",
     "reinforce": "stages",
@@ -65,7 +67,8 @@ __all__ = [
     "build_tokenizer",
     "gather_tasks",
     "make_samples",
+    "read_samples",
     "reinforce",
-    "sample_loss",
     "supervise",
+    "with_fast_order",
 ]

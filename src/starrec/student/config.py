@@ -45,7 +45,7 @@ class GRPOConfig(Section):
     replay_every: int = Field(
         default=2,
         ge=1,
-        description="Every so many steps a batch of kept runs is replayed, so think mode stays.",
+        description="Every so many steps a batch of runs is replayed: think mode stays, and practises too.",
     )
 
 
@@ -58,6 +58,12 @@ class StudentConfig(Section):
     )
     drop_signals: float = Field(
         default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
+    )
+    fast_order_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the runs replayed in stage 2 that ask fast mode for its order before `compare`.",
     )
     evaluate_every: int = Field(default=300, ge=1, description="Steps between looks at validation half A.")
     nano: NanoConfig = Field(default_factory=NanoConfig, description="Shape of the nano base.")

@@ -5,17 +5,21 @@ right after `<recommend>` is the ranking, averaged over a few label permutations
 trajectory: it plans, calls tools, reads their answers, reflects and ranks. Answers are looked up for real and
 inserted while the key-value cache is kept, so the cost of a trace is its own tokens once.
 
+What thinking knows of a candidate it has asked for: there is no evidence in its prompt. It may also ask
+its own fast mode for its order (`calls.FAST_ORDER`).
+
 The model is free in what it writes, not in which tag may come next: between elements only tags that the linear
-form allows are open, inside an element only its own end. So every trace parses. Figures are copied from this
+form allows are open, inside an element only its own end. So every trace parses. Facts are cited from this
 trace's tool responses (`grounding`), and calls are decoded under their schema (`calls`). Before it ranks, it
 looks at `compare` as the teacher's Ranker always does: a student that would skip that is made to ask, which is
 noted among the repairs. The ranking is read off the label distribution right after `<recommend>`, so it is
-always a permutation.
+always a permutation. Tokens without an alternative (tags, answers, the rest of a sentence that was begun) are
+read together with those after them, in one pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -29,8 +33,9 @@ from transformers import logging as transformers_logging
 from starrec.data import RankingTask, plain
 from starrec.errors import RunError
 from starrec.ranking import Ranking, from_scores
-from starrec.student.calls import CallForm
-from starrec.student.grounding import Grounding, digit_tokens
+from starrec.signals import FactNumbers
+from starrec.student.calls import FAST_ORDER, CallForm, fast_order
+from starrec.student.grounding import Grounding, Open, figure_tokens
 from starrec.student.listwise import label_logits, logits_of
 from starrec.student.prompts import FastPrompts, FastTasks, gather_tasks
 from starrec.tools import Toolbox, World, think_task
@@ -73,6 +78,8 @@ class Thought:
     tokens_written: int
     tokens_read: int
     """Prompt and tool responses."""
+    facts: FactNumbers = field(compare=False)
+    """That tools stated in this trace, by the numbers under which it cites them."""
 
     @property
     def text(self) -> str:
@@ -88,7 +95,7 @@ class Star:
         self.tokenizer = tokenizer
         self.world = world
         self.prompts = FastPrompts(tokenizer, list(world.mentions))
-        self.digits = torch.tensor(digit_tokens(tokenizer))
+        self.figures = torch.tensor(figure_tokens(tokenizer))
         vocabulary = tokenizer.get_vocab().items()
         self.words = tokenizer.batch_decode([[at] for at in range(len(tokenizer))])
         """Each token's text."""
@@ -174,17 +181,31 @@ class Star:
         mean: NDArray[np.float32] = log_p.reshape(LABEL_PERMUTATIONS, n, c).mean(dim=0).numpy()
         return mean
 
+    def fast_order(self, toolbox: Toolbox, scores: NDArray[np.float32] | None = None) -> str:
+        """What the tool `fast_order` answers: the order of fast mode.
+
+        Args:
+            scores: of the task's candidates in fast mode, where they are known already.
+        """
+        if scores is None:
+            scores = self.scores(gather_tasks(self.world, [toolbox.task]))[0]
+        return fast_order(scores, toolbox.labels, toolbox.ties)
+
     @torch.inference_mode()
-    def think(self, task: RankingTask, *, grounded: bool = True) -> Thought:
+    def think(
+        self, task: RankingTask, *, grounded: bool = True, edit: Callable[[str], str] | None = None
+    ) -> Thought:
         """Think mode, one request: greedy, so the same task gives the same trace.
 
         Args:
-            grounded: whether figures can only be copied from this trace's tool responses; off to measure how
-                well the student copies on its own.
+            grounded: whether facts can only be cited as this trace's tools stated them; off to measure how well
+                the student cites on its own.
+            edit: gives the answer that is read in place of a tool's; to measure what the ranking follows from.
         """
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
-        trace = _Trace(self, toolbox, CallForm(toolbox.labels), Grounding(self.tokenizer) if grounded else None)
+        grounding = Grounding(self.tokenizer) if grounded else None
+        trace = _Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
         trace.read(f"<task>{prompt}</task>")
         trace.write("plan")
         while (tag := trace.choose()) != "recommend":
@@ -196,7 +217,7 @@ class Star:
             trace.repairs.append("asked `compare` before the ranking")
             trace.ask(CallForm(toolbox.labels, ["compare"]))
         trace.read("<recommend>")
-        ranking = from_scores(task.candidates, self._label_scores(trace.hidden, toolbox), TIE_SEED)
+        ranking = from_scores(task.candidates, self._label_scores(trace.state(), toolbox), TIE_SEED)
         column = {item: at for at, item in enumerate(task.candidates.tolist())}
         order = "".join(toolbox.labels[column[item]] for item in ranking.items)
         trace.steps.append(Step("recommend", order, True))
@@ -208,10 +229,12 @@ class Star:
             tuple(trace.repairs),
             trace.written,
             trace.length - trace.written,
+            trace.facts,
         )
 
-    def _encode(self, text: str) -> torch.Tensor:
-        return torch.tensor([self.tokenizer(text, add_special_tokens=False)["input_ids"]])
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def _label_scores(self, hidden: torch.Tensor, toolbox: Toolbox) -> np.ndarray:
         ids = torch.tensor([self.tokenizer.convert_tokens_to_ids(list(toolbox.labels))])
@@ -227,9 +250,13 @@ class _Trace:
     toolbox: Toolbox
     form: CallForm
     grounding: Grounding | None
+    edit: Callable[[str], str] | None
+    facts: FactNumbers = field(default_factory=FactNumbers)
     cache: DynamicCache = field(default_factory=DynamicCache)
+    pending: list[int] = field(default_factory=list)
+    """Tokens at the end that the model has not read yet."""
     hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
-    """`(1, width)` state after the last token."""
+    """`(1, width)` state after the last token that it has read."""
     length: int = 0
     written: int = 0
     calls: int = 0
@@ -245,7 +272,7 @@ class _Trace:
 
     def read(self, text: str) -> None:
         """Text that the model did not write."""
-        self._feed(self.star._encode(text))
+        self._add(self.star._encode(text))
 
     def choose(self) -> str:
         """The element that the model opens next."""
@@ -263,26 +290,18 @@ class _Trace:
         Args:
             form: what a tool call may be.
         """
-        closing = int(self._tags([f"</{tag}>"])[0])
-        barred = self.star.brackets[self.star.brackets != closing]
-        self._feed(self._tags([f"<{tag}>"])[None])
+        opening, closing = self._tags([f"<{tag}>", f"</{tag}>"])
+        self._add([opening])
         tokens: list[int] = []
         while len(tokens) < MAX_ELEMENT:
-            logits = self._logits()
-            if form is not None:
-                token = self._next_of_call(logits, tokens, form, closing)
-            else:
-                logits[barred] = float("-inf")
-                if self.grounding is not None:
-                    self._ground(logits, tokens)
-                token = int(logits.argmax())
+            token = self._next_of_call(tokens, form, closing) if form else self._next(tokens, closing)
             if token == closing:
                 break
             tokens.append(token)
-            self._feed(torch.tensor([[token]]))
+            self._add([token])
         else:
             self.repairs.append(f"closed a {tag} of {MAX_ELEMENT} tokens")
-        self._feed(torch.tensor([[closing]]))
+        self._add([closing])
         self.written += len(tokens) + 2
         text = str(self.star.tokenizer.decode(tokens))
         self.steps.append(Step(tag, text, True))
@@ -293,43 +312,61 @@ class _Trace:
         call = parse_call(self.write("tool_call", form))
         self.calls += 1
         self.compared |= call.name == "compare"
-        answer = self.toolbox.call(call.name, call.arguments).text
+        if call.name == FAST_ORDER.name:
+            answer = self.star.fast_order(self.toolbox)
+        else:
+            answer = self.toolbox.call(call.name, call.arguments, self.facts)
+        if self.edit is not None:
+            answer = self.edit(answer)
         self.read(f"<tool_response>{answer}</tool_response>")
         self.steps.append(Step("tool_response", answer, False))
         if self.grounding is not None:
             self.grounding.add(answer)
 
-    def _next_of_call(self, logits: torch.Tensor, written: Sequence[int], form: CallForm, closing: int) -> int:
+    def _next(self, written: Sequence[int], closing: int) -> int:
+        """The likeliest token of a plan or reflection after what was written of it."""
+        open_ = Open([], True) if self.grounding is None else self.grounding.open(written, closing)
+        if not open_.free and len(open_.tokens) == 1:
+            return open_.tokens[0]
+        logits = self._logits()
+        shut = torch.ones(len(logits), dtype=torch.bool)
+        if open_.free:
+            shut[:] = False
+            shut[self.star.brackets] = True
+            shut[closing] = False
+            if self.grounding is not None:
+                shut[self.star.figures] = True
+                shut[self.grounding.barred(written)] = True
+        shut[open_.tokens] = False
+        logits[shut] = float("-inf")
+        return int(logits.argmax())
+
+    def _next_of_call(self, written: Sequence[int], form: CallForm, closing: int) -> int:
         """The likeliest token after which this still is the beginning of a call."""
         text = "".join(self.star.words[token] for token in written)
         if form.whole(text):
             return closing
-        likely = logits.argsort(descending=True).tolist()
-        for token in likely:
+        for token in self._logits().argsort(descending=True).tolist():
             if (word := self.star.words[token]) and form.open(text + word):
                 return int(token)
         raise AssertionError("single characters are tokens, so some token always goes on")
 
-    def _ground(self, logits: torch.Tensor, written: Sequence[int]) -> None:
-        """Leave open only what `Grounding` allows after what was written of this element."""
-        assert self.grounding is not None
-        logits[self.grounding.listed(written)] = float("-inf")
-        allowed = self.grounding.next_tokens(written)
-        if allowed is None:
-            logits[self.star.digits] = float("-inf")
-        else:
-            shut = torch.ones(len(logits), dtype=torch.bool)
-            shut[allowed] = False
-            logits[shut] = float("-inf")
+    def _add(self, ids: Sequence[int]) -> None:
+        self.pending += ids
+        self.length += len(ids)
 
-    def _feed(self, ids: torch.Tensor) -> None:
-        output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
-        self.hidden = output.last_hidden_state[:, -1]
-        self.length += ids.shape[1]
+    def state(self) -> torch.Tensor:
+        """`(1, width)` state after the last token."""
+        if self.pending:
+            ids = torch.tensor([self.pending])
+            output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
+            self.hidden = output.last_hidden_state[:, -1]
+            self.pending = []
+        return self.hidden
 
     def _logits(self) -> torch.Tensor:
-        logits: torch.Tensor = self.star.model.get_output_embeddings()(self.hidden)[0].float()
+        logits: torch.Tensor = self.star.model.get_output_embeddings()(self.state())[0].float()
         return logits
 
-    def _tags(self, marks: Sequence[str]) -> torch.Tensor:
-        return torch.tensor(self.star.tokenizer.convert_tokens_to_ids(list(marks)))
+    def _tags(self, marks: Sequence[str]) -> list[int]:
+        return list(self.star.tokenizer.convert_tokens_to_ids(list(marks)))

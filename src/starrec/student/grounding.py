@@ -1,11 +1,12 @@
-"""Figures are copied, not invented: what think mode may write where a figure could stand.
+"""Citations are copied, not invented: what think mode may write where a figure could stand.
 
 A small model that has learned the form of a reflection still slips when it copies: a neighbouring sentence's
-count, another item. Sampling cannot be trusted with that, so decoding is grounded. After a label in a
-reflection the student may go on with a sentence that a tool of this very trace said of that label; which
-label, which sentence, and when to stop is its choice, every figure and item in it is the tool's. Outside such
-sentences it writes freely, but no digits, and in a list of labels none twice. (Constrained decoding over what
-is known, as in GENRE, De Cao et al., ICLR 2021.)
+count, the number of another candidate's fact. Sampling cannot be trusted with that, so decoding is constrained.
+After a label in a reflection the student may go on with the number `#12` of a fact that a tool of this very
+trace stated of that label, and then with that fact's own sentence, or with nothing. Which label, which fact,
+and whether in words is its choice; every figure and item in it is the tool's. Elsewhere it writes freely, but
+no digits, except for trust (`Trust user_profile 4`), which is a typed field of plans and reflections. In a list
+of labels none stands twice. (Constrained decoding over what is known, as in GENRE, De Cao et al., ICLR 2021.)
 """
 
 from __future__ import annotations
@@ -13,54 +14,77 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import takewhile
-from typing import Final
+from itertools import pairwise, takewhile
+from typing import Final, NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
 from starrec.student.tokenizer import MAX_LABELS
+from starrec.tools import read_facts
 
-_SENTENCES: Final = re.compile("(‹[A-Z]+›) ([^‹]+)")
-_ENDINGS: Final = ("", " ", " Lead ")
-"""How a reflection goes on after a sentence; pieces of text may span the full stop."""
-_STRUCTURE: Final = re.compile("⟦[^⟦⟧]*⟧|‹[^‹›]*›")
+_MENTION: Final = re.compile("⟦[^⟦⟧]*⟧")
+_FIGURE: Final = re.compile(r"[\d#]")
+_TRUST: Final = re.compile(r"Trust (?:[a-z_]+ \d, )*[a-z_]+ $")
+_TRUST_TOKENS: Final = 60
+"""Tokens of a plan or reflection that a statement of trust fits in."""
+
+
+class Open(NamedTuple):
+    """What may follow in a plan or a reflection."""
+
+    tokens: list[int]
+    free: bool
+    """Whether all else may follow, but for figures."""
 
 
 class Grounding:
-    """The sentences of one trace as token sequences, by the label they were said of."""
+    """What may be cited in one trace, as token sequences by the label it was stated of."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
         self._labels = {_token(tokenizer, name): name for name in labels(MAX_LABELS)}
-        self._sentences: dict[str, list[list[int]]] = defaultdict(list)
+        self._degrees = [_token(tokenizer, str(degree)) for degree in range(1, 10)]
+        self._citations: dict[str, dict[tuple[int, ...], bool]] = defaultdict(dict)
+        """Of each label, and whether words or another label may follow; else the reflection ends."""
+        self._starts: set[int] = set()
 
-    def add(self, response: str) -> None:
-        """Take in a tool response."""
-        for label, text in _SENTENCES.findall(response):
-            # What holds no figure, such as "Nothing is known.", needs no copying. (To read its
-            # claims would take longer than to write it.)
-            if re.search(r"\d", _STRUCTURE.sub("", text)):
-                endings = [f" {text.strip()}{ending}" for ending in _ENDINGS]
-                self._sentences[label] += self._encode(endings)
+    def add(self, answer: str) -> None:
+        """Take in a tool's answer."""
+        for label, cite, words in read_facts(answer):
+            for said in (cite, f"{cite} {words}"):
+                # Pieces of text may span the full stop and the space behind it.
+                for tokens, goes_on in zip(self._encode([f" {said}", f" {said} "]), (False, True), strict=True):
+                    self._citations[label][tuple(tokens)] = goes_on
+                    self._starts.add(tokens[0])
 
-    def next_tokens(self, written: Sequence[int]) -> list[int] | None:
-        """The tokens that may follow in a reflection; None where it is free (but for digits).
+    def open(self, written: Sequence[int], closing: int) -> Open:
+        """What may follow.
 
         Args:
-            written: tokens of the reflection so far.
+            written: tokens of the plan or reflection so far.
+            closing: token that ends it.
         """
-        since = list(takewhile(lambda token: token not in self._labels, reversed(written)))[::-1]
-        if not since or len(since) == len(written):
-            return None
-        known = self._sentences[self._labels[written[-len(since) - 1]]]
-        # Whole when any ending of the sentence is: pieces of text may span its full stop.
-        open_ = {sequence[len(since)] for sequence in known if sequence[: len(since)] == since != sequence}
-        return sorted(open_) if open_ and since not in known else None
+        since = tuple(takewhile(lambda token: token not in self._labels, reversed(written)))[::-1]
+        if len(since) == len(written):
+            return self._words(written)
+        known = self._citations.get(self._labels[written[-len(since) - 1]], {})
+        going_on = {cited[len(since)] for cited in known if cited[: len(since)] == since != cited}
+        if not since or known.get(since):
+            return Open(sorted(going_on), True)
+        if since in known:
+            return Open(sorted({*going_on, closing}), False)
+        return Open(sorted(going_on), False) if going_on else self._words(written)
 
-    def listed(self, written: Sequence[int]) -> list[int]:
-        """The labels that end what was written, one after the other: in a list each stands once."""
-        return list(takewhile(self._labels.__contains__, reversed(written)))
+    def barred(self, written: Sequence[int]) -> list[int]:
+        """The labels that may not follow: those of the list that ends what was written, and those of which
+        something was cited."""
+        listed = takewhile(self._labels.__contains__, reversed(written))
+        return [*listed, *(label for label, after in pairwise(written) if after in self._starts)]
+
+    def _words(self, written: Sequence[int]) -> Open:
+        end = str(self._tokenizer.decode(list(written[-_TRUST_TOKENS:])))
+        return Open(self._degrees, False) if _TRUST.search(end) else Open([], True)
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         encoded: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
@@ -73,7 +97,7 @@ def _token(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
     return index
 
 
-def digit_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Tokens that would write a digit outside mentions and labels."""
-    words = tokenizer.get_vocab()
-    return sorted(index for word, index in words.items() if re.search(r"\d", _STRUCTURE.sub("", word)))
+def figure_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Tokens that would write a digit or a `#` outside mentions."""
+    words = tokenizer.batch_decode([[at] for at in range(len(tokenizer))])
+    return [at for at, word in enumerate(words) if _FIGURE.search(_MENTION.sub("", word))]

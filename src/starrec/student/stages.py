@@ -1,11 +1,15 @@
 """The two training stages: supervised on the teacher's kept runs, then listwise GRPO.
 
 Stage 1 shows every kept run in both renderings. In the think rendering the student learns all that the agents
-wrote. In the fast rendering it learns the first five labels of the run's own ranking, in their order, read off
-one distribution as fast mode reads them (Plackett-Luce likelihood; ListMLE, Xia et al., ICML 2008). Through the
-outcome filter the first of them is the true next item; the others say how the teacher thinks of the rest. (On
-validation half A: 0.72, and 0.60 with the first label alone.) Stage 2 practises fast mode without the teacher,
-on more positions and with fresh candidates every epoch, and replays kept runs so that think mode stays.
+wrote. In both it learns the first five labels of the run's own ranking, in their order, read off one
+distribution (Plackett-Luce likelihood; ListMLE, Xia et al., ICML 2008). Through the outcome filter the first of
+them is the true next item; the others say how the teacher thinks of the rest. (On validation half A: 0.72, and
+0.60 with the first label alone.)
+
+Stage 2 practises fast mode without the teacher, on more positions and with fresh candidates every epoch. Beside
+it kept runs are replayed, so that think mode stays, and the ranking after a trace is practised as well: it is
+rewarded for where it puts the target, after kept runs and after those that failed. Of a failed run nothing that
+agents wrote is imitated.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +31,16 @@ from starrec.student.config import StudentConfig
 from starrec.student.grpo import PLACES, grpo_loss, log_probability
 from starrec.student.listwise import label_logits
 from starrec.student.prompts import FastPrompts, FastTasks
-from starrec.student.samples import Sample, sample_loss
+from starrec.student.samples import Augmentation, Sample, read_samples
 from starrec.student.training import Progress, Schedule, fit
 
 _WARMUP: Final = 50
+_RANKING_WEIGHT: Final = 0.5
+"""Stage 1: of the ranking after a trace beside its text. Fast mode teaches the same ranking."""
 _REPLAY_WEIGHT: Final = 0.5
+"""Stage 2: of the text of replayed runs ..."""
+_PRACTICE_WEIGHT: Final = 1.0
+"""... and of the reward of rankings after them, beside the reward of fast mode."""
 _EVALUATION_BATCH: Final = 128
 
 
@@ -85,9 +94,20 @@ class Stage:
         )
         return label_logits(model, batch)
 
-    def replay(self, samples: Sequence[Sample], count: int, random: np.random.Generator) -> torch.Tensor:
-        chosen = [samples[index] for index in random.integers(0, len(samples), count)]
-        return sample_loss(self.model, chosen, int(self.tokenizer.pad_token_id))
+    def draw(
+        self, samples: Sequence[Sample], count: int, random: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Loss of the text of some samples, logits `(count, c)` of the labels after them, best first, and the
+        columns of their targets in these."""
+        chosen = [
+            self.augmentation(samples[index], random) for index in random.integers(0, len(samples), count)
+        ]
+        text, ranked = read_samples(self.model, chosen, int(self.tokenizer.pad_token_id))
+        return text, ranked, torch.tensor([sample.target for sample in chosen])
+
+    @cached_property
+    def augmentation(self) -> Augmentation:
+        return Augmentation(self.tokenizer, self.config.drop_items)
 
     def schedule(self, steps: int, learning_rate: float) -> Schedule:
         return Schedule(steps, learning_rate, min(_WARMUP, steps // 4), self.config.evaluate_every)
@@ -111,8 +131,11 @@ def supervise(
         logits = stage.fast_logits(stage.model, kept[rows], random)
         ranked = torch.from_numpy(rankings[rows])[:, None, :]
         fast = -log_probability(logits, ranked, PLACES).mean() / PLACES
-        think = stage.replay(samples, config.think_batch, random)
-        return fast + think, {"fast": fast.item(), "think": think.item()}
+        text, ranked_after, _ = stage.draw(samples, config.think_batch, random)
+        best_first = torch.arange(ranked_after.shape[1]).expand(len(ranked_after), 1, -1)
+        after = -log_probability(ranked_after, best_first, PLACES).mean() / PLACES
+        value = fast + text + _RANKING_WEIGHT * after
+        return value, {"fast": fast.item(), "think": text.item(), "think_ranking": after.item()}
 
     return fit(
         stage.model,
@@ -134,7 +157,7 @@ def reinforce(
         tasks_an_epoch: how many tasks every epoch has.
         epoch: the tasks of an epoch, candidates drawn anew; epochs are asked for in order, once each (from
             the epoch of the checkpoint on).
-        samples: kept runs to replay.
+        samples: kept runs to replay, and failed ones for the reward of the ranking after them.
     """
     config = stage.config.grpo
     reference = copy.deepcopy(stage.model).eval() if config.kl > 0 else None
@@ -165,9 +188,20 @@ def reinforce(
             kl=config.kl,
             generator=torch.Generator().manual_seed(seed),
         )
+        numbers = {"reward": reward.item()}
         if step % config.replay_every == 0:
-            value = value + _REPLAY_WEIGHT * stage.replay(samples, stage.config.sft.think_batch, random)
-        return value, {"reward": reward.item()}
+            text, ranked_after, target = stage.draw(samples, stage.config.sft.think_batch, random)
+            practised, after = grpo_loss(
+                ranked_after,
+                None,
+                target,
+                group=config.group,
+                kl=0.0,
+                generator=torch.Generator().manual_seed(seed + 1),
+            )
+            value = value + _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised
+            numbers |= {"think": text.item(), "think_reward": after.item()}
+        return value, numbers
 
     return fit(
         stage.model,

@@ -18,7 +18,6 @@ ties) and of Amazon Games (2,526 users, three draws) together: about 3,000 setti
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -38,7 +37,7 @@ from starrec.teacher.agents import (
     Verdict,
 )
 from starrec.teacher.replay import OWNERS, Standing
-from starrec.tools import TOOLS, Window, fold, tastes
+from starrec.tools import TOOLS, Window, fold, read_facts, tastes
 
 _SHORT: Final = 5
 """Histories up to this length are short: their recent and their whole window are the same ..."""
@@ -181,7 +180,7 @@ class EmbeddedPolicy:
         cites: dict[str, list[str]] = {}
         for answer in answers:
             # What speaks against a candidate is no fact to lead it with.
-            for name, cite, _ in _facts(answer.text) if answer.tool != "contrary" else ():
+            for name, cite, _ in read_facts(answer.text) if answer.tool != "contrary" else ():
                 cites.setdefault(name, [cite])
         return Finding.model_construct(analyst=analyst, order=order, cites=cites)
 
@@ -215,23 +214,10 @@ def _cited(lead: Sequence[str], plan: Plan, findings: Sequence[Finding], answers
     """The leading labels with the fact that speaks for each: the first one's in words, the others by number."""
     # From the most trusted analyst that has one, the latest first.
     ranked = sorted(reversed(findings), key=lambda finding: -plan.trust.get(finding.analyst, 0))
-    sentences = {cite: text for answer in answers for _, cite, text in _facts(answer.text)}
+    sentences = {cite: text for answer in answers for _, cite, text in read_facts(answer.text)}
     parts = []
     for place, name in enumerate(lead):
         cite = next((finding.cites[name][0] for finding in ranked if finding.cites.get(name)), "")
         words = sentences.get(cite, "") if place == 0 else ""
         parts.append(" ".join(filter(None, [name, cite, words])))
     return " ".join(parts)
-
-
-_OF_LABEL: Final = re.compile("(‹[A-Z]+›) ((?:⟦[^⟦⟧]*⟧|[^‹⟦])+)")
-_NUMBERED: Final = re.compile(r"(#\d+) ((?:⟦[^⟦⟧]*⟧|[^#⟦])+)")
-
-
-def _facts(text: str) -> list[tuple[str, str, str]]:
-    """The facts of a tool's answer: label, number and sentence of each."""
-    return [
-        (name, cite, words.strip())
-        for name, part in _OF_LABEL.findall(text)
-        for cite, words in _NUMBERED.findall(part)
-    ]

@@ -1,7 +1,7 @@
 """Floor 4: what teacher and student may call, how they are asked, and candidate retrieval."""
 
 from starrec.tools.memory import SHOWN, Window, fold, tastes
-from starrec.tools.orders import Order, read_levels, read_orders
+from starrec.tools.orders import Order, order_text, read_facts, read_levels, read_orders
 from starrec.tools.prompts import fast_task, think_task
 from starrec.tools.retrieval import retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
@@ -18,6 +18,8 @@ __all__ = [
     "fast_task",
     "fold",
     "mention_ties",
+    "order_text",
+    "read_facts",
     "read_levels",
     "read_orders",
     "retrieve",

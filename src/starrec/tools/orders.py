@@ -1,4 +1,4 @@
-"""The order in which a signal puts candidates, as a tool writes it and as agents read it.
+"""The order in which a signal puts candidates, as a tool writes it, and how agents read a tool's answer.
 
 `item_cf.recent ‹C›‹A›=‹B›‹F›.` says that C scores highest, that A and B score alike behind it, and that F
 comes last of those for which the signal has any evidence; the others do not stand in it.
@@ -18,6 +18,8 @@ _LABEL: Final = "‹[A-Z]+›"
 _ORDER: Final = re.compile(rf"([a-z_]+(?:\.[a-z]+)?) ({_LABEL}(?:=?{_LABEL})*)\.(?= |$)")
 _PLACES: Final = re.compile(rf"(=?)({_LABEL})")
 _LEVELS: Final = re.compile(r"‹([a-z_.]+)=(\d+)›")
+_OF_LABEL: Final = re.compile(rf"({_LABEL}) ((?:⟦[^⟦⟧]*⟧|[^‹⟦])+)")
+_NUMBERED: Final = re.compile(r"(#\d+) ((?:⟦[^⟦⟧]*⟧|[^#⟦])+)")
 _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
 
 
@@ -74,3 +76,12 @@ def read_levels(text: str) -> dict[str, dict[str, int]]:
         label: {signal: int(level) for signal, level in _LEVELS.findall(levels)}
         for levels, label in _ROW.findall(text)
     }
+
+
+def read_facts(text: str) -> list[tuple[str, str, str]]:
+    """The facts that an answer states of candidates: label, number (`#12`) and sentence of each."""
+    return [
+        (label, cite, words.strip())
+        for label, part in _OF_LABEL.findall(text)
+        for cite, words in _NUMBERED.findall(part)
+    ]

@@ -15,7 +15,6 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from starrec.data.tasks import RankingTask, Targets
 from starrec.hashing import text_keys
-from starrec.trajectories.linear import linear
 from starrec.trajectories.schema import Trajectory
 
 Difficulty: TypeAlias = Literal["easy", "medium", "hard"]
@@ -60,17 +59,12 @@ def pass_at(trajectories: Iterable[Trajectory], k: int) -> float:
 
 
 def one_per_task(trajectories: Iterable[Trajectory], seed: int) -> list[Trajectory]:
-    """Of each task's runs the one with the shortest linear form, ties broken by a seeded hash of the run;
-    tasks in the order in which they first appear."""
-    shortest: dict[str, list[Trajectory]] = {}
-    lengths: dict[str, int] = {}
+    """Of each task's runs one, chosen by a seeded hash of the run: the shortest would be one without
+    reflection. Tasks in the order in which they first appear."""
+    runs: dict[str, list[Trajectory]] = {}
     for trajectory in trajectories:
-        task_id, length = trajectory.task_id, len(linear(trajectory))
-        if length < lengths.get(task_id, length + 1):
-            shortest[task_id], lengths[task_id] = [trajectory], length
-        elif length == lengths[task_id]:
-            shortest[task_id].append(trajectory)
-    return [_first_by_hash(tied, seed) if len(tied) > 1 else tied[0] for tied in shortest.values()]
+        runs.setdefault(trajectory.task_id, []).append(trajectory)
+    return [_first_by_hash(of_task, seed) for of_task in runs.values()]
 
 
 def difficulties(trajectories: Iterable[Trajectory]) -> dict[str, Difficulty]:
@@ -127,6 +121,6 @@ def _successes(trajectories: Iterable[Trajectory]) -> dict[str, list[bool]]:
     return runs
 
 
-def _first_by_hash(tied: Sequence[Trajectory], seed: int) -> Trajectory:
-    keys = text_keys([f"{t.task_id}/{t.run}" for t in tied], seed, "one run per task")
-    return tied[int(keys.argmin())]
+def _first_by_hash(runs: Sequence[Trajectory], seed: int) -> Trajectory:
+    keys = text_keys([f"{t.task_id}/{t.run}" for t in runs], seed, "one run per task")
+    return runs[int(keys.argmin())]

@@ -78,11 +78,12 @@ def test_other_times_are_refused(shop):
 
 
 def test_columns_of_an_update_may_have_other_names(shop):
-    (shop / "log.csv").write_text("who;what;when\nu1;i20;1800000000\n")
+    (shop / "log.csv").write_text("who;what;when\nnewcomer;i20;1800000000\n")
     columns = [
         part for name in ("user_id=who", "item_id=what", "timestamp=when") for part in ("--column", name)
     ]
-    done("signals", "update", "--run", "run", "--interactions", "log.csv", "--delimiter", ";", *columns)
+    update = ["signals", "update", "--run", "run", "--interactions", "log.csv", "--delimiter", ";"]
+    assert "1 new interaction, 1 new user," in done(*update, *columns).stderr
 
 
 def test_bad_rows_of_an_update_are_refused_or_skipped(shop):

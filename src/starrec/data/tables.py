@@ -19,9 +19,10 @@ import polars as pl
 from starrec.data.categories import read_categories, read_titles, read_years
 from starrec.data.columns import find_columns, unmapped
 from starrec.data.config import FileRole, TableOptions
-from starrec.data.dataset import Dataset, Order, build
+from starrec.data.dataset import Dataset, Order
 from starrec.data.delimited import open_delimited, read_delimited
 from starrec.data.files import DEFAULT_LIMITS, ReadLimits, format_of, reading
+from starrec.data.frames import build
 from starrec.data.ids import read_ids
 from starrec.data.json_lines import json_columns, read_json
 from starrec.data.numbers import read_number, read_positions

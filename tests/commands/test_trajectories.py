@@ -149,14 +149,17 @@ def asked_of_a_model(taught, tmp_path, endpoint):
     folder = taught[0]
     opened = reopen(folder / "run")
     tasks, _ = opened.taught
-    with served(policy_app(opened.prepared.world, {task.task_id: task for task in tasks})) as policy:
+    with (
+        served(policy_app(opened.prepared.world, {task.task_id: task for task in tasks})) as policy,
+        httpx2.Client() as client,
+    ):
 
         def answer(body):
             headers = server.requests[-1][1]
             passed = {name: value for name, value in headers.items() if name.startswith("x-starrec")}
             if "x-starrec-task" not in passed:
                 return "ready"
-            completion = httpx2.post(f"{policy}/chat/completions", json=body, headers=passed).json()
+            completion = client.post(f"{policy}/chat/completions", json=body, headers=passed).json()
             completion["usage"] = {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100}
             return 200, json.dumps(completion)
 

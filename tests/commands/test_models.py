@@ -41,6 +41,10 @@ class Counting:
 def shop(shop_files):
     """A run with data, and its policy behind a server that keeps its connections open."""
     folder = shop_files
+    # A third of the users: each is asked about a dozen times.
+    header, *rows = (folder / "my.csv").read_text().splitlines()
+    few = [row for row in rows if int(row.split(",")[0][1:]) < 20]
+    (folder / "my.csv").write_text("\n".join([header, *few]) + "\n")
     smoke = (ROOT / "configs" / "smoke.toml").read_text()
     (folder / "data.toml").write_text(smoke)
     done("data", "--config", folder / "data.toml", *own(folder), "--run", folder / "data")
@@ -65,7 +69,7 @@ def test_teach_then_evaluate_over_connections_that_stay_open(shop, tmp_path):
     assert "runs over" in printed and "pass@1" in printed
     with open_asked(run) as store:
         taught = store.count
-        assert store.count > 40 and not store.failed()
+        assert store.count > 15 and not store.failed()
         assert all(found.cost.total.requests >= 4 for found in store)
     # Eight runs side by side, and not a connection for each request.
     assert len(application.peers) <= 8

@@ -25,6 +25,8 @@ COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evalu
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 
 TINY = """
+[data]
+draws = 1
 [teacher]
 tasks_per_user = 12
 runs = 3

@@ -1,4 +1,5 @@
-"""The bars of the first release beside what a run measured, read from its results.json.
+"""The bars of the first release beside what a run measured, read from its results.json; what has no bar stands
+below them.
 
 .venv/bin/python benchmarks/bars.py [--run runs/demo]
 """
@@ -20,6 +21,42 @@ def main() -> None:
     results = read_results(given.run / "results.json")
     for name, value, holds in bars(results, given.run):
         print(f"{'met   ' if holds else 'MISSED'}  {name}: {value}")
+    for name, value in figures(results):
+        print(f"        {name}: {value}")
+
+
+def ratio(results: dict[str, Any], a: str, b: str) -> str:
+    """A comparison with its interval."""
+    pair = next(pair for pair in results["comparisons"] if (pair["a"], pair["b"]) == (a, b))
+    low, high = pair["ci95"]
+    return f"x{pair['ratio']:.3f} [{low:.3f}, {high:.3f}], n={pair['n_users']} users"
+
+
+def figures(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is reported without a bar, because there is none to miss or because it holds by construction."""
+    reflection, taught = results["reflection"], results["training"]["teach"]
+    faith = results["faithfulness"]["star_think"]
+    return [
+        (
+            "what sending work back adds",
+            f"{ratio(results, 'teacher', 'teacher_no_reflection')}; it changed the first place in "
+            f"{reflection['changed_first']:.1%} of tasks, raised the target in "
+            f"{reflection['raised_target']:.1%}, lowered it in {reflection['lowered_target']:.1%}",
+        ),
+        (
+            "pass@1 and pass@K on training tasks",
+            ", ".join(f"{name} {value:.3f}" for name, value in taught.items() if name.startswith("pass@")),
+        ),
+        (
+            "think traces that parse (by construction: only tags that the linear form allows can be decoded)",
+            f"{faith['parsed']} of {faith['traces']}",
+        ),
+        (
+            "claims of think traces that the graph bears out (those with figures by construction: they are "
+            "copied from the trace's tool responses; star_think_ungrounded is without that)",
+            f"{faith['verified'] / max(faith['claims'], 1):.3f} of {faith['claims']}",
+        ),
+    ]
 
 
 def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
@@ -27,19 +64,11 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
     systems, latency = results["systems"], results["latency_ms"]
     avg = {name: system["avg_hr"] for name, system in systems.items()}
     pairs = {(pair["a"], pair["b"]): pair for pair in results["comparisons"]}
-
-    def ratio(a: str, b: str) -> str:
-        pair = pairs[a, b]
-        low, high = pair["ci95"]
-        return f"x{pair['ratio']:.3f} [{low:.3f}, {high:.3f}], n={pair['n_users']} users"
-
     ranks = load_ranks(run / "results" / "ranks.parquet")
     chance = avg_hr(ranks.filter(ranks["system"] == "random")["target_rank"].to_numpy())
     error = float(chance.std() / len(chance) ** 0.5)
     best = results["best_tool"]["name"]
     probes, faith = results["probes"], results["faithfulness"]["star_think"]
-    reflection, taught = results["reflection"], results["training"]["teach"]
-    verified = faith["verified"] / max(faith["claims"], 1)
     return [
         (
             "random avg_hr is 0.15 within 3 standard errors",
@@ -48,21 +77,8 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
         ),
         ("teacher avg_hr at least 0.68", f"{avg['teacher']:.4f}", avg["teacher"] >= 0.68),
         (
-            "what sending work back adds is said",
-            f"{ratio('teacher', 'teacher_no_reflection')}; it changed the first place in "
-            f"{reflection['changed_first']:.1%} of tasks, raised the target in "
-            f"{reflection['raised_target']:.1%}, "
-            f"lowered it in {reflection['lowered_target']:.1%}",
-            True,
-        ),
-        (
-            "pass@1 and pass@K on training tasks are said",
-            ", ".join(f"{name} {value:.3f}" for name, value in taught.items() if name.startswith("pass@")),
-            True,
-        ),
-        (
             f"teacher not below the best single tool ({best}, chosen on validation half B)",
-            f"{avg['teacher']:.4f} and {avg[best]:.4f}, {ratio('teacher', best)}",
+            f"{avg['teacher']:.4f} and {avg[best]:.4f}, {ratio(results, 'teacher', best)}",
             avg["teacher"] >= avg[best],
         ),
         (
@@ -70,10 +86,10 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
             f"{avg['star']:.4f} (star_sft {avg['star_sft']:.4f})",
             avg["star"] >= 0.68,
         ),
-        ("star above its teacher", ratio("star", "teacher"), avg["star"] > avg["teacher"]),
+        ("star above its teacher", ratio(results, "star", "teacher"), avg["star"] > avg["teacher"]),
         (
             "star_think over its teacher at least 0.95",
-            ratio("star_think", "teacher"),
+            ratio(results, "star_think", "teacher"),
             pairs["star_think", "teacher"]["ratio"] >= 0.95,
         ),
         (
@@ -87,17 +103,7 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
             probes["labels_keep_first"] >= 0.95,
         ),
         ("no evidence costs at least 0.10 avg_hr", f"{probes['none_costs']:.3f}", probes["none_costs"] >= 0.10),
-        (
-            "think traces parse, at least 99%",
-            f"{faith['parsed']} of {faith['traces']}",
-            faith["parsed"] >= 0.99 * faith["traces"],
-        ),
         ("median claims a trace at least 3", f"{faith['median_claims']}", faith["median_claims"] >= 3),
-        (
-            "claims that match the trace's tool responses, at least 95%",
-            f"{verified:.3f} of {faith['claims']}",
-            verified >= 0.95,
-        ),
         (
             "star p50 at most 30 ms, p99 at most 100 ms",
             f"{latency['star']['p50']:.1f} and {latency['star']['p99']:.1f} ms",

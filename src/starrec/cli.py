@@ -14,13 +14,13 @@ import typer
 
 from starrec import __version__
 from starrec.commands import llm, runs, signals, trajectories
+from starrec.commands.opening import open_pipeline
 from starrec.commands.options import (
     DEMO,
     ConfigOption,
     RunOption,
     UpdateDataOption,
     data_options,
-    open_pipeline,
     run_folder,
 )
 from starrec.errors import StarrecError

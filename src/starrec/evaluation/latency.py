@@ -17,11 +17,19 @@ T = TypeVar("T")
 _PERCENTILES = (50, 95, 99)
 
 
-def measure(call: Callable[[T], object], requests: Sequence[T], *, warmup: int = 10) -> dict[str, float]:
+def measure(
+    call: Callable[[T], object],
+    requests: Sequence[T],
+    *,
+    warmup: int = 10,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Milliseconds of single calls: p50, p95, p99 (interpolated), and n, how many were timed.
 
-    The first `warmup` requests are answered but not timed: they pay for what a process does once (lazy
-    imports, page faults, a thread pool). They are not asked again, which would time a warm cache.
+    Args:
+        warmup: the first requests, which are answered but not timed: they pay for what a process does once
+            (lazy imports, page faults, a thread pool). They are not repeated, which would time a warm cache.
+        clock: seconds since any fixed moment.
 
     Raises:
         ValueError: there are no requests beyond those of the warm-up.
@@ -32,22 +40,27 @@ def measure(call: Callable[[T], object], requests: Sequence[T], *, warmup: int =
         call(request)
     milliseconds = []
     for request in requests[warmup:]:
-        start = time.perf_counter()
+        start = clock()
         call(request)
-        milliseconds.append((time.perf_counter() - start) * 1000)
+        milliseconds.append((clock() - start) * 1000)
     percentiles = np.percentile(milliseconds, _PERCENTILES)
     named = {f"p{level}": float(value) for level, value in zip(_PERCENTILES, percentiles, strict=True)}
     return {**named, "n": len(milliseconds)}
 
 
-def throughput(batch_call: Callable[[Sequence[T]], object], requests: Sequence[T]) -> float:
-    """Requests per second when all are handed over at once.
+def throughput(
+    batch_call: Callable[[Sequence[T]], object],
+    requests: Sequence[T],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Requests per second when all are handed over at once; `clock` as in `measure`.
 
     Raises:
         ValueError: there are no requests.
     """
     if not requests:
         raise ValueError("no requests to time")
-    start = time.perf_counter()
+    start = clock()
     batch_call(requests)
-    return len(requests) / (time.perf_counter() - start)
+    return len(requests) / (clock() - start)

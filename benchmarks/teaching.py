@@ -37,10 +37,10 @@ from starrec.trajectories import (
     Key,
     Store,
     Teacher,
+    count_all,
     open_asked,
     target_columns,
 )
-from starrec.trajectories.store import count_all
 
 WORK: Final = Path("runs/benchmarks/teaching")
 

@@ -8,11 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from starrec.cli import app
-from starrec.pipeline.reopening import by_id, reopen
+from starrec.pipeline.tasks import reopen
 from starrec.server.listening import served
 from starrec.server.policy import policy_app
-from starrec.trajectories import STORE, open_asked
-from starrec.trajectories.store import count_all
+from starrec.trajectories import STORE, count_all, open_asked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = """
@@ -70,7 +69,7 @@ def shop(tmp_path_factory):
     own = ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
     done("data", "--config", folder / "data.toml", *own, "--run", folder / "data")
     opened = reopen(folder / "data")
-    with served(application := Counting(policy_app(opened.prepared.world, by_id(opened)))) as url:
+    with served(application := Counting(policy_app(opened.prepared.world, opened.by_id()))) as url:
         data = f'[data]\nsource = "tables"\ninteractions = "{folder}/my.csv"\nitems = "{folder}/my_items.csv"\n'
         teacher = "[teacher]\ntasks_per_user = 1\nruns = 1\n"
         # The smallest student: it is the teacher's part of the evaluation that is looked at.

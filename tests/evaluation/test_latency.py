@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from starrec.evaluation import measure, throughput
+from starrec.evaluation import measure, percentiles, throughput
 
 
 def test_each_request_is_answered_once_and_the_warm_up_is_not_timed():
@@ -19,6 +19,12 @@ def test_each_request_is_answered_once_and_the_warm_up_is_not_timed():
     assert found["n"] == 20
     # A busy machine may stretch a call that does nothing, but hardly to the 300 ms of the warm-up.
     assert found["p99"] < 300
+
+
+def test_percentiles_by_hand():
+    # 0, 10, …, 1,000 ms: 101 calls, so p50 is the 51st, p95 the 96th, p99 the 100th.
+    found = percentiles([number / 100 for number in range(101)])
+    assert found == pytest.approx({"p50": 500, "p95": 950, "p99": 990, "n": 101})
 
 
 def test_percentiles_are_milliseconds_of_single_calls():

@@ -40,8 +40,8 @@ from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import signal_scores
 from starrec.hashing import text_keys
-from starrec.pipeline.inputs import evidence_origin
-from starrec.pipeline.reopening import reopen
+from starrec.pipeline.fingerprints import evidence_origin
+from starrec.pipeline.tasks import reopen
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
 from starrec.tools import World

@@ -5,11 +5,10 @@ import json
 import pytest
 from tests.commands.conftest import ROOT, done, own, refused, starrec
 
-from starrec.pipeline.reopening import by_id, reopen
+from starrec.pipeline.tasks import reopen
 from starrec.server.listening import served
 from starrec.server.policy import policy_app
-from starrec.trajectories import STORE, open_asked
-from starrec.trajectories.store import count_all
+from starrec.trajectories import STORE, count_all, open_asked
 
 MODEL = """
 [teacher.model]
@@ -49,7 +48,7 @@ def shop(shop_files):
     (folder / "data.toml").write_text(smoke)
     done("data", "--config", folder / "data.toml", *own(folder), "--run", folder / "data")
     opened = reopen(folder / "data")
-    with served(application := Counting(policy_app(opened.prepared.world, by_id(opened)))) as url:
+    with served(application := Counting(policy_app(opened.prepared.world, opened.by_id()))) as url:
         data = f'[data]\nsource = "tables"\ninteractions = "{folder}/my.csv"\nitems = "{folder}/my_items.csv"\n'
         teacher = "[teacher]\ntasks_per_user = 1\nruns = 1\n"
         # The smallest student: it is the teacher's part of the evaluation that is looked at.

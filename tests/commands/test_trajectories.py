@@ -142,7 +142,7 @@ def asked_of_a_model(taught, tmp_path, endpoint):
     """A run whose teacher is a model on a socket: the policy, counting 100 tokens a request."""
     import httpx2
 
-    from starrec.pipeline.reopening import reopen
+    from starrec.pipeline.tasks import reopen
     from starrec.server.listening import served
     from starrec.server.policy import policy_app
 

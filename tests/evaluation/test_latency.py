@@ -2,7 +2,7 @@
 
 import pytest
 
-from starrec.evaluation import measure, throughput
+from starrec.evaluation import measure, percentiles, throughput
 
 
 class Clock:
@@ -26,6 +26,12 @@ def test_each_request_is_answered_once_and_the_warm_up_is_not_timed():
     assert clock.done == list(range(22))
     assert found["n"] == 20
     assert found["p50"] == found["p95"] == found["p99"] == pytest.approx(1)
+
+
+def test_percentiles_by_hand():
+    # 0, 10, …, 1,000 ms: 101 calls, so p50 is the 51st, p95 the 96th, p99 the 100th.
+    found = percentiles([number / 100 for number in range(101)])
+    assert found == pytest.approx({"p50": 500, "p95": 950, "p99": 990, "n": 101})
 
 
 def test_percentiles_are_milliseconds_of_single_calls():

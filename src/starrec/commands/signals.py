@@ -134,7 +134,7 @@ def build(
     with open_pipeline(
         run_folder(config, run, overrides.get("interactions")), config, update_data, overrides
     ) as pipeline:
-        pipeline.store_evidence(engine.value, address, fresh=fresh, grace=grace)
+        pipeline.build_store(engine.value, address, fresh=fresh, grace=grace)
 
 
 @app.command()

@@ -236,7 +236,12 @@ def _latency(results: Mapping[str, Any], figures: dict[str, Figure]) -> Html | N
     return element(
         "section",
         element("h2", "Latency"),
-        element("p", "Single requests in one process, evidence look-up included.", class_="quiet"),
+        element(
+            "p",
+            "Single requests in one process, evidence look-up included. All ten signals of a task are gathered "
+            "at once (evidence); none is timed alone.",
+            class_="quiet",
+        ),
         _figure("latency", latency_figure(latency), figures),
         _table(["system", "p50", "p95", "p99", "batched, per second"], rows),
     )

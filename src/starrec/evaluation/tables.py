@@ -21,6 +21,7 @@ from starrec.evaluation.wording import (
     comparison_line,
     decimal,
     duration,
+    evidence_line,
     student_over_teacher,
     teacher_kind,
     verdict,
@@ -31,8 +32,11 @@ _STEP_STYLES = {"tool_call": "cyan", "tool_response": "blue", "reflection": "mag
 
 
 def print_results(console: Console, results: Mapping[str, Any]) -> None:
-    """The table of systems, each comparison in a line, and what the comparison with the teacher shows."""
+    """The table of systems, the time of their evidence, each comparison in a line, and the verdict on the
+    comparison with the teacher."""
     console.print(systems_table(results))
+    if (evidence := evidence_line(results)) is not None:
+        console.print(Text(evidence))
     for line in comparison_lines(results):
         console.print(line)
     if (comparison := student_over_teacher(results)) is not None:

@@ -122,7 +122,7 @@ NamesOption = Annotated[
 ]
 TimeUnitOption = Annotated[
     TimeUnitChoice | None,
-    _option("--time-unit", help="Unit of numeric timestamps; left out, it is recognised, and said."),
+    _option("--time-unit", help="Unit of numeric timestamps; left out, it is recognised, and reported."),
 ]
 RepeatsOption = Annotated[
     RepeatsChoice | None,

@@ -277,7 +277,8 @@ def _faithfulness(results: Mapping[str, Any]) -> Html | None:
         element("h2", "Faithfulness"),
         element(
             "p",
-            "Claims in the traces, checked by a program against what the trace's own tool calls were answered.",
+            "Claims about the graph in what was written, checked by a program against the counts that the task "
+            "may see.",
             class_="quiet",
         ),
         _table(["system", *(name.replace("_", " ") for name in columns)], rows),

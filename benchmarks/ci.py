@@ -61,13 +61,13 @@ def main() -> int:
             for line in process.stdout:
                 print(line, end="", flush=True)
                 printed.append(line)
-    if process.returncode:
-        return process.returncode
-    minutes = steps(printed)
-    for name, value in minutes.items():
-        print(f"{value:5.1f} min  {name}")
-    rounded = {name: round(value, 2) for name, value in minutes.items()}
-    keep("ci", {"minutes": rounded}, {"ci_minutes": round(sum(minutes.values()), 2)})
+        if process.returncode:
+            return process.returncode
+        minutes = steps(printed)
+        for name, value in minutes.items():
+            print(f"{value:5.1f} min  {name}")
+        rounded = {name: round(value, 2) for name, value in minutes.items()}
+        keep("ci", {"minutes": rounded}, {"ci_minutes": round(sum(minutes.values()), 2)})
     return 0
 
 

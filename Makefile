@@ -28,7 +28,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-llm: $(VENV)/.installed-llm
-	$(BIN)/python -m pytest -m local_llm tests/llm_real
+	$(BIN)/python -m pytest -m local_llm tests/teacher/test_smollm2.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 
 import polars as pl
 
-from starrec.data import ColumnMap, FieldNames, TableOptions, files, load_tables
+from starrec.data import ColumnMap, FieldNames, TableOptions, load_tables
+from starrec.data.files import ReadLimits
 from starrec.errors import DataError
 
 VALID_SHARE: Final = 0.65
@@ -213,8 +213,8 @@ def _compare(pair: Pair, skip: bool, wrong: list[str]) -> int:
     options = pair.options.model_copy(update={"skip_bad_rows": skip})
     try:
         # Small pieces, so that rows, quotes and characters lie across their borders.
-        with patch.object(files, "PIECE", pair.piece):
-            dataset, report = load_tables(pair.interactions, pair.items, options=options)
+        limits = ReadLimits(piece_bytes=pair.piece)
+        dataset, report = load_tables(pair.interactions, pair.items, options=options, limits=limits)
     except DataError as error:
         if not pair.faults or "usable" not in str(error):
             wrong.append(f"refused: {error}")

@@ -14,14 +14,15 @@ from typing import Any
 
 from starrec.errors import StarrecError
 from starrec.evaluation import accuracy_picture, comparison_lines, read_results
-from starrec.evaluation.wording import SYSTEM_NOTES, citation_lines, decimal, duration
+from starrec.evaluation.wording import SYSTEM_NOTES, citation_lines, decimal, duration, evidence_line
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """The systems with accuracy and latency, the comparisons, and what they were computed from, as Markdown."""
+    """The systems with accuracy and latency, the comparisons, the time of the evidence, and the source of all
+    numbers, as Markdown."""
     evaluation = results["evaluations"][0]
     latency = results.get("latency_ms", {})
     lines = [
@@ -36,6 +37,8 @@ def table(results: Mapping[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {line.plain}" for line in comparison_lines(results))]
     lines += [f"- {line}" for line in citation_lines(results)]
+    if (evidence := evidence_line(results)) is not None:
+        lines.append(f"- {evidence}")
     source = f"{evaluation['dataset']}, {evaluation['split']}, {evaluation['scenario']}"
     for key in ("data_sha256", "commit"):
         if results.get(key):

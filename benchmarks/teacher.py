@@ -30,10 +30,9 @@ from faults import FaultyProxy
 from record import keep
 from starrec.data import RankingTask, Targets, mention
 from starrec.engines import Workers
-from starrec.evaluation import rank_by_signals
+from starrec.evaluation import best_tool, rank_by_signals
 from starrec.llm import LimitsConfig, ModelConfig
-from starrec.pipeline.facts import best_tool
-from starrec.pipeline.reopening import reopen
+from starrec.pipeline.tasks import reopen
 from starrec.ranking import Ranking, avg_hr, mean_ci, ratio_ci
 from starrec.server.listening import served
 from starrec.server.policy import NAME
@@ -134,7 +133,7 @@ def accuracy(run: _Run = Path("runs/demo")) -> None:
         return avg_hr([r.rank_of(targets[task.task_id]) for r, task in zip(ranked, tasks, strict=True)])
 
     with Workers(opened.prepared.world) as workers:
-        tool, validated = best_tool(workers, opened)
+        tool, validated = best_tool(workers, *opened.validation("B"))
         found = {
             "teacher": hits(rank_with_teacher(workers, tasks, 0)),
             "teacher_no_reflection": hits(rank_with_teacher(workers, tasks, 0, reflections=1)),

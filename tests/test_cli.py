@@ -1,7 +1,6 @@
 """The command line, end to end: a small shop through the whole pipeline, what bad input says, and what a kill
 costs."""
 
-import importlib.util
 import json
 import os
 import re
@@ -14,20 +13,20 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.commands.conftest import ROOT, own, refused, starrec, write_shop
 
-from starrec.cli import app
 from starrec.config import dump_toml, load_toml
 from starrec.errors import StarrecError
 from starrec.pipeline import RunConfig
 from starrec.runs import current_product, products
 from starrec.trajectories import open_asked
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evaluate", "recommend", "runs"]
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 
 TINY = """
+[data]
+draws = 1
 [teacher]
 tasks_per_user = 12
 runs = 3
@@ -56,27 +55,12 @@ worked_examples = 1
 """
 
 
-def starrec(*arguments):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def start(*arguments):
     """Start a command in a process group of its own."""
     command = [sys.executable, "-c", "from starrec.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
-
-
-def refused(result, *said):
-    """One paragraph that says all of it, and code 2."""
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
-    lines = result.stderr.strip().splitlines()
-    assert lines[-1].startswith("error: ") and sum(line.startswith("error: ") for line in lines) == 1
-    for part in said:
-        assert part in lines[-1]
 
 
 def contents(folder):
@@ -99,16 +83,8 @@ def star(run):
     return current_product(run, "distill").path("star", "model.safetensors")
 
 
-@pytest.fixture(scope="module")
-def write_shop():
-    spec = importlib.util.spec_from_file_location("ci_readme", ROOT / ".ci" / "readme.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_shop
-
-
 @pytest.fixture
-def shop(tmp_path, write_shop, monkeypatch):
+def shop(tmp_path, monkeypatch):
     """A folder with a small shop's files, which is also where commands run."""
     write_shop(tmp_path)
     (tmp_path / "tiny.toml").write_text(TINY)
@@ -117,7 +93,7 @@ def shop(tmp_path, write_shop, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, write_shop):
+def finished(tmp_path_factory):
     """A finished run over the shop, with a person who took one thing and a title that tries everything."""
     folder = tmp_path_factory.mktemp("shop")
     write_shop(folder)
@@ -129,10 +105,6 @@ def finished(tmp_path_factory, write_shop):
     result = starrec("run", "--config", folder / "tiny.toml", *own(folder), "--run", folder / "runs" / "mine")
     assert result.exit_code == 0, result.output
     return folder, result
-
-
-def own(folder):
-    return ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
 
 
 # Help
@@ -192,9 +164,8 @@ def test_a_second_run_does_nothing_again(finished):
     folder, _ = finished
     run = folder / "runs" / "mine"
     before = contents(run)
-    started = time.monotonic()
     result = starrec("run", "--config", folder / "tiny.toml", *own(folder), "--run", run)
-    assert result.exit_code == 0 and time.monotonic() - started < 20
+    assert result.exit_code == 0
     assert contents(run) == before
     assert "star over teacher: x" in result.stdout and "done before" in result.stderr
 
@@ -229,11 +200,11 @@ def test_recommend_gives_rows_with_reasons(finished):
     run = folder / "runs" / "mine"
     shown = starrec("recommend", "--run", run, "--history", "blue MUG", "--history", "Red lamp", "--top", 3)
     assert shown.exit_code == 0 and "After Blue mug, Red lamp" in shown.stdout
-    said = starrec(
+    thought = starrec(
         *("recommend", "--run", run, "--history", "blue MUG", "--history", "Red lamp", "--top", 30),
         *("--json", "--think"),
     )
-    answer = json.loads(said.stdout)
+    answer = json.loads(thought.stdout)
     assert answer["history"] == ["Blue mug", "Red lamp"]
     rows = answer["recommendations"]
     assert [row["rank"] for row in rows] == list(range(1, 31))
@@ -309,11 +280,11 @@ BAD_DATA = {
 
 @pytest.mark.parametrize("case", BAD_DATA)
 def test_bad_data_are_refused_and_leave_nothing(shop, case):
-    change, said = BAD_DATA[case]
+    change, parts = BAD_DATA[case]
     change(shop)
     before = contents(shop)
     result = starrec("run", "--config", "tiny.toml", "--interactions", "my.csv", "--items", "my_items.csv")
-    refused(result, *said)
+    refused(result, *parts)
     if case != "nobody to test":
         assert contents(shop) == before and not (shop / "runs").exists()
 
@@ -332,7 +303,7 @@ def test_mended_data_are_not_refused_for_having_been_wrong(shop):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "parts"),
     [
         (["--interactions", "my.csv"], ["--interactions needs --items"]),
         (["--items", "my_items.csv"], ["--items needs --interactions"]),
@@ -343,22 +314,22 @@ def test_mended_data_are_not_refused_for_having_been_wrong(shop):
         (["--config", "none.toml"], ["none.toml"]),
     ],
 )
-def test_flags_that_cannot_be_meant(shop, arguments, said):
-    refused(starrec("run", *arguments), *said)
+def test_flags_that_cannot_be_meant(shop, arguments, parts):
+    refused(starrec("run", *arguments), *parts)
     assert not (shop / "runs").exists()
 
 
 @pytest.mark.parametrize(
-    ("toml", "said"),
+    ("toml", "parts"),
     [
         ("[student.grpo]\nstep = 3\n", ["`student.grpo.step`", "did you mean `steps`?"]),
         ("[student.grpo]\nsteps = 0\n", ["`student.grpo.steps`", "0"]),
         ("[student\n", ["not valid TOML"]),
     ],
 )
-def test_a_configuration_that_cannot_be_meant(shop, toml, said):
+def test_a_configuration_that_cannot_be_meant(shop, toml, parts):
     (shop / "bad.toml").write_text(toml)
-    refused(starrec("run", "--config", "bad.toml"), "bad.toml", *said)
+    refused(starrec("run", "--config", "bad.toml"), "bad.toml", *parts)
     assert not (shop / "runs").exists()
 
 
@@ -395,7 +366,7 @@ def test_any_setting_may_change_and_only_what_depends_on_it_is_made_anew(finishe
     assert "older" in starrec("runs", "show", "--run", run).stdout
     listed = json.loads(starrec("runs", "list", tmp_path, "--json").stdout)
     assert listed[0]["done"] == ["data", "teach", "distill", "evaluate"] and listed[0]["bytes"] > 1000
-    assert CliRunner().invoke(app, ["runs", "clean", "--run", str(run)], input="n\n").exit_code == 1
+    assert starrec("runs", "clean", "--run", run, input="n\n").exit_code == 1
     assert len(products(run)) == len(before) + 2
     taught = len(read(run))
     cleaned = starrec("runs", "clean", "--run", run, "--yes")
@@ -423,7 +394,7 @@ def test_a_run_answers_without_its_files_and_from_another_folder(shop, monkeypat
     refused(starrec("data", *own(shop / "none"), "--run", "../runs/mine", "--delimiter", ";"), "no file")
 
 
-def test_an_edited_file_is_told_and_taken_in_when_asked_for(shop):
+def test_an_edited_file_is_reported_and_taken_in_when_asked_for(shop):
     run = shop / "runs" / "mine"
     assert starrec("data", "--config", "tiny.toml", *own(shop), "--run", run).exit_code == 0
     assert starrec("teach", "--run", run).exit_code == 0
@@ -432,9 +403,9 @@ def test_an_edited_file_is_told_and_taken_in_when_asked_for(shop):
         file.writelines(f"u{user},n{user % 5},1790000000\n" for user in range(45))
     with (shop / "my_items.csv").open("a") as file:
         file.writelines(f"n{item},New {item},mug\n" for item in range(5))
-    told = starrec("teach", "--run", run)
-    assert "my.csv differs from what this run read" in told.stderr and "--update-data" in told.stderr
-    assert "(done before)" in told.stderr and len(products(run)) == 2
+    again = starrec("teach", "--run", run)
+    assert "my.csv differs from what this run read" in again.stderr and "--update-data" in again.stderr
+    assert "(done before)" in again.stderr and len(products(run)) == 2
 
     taken = starrec("teach", "--run", run, "--update-data")
     assert taken.exit_code == 0 and "961 interactions" in taken.stderr
@@ -451,7 +422,7 @@ def test_an_edited_file_is_told_and_taken_in_when_asked_for(shop):
     refused(starrec("data", "--run", run, *own(shop), "--delimiter", ";"), "was edited", "--update-data")
 
 
-def test_nobody_to_teach_is_told_before_anything_is_stored(shop):
+def test_nobody_to_teach_is_an_error_before_anything_is_stored(shop):
     header, *lines = (shop / "my.csv").read_text().splitlines()
     few = [line for user in range(60) for line in [x for x in lines if x.startswith(f"u{user},")][:5]]
     (shop / "five.csv").write_text("\n".join([header, *few]) + "\n")
@@ -523,10 +494,10 @@ def test_killed_in_teach_and_in_distill_it_ends_as_if_it_had_not_been(finished, 
         before = stored()
         stopped = start("teach", "--run", run)
         wait_for(stopped, lambda before=before: stored() > before)
-        said = kill_group(stopped, signal_)
-        assert stopped.returncode == code, said
+        printed = kill_group(stopped, signal_)
+        assert stopped.returncode == code, printed
         assert len(read(run)) < len(taught)
-    assert "run the same command" in said and "Traceback" not in said
+    assert "run the same command" in printed and "Traceback" not in printed
 
     stopped = start("distill", "--run", run)
     wait_for(stopped, lambda: list(run.glob("distill/*/sft")))

@@ -14,13 +14,13 @@ import typer
 
 from starrec import __version__
 from starrec.commands import llm, runs, signals, trajectories
+from starrec.commands.opening import open_pipeline
 from starrec.commands.options import (
     DEMO,
     ConfigOption,
     RunOption,
     UpdateDataOption,
     data_options,
-    open_pipeline,
     run_folder,
 )
 from starrec.errors import StarrecError
@@ -171,7 +171,7 @@ def teach(
       starrec teach --run runs/mine --dry-run --sample 50
       starrec teach --run runs/mine --budget 5.00usd
     """
-    from starrec.pipeline import Teaching
+    from starrec.pipeline import TeachOptions
     from starrec.teacher import Budget
 
     if sample is not None and not dry_run:
@@ -183,7 +183,7 @@ def teach(
         if dry_run:
             estimate = pipeline.estimate_teaching(20 if sample is None else sample)
         else:
-            pipeline.teach(Teaching(limit, retry_failed, watching if watch else None))
+            pipeline.teach(TeachOptions(limit, retry_failed, watching if watch else None))
     if dry_run:
         show_estimate(estimate)
 

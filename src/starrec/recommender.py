@@ -1,7 +1,8 @@
-"""Recommendations for anyone: a history typed in, no account, no retraining.
+"""Recommendations for a history that is typed in: no account, no retraining.
 
-As in the evaluation, retrieval over the whole catalogue nominates items, STAR ranks them in
-windows of 20, and every item comes with a sentence whose figures are the graph's.
+Retrieval over the whole catalogue nominates items, STAR ranks them in windows of 20, and each item comes with
+the sentence of a fact of the graph, where there is one. A typed history belongs to no user of the data, so
+nobody is left out of the counts: whoever is in the data and types her own history is counted with the others.
 """
 
 from __future__ import annotations

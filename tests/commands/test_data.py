@@ -7,9 +7,7 @@ import sys
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner
-
-from starrec.cli import app
+from tests.commands.conftest import done, refused, starrec
 
 ITEMS = "item_id,title,categories,year\n" + "".join(
     f"i{n},Item number {n},G{n % 3}|H{n % 2},{1990 + n}\n" for n in range(30)
@@ -25,10 +23,6 @@ PLAIN = "user_id,item_id,timestamp\n" + "".join(f"{user},{item},{time}\n" for us
 SPAN = "2017-08-04 to 2017-09-13"
 
 
-def starrec(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Writes a log and items, and gives the options that name them; commands run in their folder."""
@@ -42,17 +36,10 @@ def files(tmp_path, monkeypatch):
     return write
 
 
-def said(result):
-    """What a command that went well said of the data, in one line."""
-    assert result.exit_code == 0, result.output
+def data_line(*arguments):
+    """The line in which a command that succeeds describes the data."""
+    result = done(*arguments)
     return [line for line in result.stderr.splitlines() if line.startswith("data: log")][-1]
-
-
-def refused(result, *parts):
-    """One paragraph that says all of it, code 2, and nothing left behind."""
-    assert result.exit_code == 2 and "Traceback" not in result.output, result.output
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and all(part in last for part in parts), last
 
 
 def kept(tmp_path):
@@ -61,12 +48,12 @@ def kept(tmp_path):
 
 
 def test_the_line_of_the_data_step(files, tmp_path):
-    line = said(starrec("data", *files()))
+    line = data_line("data", *files())
     assert line == (
         "data: log, 96 interactions, 12 users, 30 items, 5 categories; timestamps read as seconds: " + SPAN
     )
-    assert said(starrec("data", "--run", "run")) == line + " (done before)"
-    assert starrec("signals", "--run", "run").exit_code == 0
+    assert data_line("data", "--run", "run") == line + " (done before)"
+    done("signals", "--run", "run")
 
 
 @pytest.mark.parametrize(
@@ -87,9 +74,9 @@ def test_the_same_times_in_another_form_are_the_same_data(files, tmp_path, unit,
         f"{user},{item},{write(time)}\n" for user, item, time in TIMES
     )
     options = ["other" if option == "run" else option for option in files(log)]
-    assert f"timestamps read as {unit}: {SPAN}" in said(starrec("data", *options))
+    assert f"timestamps read as {unit}: {SPAN}" in data_line("data", *options)
     assert json.loads(next((tmp_path / "other").glob("data/**/dataset.json")).read_text())["sha256"] == plain
-    assert starrec("signals", "--run", "other").exit_code == 0
+    done("signals", "--run", "other")
 
 
 def test_names_of_two_kinds(files):
@@ -100,7 +87,7 @@ def test_names_of_two_kinds(files):
     mapped = ["--column", "items.item_id=id", "--column", "title=name"]
     refused(starrec("data", *own, *mapped), "--column interactions.user_id=", "interactions.item_id=artistID")
     mapped += ["--column", "interactions.item_id=artistID", "--column", "user_id=userID"]
-    assert "96 interactions" in said(starrec("data", *own, *mapped))
+    assert "96 interactions" in data_line("data", *own, *mapped)
 
 
 def test_double_colons_without_a_header(files):
@@ -109,7 +96,7 @@ def test_double_colons_without_a_header(files):
     own = files(log, items, "log.dat", "items.dat")
     options = ["--encoding", "latin-1", "--no-header", "--names", "interactions=user_id, item_id, timestamp"]
     options += ["--names", "items=item_id,title,categories,year"]
-    assert "96 interactions" in said(starrec("data", *own, *options))
+    assert "96 interactions" in data_line("data", *own, *options)
     refused(starrec("data", *own, "--names", "logs=a,b"), "FILE=NAME,NAME", "interactions, items, users")
 
 
@@ -117,15 +104,15 @@ def test_a_lone_quote(files):
     log = PLAIN.replace("\n", ",note\n", 1).replace("\n", ",ok\n").replace("note,ok", "note")
     log = log.replace(f"u3,i21,{START + 9 * 86_400},ok", f'u3,i21,{START + 9 * 86_400},"great')
     refused(starrec("data", *files(log)), "log.csv, line 26, column 'note'", '--quote ""', "--skip-bad-rows")
-    assert "95 interactions" in said(starrec("data", *files(log), "--skip-bad-rows"))
-    assert "96 interactions" in said(starrec("data", *files(log), "--quote", "", "--run", "other"))
+    assert "95 interactions" in data_line("data", *files(log), "--skip-bad-rows")
+    assert "96 interactions" in data_line("data", *files(log), "--quote", "", "--run", "other")
 
 
 def test_a_row_in_microseconds_takes_neither_the_data_nor_the_memory(files, tmp_path):
     log = PLAIN + f"u0,i1,{START * 10**6}\n"
     refused(starrec("data", *files(log)), "log.csv, line 98, column 'timestamp'", "far outside", SPAN)
     assert not (tmp_path / "run").exists()
-    assert "96 interactions" in said(starrec("data", *files(log), "--skip-bad-rows"))
+    assert "96 interactions" in data_line("data", *files(log), "--skip-bad-rows")
 
 
 def test_settings_of_what_counts(files):
@@ -135,11 +122,11 @@ def test_settings_of_what_counts(files):
         for number, line in enumerate(rated.split("\n"))
     )
     options = ["--min-rating", 2, "--split-column", "fold", "--repeats", "last"]
-    line = said(starrec("data", *files(rated + f"u0,i0,{START + 86_400},5,train\n"), *options))
+    line = data_line("data", *files(rated + f"u0,i0,{START + 86_400},5,train\n"), *options)
     # Of 96 rows 19 are rated 1 (numbers 5, 10, … 95); of i0 of u0 the later one counts.
     assert "78 interactions" not in line and "77 interactions" in line and "19 rated below min_rating" in line
     assert "1 repeat of a user and item left out (the last counts)" in line and "split as given" in line
-    assert starrec("signals", "--run", "run").exit_code == 0
+    done("signals", "--run", "run")
 
 
 def test_a_weight_is_refused(files):
@@ -187,7 +174,7 @@ def test_torch_is_not_needed_to_read_and_count(files, tmp_path):
 
 @pytest.fixture
 def built(files):
-    assert starrec("signals", "build", *files()).exit_code == 0
+    done("signals", "build", *files())
 
 
 def update(folder, rows, *options):
@@ -200,11 +187,11 @@ def test_two_rows_in_milliseconds_do_not_touch_the_evidence(built, tmp_path):
     good = [f"u1,i{n},{START + 40 * 86_400}" for n in (2, 3, 5)]
     bad = [f"u2,i{n},{(START + 40 * 86_400) * 1000}" for n in (2, 3)]
     refused(update(tmp_path, good + bad), "2 bad rows", "new.csv, line 5", "far outside of the others")
-    shown = json.loads(starrec("signals", "stats", "--run", "run", "--json").stdout)
+    shown = json.loads(done("signals", "stats", "--run", "run", "--json").stdout)
     assert shown["holds"]["days"] == SPAN
     result = update(tmp_path, good + bad, "--skip-bad-rows")
     assert result.exit_code == 0 and "left out 2 bad rows" in result.stderr
-    shown = json.loads(starrec("signals", "stats", "--run", "run", "--json").stdout)
+    shown = json.loads(done("signals", "stats", "--run", "run", "--json").stdout)
     assert shown["holds"]["days"] == SPAN and shown["holds"]["interactions"] == 96 + 2
 
 
@@ -214,5 +201,5 @@ def test_an_update_in_milliseconds_is_read_as_such(built, tmp_path):
     )
     assert result.exit_code == 0
     assert "timestamps read as milliseconds: 2017-09-23 to 2017-09-24" in result.stderr
-    shown = json.loads(starrec("signals", "stats", "--run", "run", "--json").stdout)
+    shown = json.loads(done("signals", "stats", "--run", "run", "--json").stdout)
     assert shown["holds"]["days"] == "2017-08-04 to 2017-09-24"

@@ -1,48 +1,20 @@
 """`starrec signals` and its commands, on a small shop."""
 
-import importlib.util
 import json
 import shutil
 import threading
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.commands.conftest import done, own, refused, starrec
 
-from starrec.cli import app
 from starrec.store import LmdbStore, evidence_folder
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def starrec(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def done(*arguments):
-    result = starrec(*arguments)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def refused(result, *said):
-    """One paragraph that says all of it, and code 2."""
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and all(part in last for part in said), last
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(shop_files):
     """A folder with a shop's files and its evidence, built once."""
-    folder = tmp_path_factory.mktemp("shop")
-    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
-    readme.write_shop(folder)
-    own = ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
-    result = done("signals", "build", *own, "--run", folder / "run")
+    folder = shop_files
+    result = done("signals", "build", *own(folder), "--run", folder / "run")
     assert "counting 916 interactions" in result.stderr and "v00001" in result.stderr
     return folder
 
@@ -85,16 +57,15 @@ def test_new_items_come_with_their_titles(shop):
 
 
 def test_a_build_of_other_inputs_leaves_the_updated_one_where_it_is(shop):
-    own = ["--interactions", shop / "my.csv", "--items", shop / "my_items.csv"]
-    build = ["signals", "build", *own, "--run", "other"]
+    build = ["signals", "build", *own(shop), "--run", "other"]
     done(*build)
     done("signals", "update", "--run", "other", "--interactions", "new.csv")
     before = evidence_folder(shop / "other")
     (shop / "my.csv").write_text((shop / "my.csv").read_text() + "u8,i0,1800000009\n")
     assert "with 1 update since" in done(*build).stderr and evidence_folder(shop / "other") == before
-    told = done(*build, "--update-data").stderr
-    assert "the 2 interactions that updates added to the one before are not in this one" in told
-    assert before.name in told
+    printed = done(*build, "--update-data").stderr
+    assert "the 2 interactions that updates added to the one before are not in this one" in printed
+    assert before.name in printed
     assert evidence_folder(shop / "other") != before
     assert LmdbStore.open(before).meta.interactions == 918
     assert LmdbStore.open(evidence_folder(shop / "other")).meta.interactions == 917
@@ -107,11 +78,12 @@ def test_other_times_are_refused(shop):
 
 
 def test_columns_of_an_update_may_have_other_names(shop):
-    (shop / "log.csv").write_text("who;what;when\nu1;i20;1800000000\n")
+    (shop / "log.csv").write_text("who;what;when\nnewcomer;i20;1800000000\n")
     columns = [
         part for name in ("user_id=who", "item_id=what", "timestamp=when") for part in ("--column", name)
     ]
-    done("signals", "update", "--run", "run", "--interactions", "log.csv", "--delimiter", ";", *columns)
+    update = ["signals", "update", "--run", "run", "--interactions", "log.csv", "--delimiter", ";"]
+    assert "1 new interaction, 1 new user," in done(*update, *columns).stderr
 
 
 def test_bad_rows_of_an_update_are_refused_or_skipped(shop):

@@ -1,52 +1,22 @@
 """`starrec teach` and `starrec trajectories`, on a small shop."""
 
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.commands.conftest import done, own, refused, starrec
 
-from starrec.cli import app
 from starrec.runs import current_product
 from starrec.trajectories import STORE, Cost, EvidenceOrigin, Failure, Spent, Store, linear, open_asked
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 TINY = "[teacher]\ntasks_per_user = 3\nruns = 2\n"
 
 
-def starrec(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def done(*arguments):
-    result = starrec(*arguments)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def refused(result, *said):
-    """One paragraph that says all of it, and code 2."""
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and all(part in last for part in said), last
-
-
-def own(folder):
-    return ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
-
-
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory):
-    """A shop with one hostile title whose training tasks the policy has reasoned over, and what was said."""
-    folder = tmp_path_factory.mktemp("shop")
-    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
-    readme.write_shop(folder)
+def taught(shop_files):
+    """A shop with one hostile title, its training tasks taught by the policy, and how `teach` ended."""
+    folder = shop_files
     with (folder / "my_items.csv").open("a") as file:
         file.write(f'hostile,"{HOSTILE}",mug\n')
     with (folder / "my.csv").open("a") as file:
@@ -75,8 +45,8 @@ def test_watching_shows_how_runs_end(taught):
     folder, result = taught
     found = facts(folder / "run")
     assert f"teaching: {found['runs']:,} of {found['runs']:,} runs" in result.stderr
-    for said in ("runs/s", "(pass@1)", "ms a run", "interest_divergence", "last reflection: "):
-        assert said in result.stderr
+    for part in ("runs/s", "(pass@1)", "ms a run", "interest_divergence", "last reflection: "):
+        assert part in result.stderr
     assert "\x1b" not in result.stderr
 
 
@@ -93,8 +63,8 @@ def test_show_prints_one_run_as_it_was(taught):
     assert f"{example.task_id}, run {example.run}  the target came " in shown and "\x1b" not in shown
     # As it stands in the catalogue: no markup, no tag, no label.
     assert "[bold]</recommend>" in shown
-    for said in ("plan: ", " calls ", "answer: ", "reflection 1: ", "ranking: ", example.teacher):
-        assert said in shown
+    for part in ("plan: ", " calls ", "answer: ", "reflection 1: ", "ranking: ", example.teacher):
+        assert part in shown
     every = json.loads(done("trajectories", "show", example.task_id, "--run", folder, "--json").stdout)
     assert [one["run"] for one in every] == [0, 1] and every[example.run]["ranking"] == list(example.ranking)
 
@@ -114,8 +84,8 @@ def test_stats_count_runs_and_what_they_took(run):
     assert set(found["reflections"]) == {"1", "2"}
     assert found["cost"]["runs"] == len(runs) + 1 and found["cost"]["agents"]["planner"]["requests"] == 7
     shown = done("trajectories", "stats", "--run", run).stdout
-    for said in ("pass@2: ", "failed: 1 invalid", "tool calls: ", "starrec trajectories show train/"):
-        assert said in shown
+    for part in ("pass@2: ", "failed: 1 invalid", "tool calls: ", "starrec trajectories show train/"):
+        assert part in shown
 
 
 def test_export_writes_what_teaches_as_chat(run, tmp_path):
@@ -126,8 +96,8 @@ def test_export_writes_what_teaches_as_chat(run, tmp_path):
     )
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == facts(run)["kept_tasks"]
-    told = {json.dumps(found.openai_messages()) for found in read(run) if found.outcome == 1}
-    assert all(set(line) == {"messages"} and json.dumps(line["messages"]) in told for line in lines)
+    written = {json.dumps(found.openai_messages()) for found in read(run) if found.outcome == 1}
+    assert all(set(line) == {"messages"} and json.dumps(line["messages"]) in written for line in lines)
 
     done("trajectories", "export", file, "--all", "--format", "linear", "--run", run)
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -172,21 +142,24 @@ def asked_of_a_model(taught, tmp_path, endpoint):
     """A run whose teacher is a model on a socket: the policy, counting 100 tokens a request."""
     import httpx2
 
-    from starrec.pipeline.reopening import reopen
+    from starrec.pipeline.tasks import reopen
     from starrec.server.listening import served
     from starrec.server.policy import policy_app
 
     folder = taught[0]
     opened = reopen(folder / "run")
     tasks, _ = opened.taught
-    with served(policy_app(opened.prepared.world, {task.task_id: task for task in tasks})) as policy:
+    with (
+        served(policy_app(opened.prepared.world, {task.task_id: task for task in tasks})) as policy,
+        httpx2.Client() as client,
+    ):
 
         def answer(body):
             headers = server.requests[-1][1]
             passed = {name: value for name, value in headers.items() if name.startswith("x-starrec")}
             if "x-starrec-task" not in passed:
                 return "ready"
-            completion = httpx2.post(f"{policy}/chat/completions", json=body, headers=passed).json()
+            completion = client.post(f"{policy}/chat/completions", json=body, headers=passed).json()
             completion["usage"] = {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100}
             return 200, json.dumps(completion)
 
@@ -206,7 +179,7 @@ def test_a_models_teaching_is_estimated_bounded_and_goes_on(asked_of_a_model):
     run, server, by_policy = asked_of_a_model
     shown = done("teach", "--run", run, "--dry-run", "--sample", 3).stdout
     assert not server.requests, "an estimate asks nobody"
-    assert all(said in shown for said in ("calls: ", "prompt tokens: ", "US dollars: ", "time: "))
+    assert all(part in shown for part in ("calls: ", "prompt tokens: ", "US dollars: ", "time: "))
     result = done("teach", "--run", run, "--budget", "10_000tokens")
     assert "stopped at the budget of 10_000tokens" in result.stderr
     bought = list(read(run))
@@ -217,11 +190,11 @@ def test_a_models_teaching_is_estimated_bounded_and_goes_on(asked_of_a_model):
     usd = sum(part.usd for t in bought for part in t.cost.agents.values())
     assert usd == pytest.approx(tokens / 100 * (90 * 1.0 + 10 * 10.0) / 1e6)
     done("teach", "--run", run)
-    told, own = ({(t.task_id, t.run): t.canonical() for t in read(folder)} for folder in (run, by_policy))
-    assert len(told) > 40 and told.items() <= own.items()
+    by_model, at_home = ({(t.task_id, t.run): t.canonical() for t in read(one)} for one in (run, by_policy))
+    assert len(by_model) > 40 and by_model.items() <= at_home.items()
 
 
-def test_what_cannot_be_done_is_said(run, tmp_path):
+def test_what_cannot_be_done_is_an_error(run, tmp_path):
     refused(
         starrec("trajectories", "show", "train/u1/99/0", "--run", run), "'train/u1/99/0'", "There is train/"
     )

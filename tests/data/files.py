@@ -3,6 +3,7 @@
 import gzip
 
 from starrec.data import TableOptions, load_tables
+from starrec.data.files import DEFAULT_LIMITS
 
 ITEMS = "item_id,title\n" + "".join(f"i{n},Title {n}\n" for n in range(20))
 HEADER = "user_id,item_id,timestamp\n"
@@ -23,6 +24,7 @@ def load(
     log="log.csv",
     goods="items.csv",
     held_out=None,
+    limits=DEFAULT_LIMITS,
     **options,
 ):
     """A dataset and the report of its files."""
@@ -31,6 +33,7 @@ def load(
         write(folder, goods, items),
         options=TableOptions(**options),
         held_out=held_out,
+        limits=limits,
     )
 
 

@@ -107,7 +107,7 @@ def test_files_of_a_split_may_count_time_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         (
             ("val", "holdout"),
@@ -116,7 +116,7 @@ def test_files_of_a_split_may_count_time_otherwise(tmp_path):
         (("fold", "part"), r"no column 'fold' \(split\)"),
     ],
 )
-def test_splits_that_cannot_be_meant(tmp_path, change, said):
+def test_splits_that_cannot_be_meant(tmp_path, change, message):
     edges = SPLIT.replace("VALID", "x").replace(*change).replace("x", "VALID")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         load(tmp_path, edges, split_column="fold")

@@ -72,7 +72,7 @@ def test_rows_and_sequences_are_those_of_a_plain_loop(rows, tie_seed):
 
     interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "time", "rating"], orient="row")
     dataset = build("d", "clock", interactions, catalogue(*"zyxw"))
-    expected = [(users.index(user), "zyxw".index(item), *told) for (user, item, *told) in earliest.values()]
+    expected = [(users.index(user), "zyxw".index(item), *values) for (user, item, *values) in earliest.values()]
     assert dataset.interactions.rows() == sorted(expected, key=lambda row: (row[0], row[2], row[1]))
     assert dataset.repeats == len(rows) - len(earliest)
 
@@ -133,7 +133,7 @@ def test_days_are_whole_days_since_1970_and_go_back_beyond():
 
 
 def test_days_and_ratings_stand_beside_their_items(dataset):
-    told = {(u, i): (t // 86_400, r) for u, i, t, r in dataset.interactions.iter_rows()}
+    known = {(u, i): (t // 86_400, r) for u, i, t, r in dataset.interactions.iter_rows()}
     sequences = dataset.sequences(0)
     assert min(sequences.days) < 0 < max(sequences.days)
     rows = zip(
@@ -144,8 +144,8 @@ def test_days_and_ratings_stand_beside_their_items(dataset):
         strict=True,
     )
     for user, item, day, rating in rows:
-        assert day == told[user, item][0]
-        assert rating == told[user, item][1] or (np.isnan(rating) and told[user, item][1] is None)
+        assert day == known[user, item][0]
+        assert rating == known[user, item][1] or (np.isnan(rating) and known[user, item][1] is None)
     assert sequences.ratings.dtype == np.float32 and np.isnan(sequences.ratings).any()
 
 

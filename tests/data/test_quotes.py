@@ -3,7 +3,7 @@
 import pytest
 from tests.data.files import HEADER, ITEMS, load, times_of
 
-from starrec.data import files
+from starrec.data.files import ReadLimits
 from starrec.errors import DataError
 
 
@@ -87,18 +87,17 @@ def test_quotes_can_be_switched_off_or_be_others(tmp_path):
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 17])
-def test_where_a_piece_of_the_file_ends_does_not_matter(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr(files, "PIECE", piece)
+def test_where_a_piece_of_the_file_ends_does_not_matter(tmp_path, piece):
     items = ITEMS.replace("Title 3", '"é, ""a"""').replace("Title 4", '"two\r\nlines"').replace("\n", "\r\n")
-    dataset, _ = load(tmp_path, log('"x, y"', "z", '"a\nb"'), items)
+    limits = ReadLimits(piece_bytes=piece)
+    dataset, _ = load(tmp_path, log('"x, y"', "z", '"a\nb"'), items, limits=limits)
     assert dataset.items["title"][3] == 'é, "a"' and len(times_of(dataset)) == 3
 
 
-def test_a_field_that_goes_on_for_ever_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("starrec.data.quotes.LONGEST_FIELD", 50)
-    monkeypatch.setattr(files, "PIECE", 64)
+def test_a_field_that_goes_on_for_ever_is_refused(tmp_path):
+    limits = ReadLimits(piece_bytes=64, field_characters=50)
     texts = ["fine", '"great', *["fine"] * 15]
-    dataset, report = load(tmp_path, log(*texts), skip_bad_rows=True)
+    dataset, report = load(tmp_path, log(*texts), skip_bad_rows=True, limits=limits)
     assert [row.line for row in report.rows] == [3] and dataset.interactions.height == 16
 
 

@@ -171,8 +171,19 @@ class TestAdditions:
         assert given_.times.written == "milliseconds" and given_.times.resolution == 1
         assert given_.interactions["time"].to_list() == [SECONDS, SECONDS + 1]
 
-    def test_where_units_have_as_many_rows_the_one_that_fits_is_meant(self, tmp_path):
-        given_ = self.add(tmp_path, [SECONDS * 1000, SECONDS], skip_bad_rows=True)
-        assert given_.report.bad == 1 and given_.times.written in ("seconds", "milliseconds")
-        with pytest.raises(DataError, match="line 2"):
+    # 7,258,118,400 seconds after 1970 is the year 2200, which is far outside of the span in either unit.
+    @pytest.mark.parametrize(
+        "times, unit, bad_line",
+        [
+            ([SECONDS * 1000, 7_258_118_400], "milliseconds", 3),
+            ([7_258_118_400_000, SECONDS], "seconds", 2),
+        ],
+    )
+    def test_where_units_have_as_many_rows_the_one_that_fits_is_meant(self, tmp_path, times, unit, bad_line):
+        given_ = self.add(tmp_path, times, skip_bad_rows=True)
+        assert given_.times.written == unit and given_.interactions["time"].to_list() == [SECONDS]
+        assert [row.line for row in given_.report.rows] == [bad_line]
+
+    def test_a_zero_alone_is_refused(self, tmp_path):
+        with pytest.raises(DataError, match=r"line 2, .*timestamp 0 is far outside"):
             self.add(tmp_path, [0])

@@ -37,8 +37,10 @@ def test_work_runs_in_spawned_processes_beside_this_one():
             # The environment was copied at the start; a change here does not reach a process beside.
             os.environ["STARREC_TEST_MARK"] = "changed"
             assert elsewhere == set(workers.map(operator.call, ["STARREC_TEST_MARK"] * 4)) == {"here"}
-        with Workers(os.getenv, 1) as workers:
+            # One batch alone is not worth a process.
             assert list(workers.map(operator.call, ["STARREC_TEST_MARK"])) == ["changed"]
+        with Workers(os.getenv, 1) as workers:
+            assert list(workers.map(operator.call, ["STARREC_TEST_MARK"] * 2)) == ["changed"] * 2
     finally:
         del os.environ["STARREC_TEST_MARK"]
 

@@ -153,14 +153,12 @@ def test_a_batch_whose_worker_dies_starts_again_but_not_for_ever(cluster, tmp_pa
             list(engine.map(die, [99]))
 
 
-def test_an_address_where_nobody_answers_is_said_at_once(cluster):
+def test_an_address_where_nobody_answers_is_an_error(cluster):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        started = time.monotonic()
         with pytest.raises(ConfigError, match=rf"{address}.*ray start --head.*local"):
             open_engine(3, "ray", address=address)
-        assert time.monotonic() - started < 10
 
 
 def test_another_cluster_than_the_connected_one_is_refused(cluster):

@@ -84,6 +84,7 @@ def facts():
         "latency_ms": {
             "star": {"p50": 12.0, "p95": 18.0, "p99": 25.0, "n": 300, "throughput_per_s": 200.0},
             "teacher": {"p50": 4.0, "p95": 6.0, "p99": 9.0, "n": 300},
+            "evidence": {"p50": 2.1, "p95": 3.0, "p99": 5.25, "n": 300},
         },
         "training": {
             "teach": {"tasks": 100, "runs": 400, "kept": 70, "labels_seen": 100, "seconds": 12.5},

@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
+from starrec.signals.checker import Checker
+from starrec.signals.claims import Catalogue
 
 from starrec.data import mention
 from starrec.evaluation import TraceClaims, check_trace, faithfulness
 from starrec.ranking import Ranking
 from starrec.signals import Graph, Semantics, TaskView
-from starrec.signals.checker import Checker
-from starrec.signals.claims import Catalogue
 from starrec.student import Step, Thought
 from starrec.teacher import EmbeddedPolicy, run
 

@@ -11,20 +11,16 @@ from starrec.ranking import avg_hr, ranks_of_targets
 from starrec.signals import N_LEVELS, SIGNALS, compact, labels
 from starrec.student import Star
 
-RATES = ("exchange_turns", "labels_keep_first", "avg_hr", "avg_hr_without_evidence")
-
 
 @pytest.fixture(scope="module")
 def asked(lessons):
     return lessons[0], lessons[1]
 
 
-def test_rates_are_rates_and_the_same_seed_gives_the_same(newborn, asked):
+def test_the_same_seed_gives_the_same(newborn, asked):
     tasks, targets = asked
     found = probe(newborn(), tasks, targets, seed=0)
     assert found["n"] == len(tasks)
-    assert all(0 <= found[name] <= 1 for name in RATES)
-    assert found["none_costs"] == pytest.approx(found["avg_hr"] - found["avg_hr_without_evidence"])
     assert probe(newborn(), tasks, targets, seed=0) == found
 
 

@@ -6,7 +6,15 @@ import pytest
 
 from starrec.data import RankingTask
 from starrec.errors import RunError
-from starrec.evaluation import RANKS_SCHEMA, check_ranks, load_ranks, ranks_frame, replace_systems, save_ranks
+from starrec.evaluation import (
+    RANKS_SCHEMA,
+    check_ranks,
+    load_ranks,
+    mean_avg_hr,
+    ranking_changes,
+    ranks_frame,
+    save_ranks,
+)
 from starrec.ranking import Ranking
 
 
@@ -57,14 +65,29 @@ def test_refused_ranks_leave_the_file_as_it_was(tmp_path, ranks):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_replacing_a_system_leaves_the_others_alone(ranks, answers):
-    fresh = answers("teacher", {"u": [1]})
-    replaced = replace_systems(ranks, fresh)
-    assert replaced.filter(pl.col("system") == "teacher").equals(fresh)
-    others = pl.col("system") != "teacher"
-    assert replaced.filter(others).equals(ranks.filter(others).sort("system", maintain_order=True))
-    # A system that was not there is added.
-    assert replace_systems(replaced, answers("item_cf", {"u": [3]})).height == replaced.height + 1
+def ranked(*ranks):
+    """Tasks of six candidates whose target, item 0, is ranked so."""
+    tasks = [task(range(6), f"test/u/{number}") for number in range(len(ranks))]
+    rankings = [Ranking((*range(1, rank), 0, *range(rank, 6))) for rank in ranks]
+    return tasks, rankings, {t.task_id: 0 for t in tasks}
+
+
+def test_mean_avg_hr_by_hand():
+    tasks, rankings, targets = ranked(1, 2, 5, 6)
+    # HR@1, @3, @5: rank 1 has all three, rank 2 two of them, rank 5 one, rank 6 none.
+    assert mean_avg_hr(tasks, rankings, targets) == pytest.approx((3 + 2 + 1 + 0) / 3 / 4)
+
+
+def test_changes_between_rankings_by_hand():
+    tasks, before, targets = ranked(1, 2, 5, 3)
+    _, after, _ = ranked(1, 1, 4, 5)
+    # The target stays, rises to the first place, rises elsewhere, falls; the first place changes once.
+    assert ranking_changes(tasks, before, after, targets) == {
+        "changed_first": 0.25,
+        "raised_target": 0.5,
+        "lowered_target": 0.25,
+        "n_tasks": 4,
+    }
 
 
 def test_missing_and_foreign_files_are_explained(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from starrec.engines import Workers
-from starrec.evaluation import SYSTEMS, rank_at_random, rank_by_signals
+from starrec.evaluation import SYSTEMS, best_tool, mean_avg_hr, rank_at_random, rank_by_signals
 from starrec.ranking import avg_hr
 from starrec.signals import SIGNALS
 
@@ -24,6 +24,14 @@ def test_each_system_ranks_by_its_signal(world, lessons, ranked):
             by_item = dict(zip(task.candidates.tolist(), scores.tolist(), strict=True))
             ordered = [by_item[item] for item in ranking.items]
             assert len(ordered) == 6 and ordered == sorted(ordered, reverse=True)
+
+
+def test_the_best_tool_is_the_one_with_the_highest_avg_hr(world, lessons, ranked):
+    tasks, targets, _ = lessons
+    with Workers(world, 1) as workers:
+        name, scores = best_tool(workers, tasks, targets)
+    assert scores == {system: mean_avg_hr(tasks, rankings, targets) for system, rankings in ranked.items()}
+    assert all(scores[name] >= score for score in scores.values()) and len(set(scores.values())) > 1
 
 
 def test_popularity_by_hand(world, task, split):

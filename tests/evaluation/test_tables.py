@@ -26,6 +26,14 @@ def test_each_system_has_a_row_with_its_numbers(results):
     assert list(rows) == ["system", "star", "teacher", "popularity", "random"]
 
 
+def test_the_evidence_is_timed_as_a_whole_and_no_tool_alone(results):
+    console = Console(width=220, record=True, file=io.StringIO())
+    print_results(console, results)
+    shown = console.export_text()
+    assert "evidence of a task (all ten signals at once): p50 2.1 ms, p99 5.2 ms" in shown
+    assert not {"item_cf", "user_cf", "transitions", "ease", "popularity"} & set(results["latency_ms"])
+
+
 def test_a_comparison_is_one_line_with_the_teachers_kind(results):
     line = comparison_lines(results)[0].plain
     lo, hi = results["comparisons"][0]["ci95"]

@@ -53,12 +53,11 @@ def test_the_usual_provider_takes_the_named_key(monkeypatch: pytest.MonkeyPatch)
     assert "secret-2" not in repr(model)
 
 
-def test_a_request_ends_in_time(endpoint: Start) -> None:
+def test_a_request_ends_at_its_timeout(endpoint: Start) -> None:
+    # Without the timeout the answer would come, and nothing would be raised.
     server = endpoint(lambda body: time.sleep(3) or "Late.")
-    began = time.monotonic()
     with pytest.raises(ModelRequestTimeout):
         ask(ModelConfig(model="slow", base_url=server.url, timeout=0.3))
-    assert time.monotonic() - began < 2.5
 
 
 def test_an_endpoint_that_refuses_connections_is_an_error_of_the_request(endpoint: Start) -> None:

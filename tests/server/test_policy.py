@@ -145,7 +145,7 @@ def test_an_agent_that_is_told_too_little_or_may_not_call_is_refused(world, less
     task = lessons[0][0]
     for agent, inputs, said in [
         ("chef", {"plan": PLAN.model_dump()}, "no agent 'chef'"),
-        ("reflector", {}, "needs the `plan`"),
+        ("reflector", {}, "must be given the `plan`"),
         ("recent_interest", {"plan": PLAN.model_dump()}, "does not offer"),
     ]:
         response = post(url, asked(agent, task, world, **inputs), task.task_id)

@@ -16,7 +16,7 @@ import redis
 
 from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
-from starrec.store import FORMAT, Kind, LmdbStore, redis_store, update
+from starrec.store import FORMAT, Kind, LmdbStore, update
 from starrec.store.redis_store import RedisStore, push, record_key
 
 NEW = pl.DataFrame({"user_id": ["u1", "u-new"], "item_id": ["i3", "i4"], "time": [6_000_000, 6_000_001]})
@@ -87,12 +87,16 @@ def _popularity(source, _):
     return source.popularity
 
 
-def test_many_values_come_in_several_requests(server, client, source, counts, monkeypatch):
+def test_many_values_come_in_several_requests(server, client, source, counts):
     push(source, server)
-    monkeypatch.setattr(redis_store, "_AT_ONCE", 7)
+    remote = RedisStore(server, values_per_request=7)
     items = np.arange(25, dtype=np.int32)
-    found = RedisStore(server).postings(items)
+    before = client.info("commandstats")["cmdstat_mget"]["calls"]
+    found = remote.postings(items)
     assert all(map(np.array_equal, found, counts.postings(items)))
+    # 25 values, 7 at a time.
+    assert client.info("commandstats")["cmdstat_mget"]["calls"] - before == 4
+    assert pickle.loads(pickle.dumps(remote)).values_per_request == 7
 
 
 def test_a_new_version_replaces_the_old_one_which_expires(server, client, versions, source):
@@ -114,9 +118,7 @@ def test_a_new_version_replaces_the_old_one_which_expires(server, client, versio
     assert RedisStore(server).meta == source.meta
 
 
-def test_an_upload_that_was_stopped_goes_on(server, client, source, counts, answers_like, monkeypatch):
-    monkeypatch.setattr(redis_store, "_BATCH_RECORDS", 10)
-
+def test_an_upload_that_was_stopped_goes_on(server, client, source, counts, answers_like):
     class Stopped(Exception):
         pass
 
@@ -135,7 +137,7 @@ def test_an_upload_that_was_stopped_goes_on(server, client, source, counts, answ
         return bar
 
     with pytest.raises(Stopped):
-        push(source, server, bar=stop_after(60))
+        push(source, server, bar=stop_after(60), batch_records=10)
     assert client.get("starrec:current") is None, "half an upload must not be read"
     with pytest.raises(RunError, match="holds no evidence"):
         RedisStore(server)
@@ -150,9 +152,7 @@ def test_an_upload_that_was_stopped_goes_on(server, client, source, counts, answ
     assert client.info("commandstats")["cmdstat_set"]["calls"] - before == written + 1, "all was there"
 
 
-def test_an_upload_that_was_given_up_expires(server, client, versions, source, monkeypatch):
-    monkeypatch.setattr(redis_store, "_BATCH_RECORDS", 10)
-
+def test_an_upload_that_was_given_up_expires(server, client, versions, source):
     def bar(name, total):
         def advance(count):
             if count:
@@ -161,7 +161,7 @@ def test_an_upload_that_was_given_up_expires(server, client, versions, source, m
         return advance
 
     with pytest.raises(KeyboardInterrupt):
-        push(source, server, bar=bar)
+        push(source, server, bar=bar, batch_records=10)
     update(versions, NEW)
     name = push(LmdbStore.open(versions.folder), server, grace=5)
     others = [key for key in client.keys("starrec:*:*:*") if name not in key.decode()]

@@ -78,7 +78,7 @@ def contents(version):
     return [(key, bytes(record)) for key, record in LmdbStore(version).records()]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     order=st.sampled_from(["clock", "position"]),
     first=rows,

@@ -30,7 +30,7 @@ def labelled(world, lessons):
 
 @pytest.fixture(scope="session")
 def stage(tokenizer, world, labelled):
-    """A stage of training by model, checkpoint and what hears of its progress."""
+    """A stage of training by model, checkpoint and what is called with its progress."""
     config = StudentConfig(
         drop_items=0.1,
         evaluate_every=50,
@@ -39,9 +39,9 @@ def stage(tokenizer, world, labelled):
         grpo=GRPOConfig(steps=8, learning_rate=2e-3, batch=4, group=8, replay_every=4),
     )
 
-    def stage(model, checkpoint, report=lambda progress: None):
+    def stage(model, checkpoint, report=lambda progress: None, **options):
         prompts = Star(model, tokenizer, world).prompts
-        return Stage(model, tokenizer, prompts, config, labelled, checkpoint, "the inputs", report)
+        return Stage(model, tokenizer, prompts, config, labelled, checkpoint, "the inputs", report, **options)
 
     return stage
 

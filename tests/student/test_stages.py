@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from starrec.student import Labelled, reinforce, training
+from starrec.student import Labelled, reinforce
 from starrec.student.listwise import label_logits
 
 
@@ -34,10 +34,7 @@ def test_evaluation_is_the_accuracy_with_the_tasks_own_labels(taught, stage, lab
     assert stage(star.model, tmp_path / "checkpoint").evaluate() == pytest.approx(np.mean(hits))
 
 
-def test_reinforcement_killed_and_resumed_equals_uninterrupted(
-    taught, stage, labelled, samples, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", -1.0)
+def test_reinforcement_killed_and_resumed_equals_uninterrupted(taught, stage, labelled, samples, tmp_path):
     start = taught[0].model
     epochs = []
 
@@ -55,7 +52,9 @@ def test_reinforcement_killed_and_resumed_equals_uninterrupted(
     # 6 tasks in batches of 4: one step an epoch, eight steps.
     assert epochs == list(range(8))
     with pytest.raises(Killed):
-        reinforce(stage(killed, tmp_path / "checkpoint", kill), len(labelled), epoch, samples)
+        reinforce(
+            stage(killed, tmp_path / "checkpoint", kill, checkpoint_seconds=0), len(labelled), epoch, samples
+        )
     epochs.clear()
     found = reinforce(stage(resumed, tmp_path / "checkpoint"), len(labelled), epoch, samples)
     assert epochs == [5, 6, 7]

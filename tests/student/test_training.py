@@ -2,15 +2,16 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from starrec.errors import RunError
-from starrec.student import training
 from starrec.student.training import Schedule, fit
 
 SCHEDULE = Schedule(steps=24, learning_rate=0.05, warmup=3, evaluate_every=5)
+EVERY_STEP = replace(SCHEDULE, checkpoint_seconds=0)
 
 
 class Killed(Exception):
@@ -49,7 +50,7 @@ class Regression:
         return self.looks[-1][0]
 
 
-def train(model, checkpoint, fingerprint="a", killed_at=None, **kind):
+def train(model, checkpoint, fingerprint="a", killed_at=None, schedule=SCHEDULE, **kind):
     problem = Regression(model, **kind)
 
     def report(progress):
@@ -57,7 +58,7 @@ def train(model, checkpoint, fingerprint="a", killed_at=None, **kind):
             raise Killed
 
     progress = fit(
-        model, problem.loss, problem.evaluate, SCHEDULE, checkpoint, fingerprint=fingerprint, report=report
+        model, problem.loss, problem.evaluate, schedule, checkpoint, fingerprint=fingerprint, report=report
     )
     return progress, problem
 
@@ -70,19 +71,13 @@ def equal(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.fixture
-def every_step(monkeypatch):
-    """Checkpoints after every step instead of every few seconds."""
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", -1.0)
-
-
 @pytest.mark.parametrize("killed_at", [2, 5, 13, 24])
-def test_killed_and_resumed_equals_uninterrupted(model, tmp_path, every_step, killed_at):
+def test_killed_and_resumed_equals_uninterrupted(model, tmp_path, killed_at):
     whole = copy.deepcopy(model)
     expected, _ = train(whole, tmp_path / "whole")
     first = copy.deepcopy(model)
     with pytest.raises(Killed):
-        train(first, tmp_path / "checkpoint", killed_at=killed_at)
+        train(first, tmp_path / "checkpoint", killed_at=killed_at, schedule=EVERY_STEP)
     # What stands on disk is enough: weights in memory are gone with the process.
     resumed = copy.deepcopy(model)
     found, problem = train(resumed, tmp_path / "checkpoint")
@@ -101,11 +96,11 @@ def test_a_finished_stage_is_not_trained_again(model, tmp_path):
     assert facts(found) == facts(expected)
 
 
-def test_a_checkpoint_of_other_inputs_is_started_over(model, tmp_path, every_step):
+def test_a_checkpoint_of_other_inputs_is_started_over(model, tmp_path):
     alone, other = copy.deepcopy(model), copy.deepcopy(model)
     train(alone, tmp_path / "alone")
     with pytest.raises(Killed):
-        train(other, tmp_path / "checkpoint", fingerprint="b", killed_at=10)
+        train(other, tmp_path / "checkpoint", fingerprint="b", killed_at=10, schedule=EVERY_STEP)
     _, problem = train(model, tmp_path / "checkpoint", fingerprint="a")
     assert problem.steps == list(range(24))
     assert equal(model.state_dict(), alone.state_dict())

@@ -264,7 +264,7 @@ def test_an_estimate_is_the_policys_time_or_what_a_model_would_be_sent(world, as
         work = missing(tasks, RUNS, store)
     policy = estimate(world, work, 4, TeacherConfig(), processes=2)
     assert (policy.runs, policy.sampled) == (len(tasks) * RUNS, 4 * RUNS)
-    assert 0 <= policy.seconds.low <= policy.seconds.expected <= policy.seconds.high < 60
+    assert 0 <= policy.seconds.low <= policy.seconds.expected < policy.seconds.high
     assert policy.requests.expected == 0 == policy.prompt_tokens.expected and policy.usd.expected == 0
 
     priced = {"model": "openai:any", "input_usd": 1.0, "output_usd": 10.0}

@@ -22,8 +22,8 @@ from starrec.trajectories import (
     Store,
     Teacher,
     TrajectoryError,
+    count_all,
 )
-from starrec.trajectories.store import count_all
 
 TEACHER, EVIDENCE = Teacher("t1", {"model": "rules"}), EvidenceOrigin("e1", {"dataset": "abc"})
 TASKS = {"train/é0/0": "k0", "train/é1/0": "k1"}

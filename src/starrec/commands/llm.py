@@ -100,12 +100,12 @@ def serve(
 
 def _policy(console: Console, run: Path) -> Loading:
     def load() -> tuple[str, Any]:
-        from starrec.pipeline.reopening import by_id, reopen
+        from starrec.pipeline.tasks import reopen
         from starrec.server.policy import NAME, policy_app
 
         with _waiting(console, f"counting {run}"):
             tasks = reopen(run)
-            asked = by_id(tasks)
+            asked = tasks.by_id()
         announce(console, f"{run}: {len(asked):,} tasks can be asked")
         return NAME, policy_app(tasks.prepared.world, asked)
 

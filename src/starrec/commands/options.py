@@ -1,36 +1,24 @@
-"""What commands share: their options, and the configuration and run folder that these stand for.
-
-A command finds its configuration in the file that it is given, else in the run folder, else in the defaults;
-flags for a user's own files set keys of `[data]` over it.
-"""
+"""The options that commands share, and the run folder and keys of `[data]` that they stand for."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import inspect
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 import typer
 
-from starrec.errors import DataError, StarrecError
-from starrec.terminal import announce, progress
-
-if TYPE_CHECKING:
-    from starrec.data import DataConfig
-    from starrec.pipeline import Pipeline, RunConfig
+from starrec.errors import StarrecError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _RUNS: Final = Path("runs")
 DEMO: Final = _RUNS / "demo"
-"""The run that commands mean unless told."""
+"""The run of commands that name none."""
 
 
 class TimeUnitChoice(StrEnum):
@@ -134,7 +122,7 @@ NamesOption = Annotated[
 ]
 TimeUnitOption = Annotated[
     TimeUnitChoice | None,
-    _option("--time-unit", help="Unit of numeric timestamps; left out, it is recognised, and said."),
+    _option("--time-unit", help="Unit of numeric timestamps; left out, it is recognised, and reported."),
 ]
 RepeatsOption = Annotated[
     RepeatsChoice | None,
@@ -189,37 +177,6 @@ def run_folder(config: Path | None, run: Path | None, interactions: Path | None 
         return run
     named = config or interactions
     return DEMO if named is None else _RUNS / named.name.split(".")[0]
-
-
-def _configuration(
-    folder: Path, config: Path | None, overrides: Mapping[str, Any], notify: Callable[[str], None]
-) -> RunConfig:
-    """The configuration in a file, or of an existing run folder, or the default one; with overrides of
-    `[data]`."""
-    from starrec.config import dump_toml, load_recorded, load_toml, parse_toml
-    from starrec.pipeline import RunConfig
-
-    recorded = folder / "config.toml"
-    if config is not None:
-        base = load_toml(config, RunConfig)
-    elif recorded.is_file():
-        base, unknown = load_recorded(recorded, RunConfig)
-        if unknown:
-            notify(f"{recorded}: left out what this release does not know: {', '.join(unknown)}")
-    else:
-        base = RunConfig()
-    if not overrides:
-        return base
-    section = with_overrides(base.data, overrides)
-    # Through TOML and back, so that what was typed is checked like what is written in a file.
-    return parse_toml(dump_toml(base.model_copy(update={"data": section})), RunConfig, "The command line")
-
-
-def with_overrides(data: DataConfig, overrides: Mapping[str, Any]) -> DataConfig:
-    """The section with what was set on the command line; not checked yet."""
-    columns = data.columns.updated(overrides.get("columns", {}))
-    names = data.names.model_copy(update=overrides.get("names", {}))
-    return data.model_copy(update={**overrides, "columns": columns, "names": names})
 
 
 def file_overrides(
@@ -347,38 +304,3 @@ def _field_names(given: Sequence[str]) -> dict[str, list[str]]:
             )
         found[role] = listed
     return found
-
-
-@contextmanager
-def open_pipeline(
-    folder: Path, config: Path | None, update_data: bool, overrides: Mapping[str, Any] | None = None
-) -> Iterator[Pipeline]:
-    from starrec.pipeline import Pipeline
-
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    with progress() as bars:
-        resolved = _configuration(folder, config, overrides or {}, partial(announce, bars.console))
-        try:
-            with Pipeline.open(
-                folder,
-                resolved,
-                update_data=update_data,
-                announce=partial(announce, bars.console),
-                progress=bars,
-            ) as pipeline:
-                yield pipeline
-        except DataError:
-            _discard_unstarted(missing)
-            raise
-
-
-def _discard_unstarted(missing: Sequence[Path]) -> None:
-    """Remove a run folder that this command made and in which nothing was completed, with the parents made
-    for it: data that were refused leave nothing behind that would refuse their mended form."""
-    folder = missing[0] if missing else None
-    if folder is None or (folder / "data").exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    for parent in missing[1:]:
-        if parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()

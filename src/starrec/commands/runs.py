@@ -202,8 +202,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
 
 def _trajectories(run: Path) -> dict[str, int]:
     """What the store of the run holds, of all teachers."""
-    from starrec.trajectories import STORE
-    from starrec.trajectories.store import count_all
+    from starrec.trajectories import STORE, count_all
 
     path = run / STORE
     return {**count_all(path), "bytes": _size(path)} if path.is_file() else {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from starrec.commands.opening import open_pipeline, with_overrides
 from starrec.commands.options import (
     DEMO,
     ConfigOption,
@@ -21,9 +22,7 @@ from starrec.commands.options import (
     UpdateDataOption,
     data_options,
     file_options,
-    open_pipeline,
     run_folder,
-    with_overrides,
 )
 from starrec.errors import DataError, StarrecError
 from starrec.terminal import announce, progress, show_inventory, show_item_summary, show_signals
@@ -135,7 +134,7 @@ def build(
     with open_pipeline(
         run_folder(config, run, overrides.get("interactions")), config, update_data, overrides
     ) as pipeline:
-        pipeline.store_evidence(engine.value, address, fresh=fresh, grace=grace)
+        pipeline.build_store(engine.value, address, fresh=fresh, grace=grace)
 
 
 @app.command()

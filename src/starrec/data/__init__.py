@@ -3,9 +3,10 @@ them."""
 
 from starrec.data.additions import Additions, described, load_additions
 from starrec.data.config import COLUMN_KEYS, ColumnMap, DataConfig, FieldNames, Repeats, TableOptions
-from starrec.data.dataset import Dataset, Order, Sequences, build, date_of, display_titles
+from starrec.data.dataset import Dataset, Order, Sequences, date_of, display_titles
 from starrec.data.description import describe
 from starrec.data.files import file_sha256
+from starrec.data.frames import build
 from starrec.data.matching import Titles
 from starrec.data.report import BadRow, Report
 from starrec.data.sources import load_movielens_100k

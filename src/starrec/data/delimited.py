@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from starrec.data.config import FileRole, TableOptions
-from starrec.data.files import head, reading, text_pieces, undecodable
+from starrec.data.files import DEFAULT_LIMITS, ReadLimits, head, reading, text_pieces, undecodable
 from starrec.data.quotes import Dialect, field_counts, first_row, last_row_end, regular_rows, split_rows
 from starrec.data.report import LINE, Report
 from starrec.errors import DataError
@@ -30,7 +30,6 @@ _NAMES: Final = {
 }
 _SUFFIXES: Final = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _STAND_INS: Final = "\x1f\x1e\x1d\x1c\x01\x02"
-_LONGEST_LINE: Final = 1 << 26
 _SAMPLE_ROWS: Final = 50
 _MOST: Final = 0.9
 _CHUNK: Final = 1 << 16
@@ -47,9 +46,12 @@ class DelimitedFile:
     options: TableOptions
     note: str
     """What was decided about it and should be known."""
+    limits: ReadLimits = DEFAULT_LIMITS
 
 
-def open_delimited(path: Path, role: FileRole, options: TableOptions) -> DelimitedFile:
+def open_delimited(
+    path: Path, role: FileRole, options: TableOptions, limits: ReadLimits = DEFAULT_LIMITS
+) -> DelimitedFile:
     """Decide how a file is written and what its columns are called.
 
     Raises:
@@ -79,9 +81,8 @@ def open_delimited(path: Path, role: FileRole, options: TableOptions) -> Delimit
             f"{path} has {len(fields)} columns, and {len(columns)} names were given for its {role} "
             f"({', '.join(map(repr, columns))}). Name all of them, from the left."
         )
-    return DelimitedFile(
-        path, Dialect(delimiter, quote, len(columns), tuple(columns)), columns, has_header, options, note
-    )
+    dialect = Dialect(delimiter, quote, len(columns), tuple(columns), limits.field_characters)
+    return DelimitedFile(path, dialect, columns, has_header, options, note, limits)
 
 
 def read_delimited(file: DelimitedFile, wanted: Mapping[str, str], report: Report) -> pl.DataFrame:
@@ -113,7 +114,8 @@ class _Blocks:
         self.as_text: set[str] = set()
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        pieces = text_pieces(self.file.path, self.file.options.encoding)
+        limits = self.file.limits
+        pieces = text_pieces(self.file.path, self.file.options.encoding, limits.piece_bytes)
         rest, ended = b"", False
         while not ended:
             piece = next(pieces, None)
@@ -122,9 +124,9 @@ class _Blocks:
             if ended and block and not block.endswith(b"\n"):
                 block += b"\n"
             end = len(block) if ended else last_row_end(block, self._byte_dialect())
-            if not end and len(block) > _LONGEST_LINE:
+            if not end and len(block) > limits.line_bytes:
                 raise DataError(
-                    f"{self.file.path} has a line of more than {_LONGEST_LINE:,} bytes. Is it text?"
+                    f"{self.file.path} has a line of more than {limits.line_bytes:,} bytes. Is it text?"
                 )
             whole = block[:end]
             if self.header and whole:

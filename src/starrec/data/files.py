@@ -13,14 +13,13 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal, TypeAlias, cast
 
 from starrec.errors import DataError
 
 Format: TypeAlias = Literal["parquet", "json", "delimited"]
-PIECE: Final = 1 << 24
-"""Bytes that are read at once."""
 _SAMPLE: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _NO_TABLE: Final = {
@@ -33,6 +32,20 @@ _NO_TABLE: Final = {
     b"SQLite format 3": "a database; export its tables as CSV",
 }
 _BYTE_ORDER_MARKS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass(frozen=True)
+class ReadLimits:
+    """How much of a text file is held at once, and how long its parts may be."""
+
+    piece_bytes: int = 1 << 24
+    """Read at once."""
+    field_characters: int = 4_000_000
+    """Of a quoted field; one that is longer was never closed."""
+    line_bytes: int = 1 << 26
+
+
+DEFAULT_LIMITS: Final = ReadLimits()
 
 
 def file_sha256(path: Path) -> str:
@@ -87,32 +100,36 @@ def reading(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def text_pieces(path: Path, encoding: str | None) -> Iterator[bytes]:
-    """The text of a file, gzipped or not, as UTF-8 without a byte order mark, piece by piece."""
+def text_pieces(path: Path, encoding: str | None, piece_bytes: int) -> Iterator[bytes]:
+    """The text of a file, gzipped or not, as UTF-8 without a byte order mark.
+
+    Args:
+        piece_bytes: of the file (unpacked) that are read at once; each piece is what they hold, in UTF-8.
+    """
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
         raw.seek(0)
         file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
-        first = file.read(PIECE)
+        first = file.read(piece_bytes)
         marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark)), None)
         codec = codecs.lookup(encoding or marked or "utf-8").name
         if codec in ("utf-8", "utf-8-sig", "ascii"):
             yield first.removeprefix(codecs.BOM_UTF8)
-            while piece := file.read(PIECE):
+            while piece := file.read(piece_bytes):
                 yield piece
             return
         decoder = codecs.getincrementaldecoder(codec)("surrogateescape")
         piece = first
         while piece:
             yield decoder.decode(piece).removeprefix("\ufeff").encode("utf-8", "surrogateescape")
-            piece = file.read(PIECE)
+            piece = file.read(piece_bytes)
         yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
 
 
 def head(path: Path, encoding: str | None) -> bytes:
     """The first part of a file's text, which tells how it is written."""
     found = b""
-    for piece in text_pieces(path, encoding):
+    for piece in text_pieces(path, encoding, _SAMPLE):
         found += piece
         if len(found) >= _SAMPLE:
             break

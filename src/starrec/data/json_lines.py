@@ -16,7 +16,7 @@ import polars as pl
 
 from starrec.data.categories import NotCategories, flat_categories
 from starrec.data.config import TableOptions
-from starrec.data.files import reading, text_pieces, undecodable
+from starrec.data.files import DEFAULT_LIMITS, ReadLimits, reading, text_pieces, undecodable
 from starrec.data.report import LINE, Report, shown
 from starrec.errors import DataError
 
@@ -28,11 +28,11 @@ class Number(str):
     """A number as it is written."""
 
 
-def json_columns(path: Path, options: TableOptions) -> list[str]:
+def json_columns(path: Path, options: TableOptions, limits: ReadLimits = DEFAULT_LIMITS) -> list[str]:
     """The names that the objects of a file use, in order of their first use; of a large file's first part."""
     names: dict[str, None] = {}
     with reading(path, "JSON Lines"):
-        for count, (_, row) in enumerate(_objects(path, options.encoding)):
+        for count, (_, row) in enumerate(_objects(path, options.encoding, limits.piece_bytes)):
             if isinstance(row, dict):
                 names.update(dict.fromkeys(row))
             if count >= 10_000:
@@ -41,7 +41,13 @@ def json_columns(path: Path, options: TableOptions) -> list[str]:
 
 
 def read_json(
-    path: Path, wanted: Mapping[str, str], options: TableOptions, report: Report, *, all_text: bool = False
+    path: Path,
+    wanted: Mapping[str, str],
+    options: TableOptions,
+    report: Report,
+    *,
+    all_text: bool = False,
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> pl.DataFrame:
     """The wanted columns as text (categories as lists of text), and `LINE`; wanted: our names by the file's.
 
@@ -58,7 +64,7 @@ def read_json(
         return pl.DataFrame([*columns, pl.Series(LINE, lines, pl.UInt32)])
 
     with reading(path, "JSON Lines"):
-        for line, row in _objects(path, options.encoding):
+        for line, row in _objects(path, options.encoding, limits.piece_bytes):
             report.read[path] += 1
             if isinstance(row, str):
                 report.add(path, line, "-", row)
@@ -118,13 +124,13 @@ def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _objects(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _objects(path: Path, encoding: str | None, piece_bytes: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Line numbers with the object there, or with what is wrong with it."""
-    for number, raw in enumerate(_lines(path, encoding), start=1):
+    for number, raw in enumerate(_lines(path, encoding, piece_bytes), start=1):
         if not raw.strip():
             continue
         if number == 1 and raw.lstrip().startswith(b"[") and _begins_array(raw):
-            yield from _array(path, encoding)
+            yield from _array(path, encoding, piece_bytes)
             return
         yield number, _object(raw, encoding)
 
@@ -138,8 +144,8 @@ def _begins_array(line: bytes) -> bool:
     return bool(found) and all(isinstance(value, dict) for value in found)
 
 
-def _array(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    text = b"".join(text_pieces(path, encoding)).decode("utf-8", "surrogateescape")
+def _array(path: Path, encoding: str | None, piece_bytes: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    text = b"".join(text_pieces(path, encoding, piece_bytes)).decode("utf-8", "surrogateescape")
     if problem := undecodable(text, encoding):
         raise DataError(f"{path}: {problem}.")
     decoder = json.JSONDecoder(parse_float=Number)
@@ -176,9 +182,9 @@ def _object(raw: bytes, encoding: str | None) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else "not a JSON object"
 
 
-def _lines(path: Path, encoding: str | None) -> Iterator[bytes]:
+def _lines(path: Path, encoding: str | None, piece_bytes: int) -> Iterator[bytes]:
     rest = b""
-    for piece in text_pieces(path, encoding):
+    for piece in text_pieces(path, encoding, piece_bytes):
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole
     if rest:

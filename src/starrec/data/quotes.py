@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST_FIELD: Final = 4_000_000
-"""Characters of a quoted field at most; one that is longer was never closed."""
+from starrec.data.files import DEFAULT_LIMITS
+
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*")
 _NEWLINE: Final = ord("\n")
 _RETURN: Final = ord("\r")
@@ -38,6 +38,8 @@ class Dialect:
     n_fields: int
     names: tuple[str, ...] = ()
     """Of the fields, for messages."""
+    longest_field: int = DEFAULT_LIMITS.field_characters
+    """Characters of a quoted field at most."""
 
 
 class Row(NamedTuple):
@@ -187,9 +189,9 @@ def _quoted_row(text: str, position: int, dialect: Dialect, final: bool) -> tupl
             fields.append(text[at:end].removesuffix("\r"))
             return fields, end, ""
         closing = _closing(text, at + 1, quote)
-        if (closing < 0 or closing + 2 >= len(text)) and not final and len(text) - at <= LONGEST_FIELD:
+        if (closing < 0 or closing + 2 >= len(text)) and not final and len(text) - at <= dialect.longest_field:
             return None
-        if closing < 0 or closing - at > LONGEST_FIELD:
+        if closing < 0 or closing - at > dialect.longest_field:
             return fields, -1, f"the quoted field that begins here is never closed; {_mend(dialect)}"
         fields.append(text[at + 1 : closing].replace(quote * 2, quote))
         at = closing + 1

@@ -23,7 +23,8 @@ from typing import Final
 
 import polars as pl
 
-from starrec.data.dataset import Dataset, build
+from starrec.data.dataset import Dataset
+from starrec.data.frames import build
 from starrec.errors import DataError
 from starrec.runs import write_atomic
 

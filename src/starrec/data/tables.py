@@ -19,9 +19,10 @@ import polars as pl
 from starrec.data.categories import read_categories, read_titles, read_years
 from starrec.data.columns import find_columns, unmapped
 from starrec.data.config import FileRole, TableOptions
-from starrec.data.dataset import Dataset, Order, build
+from starrec.data.dataset import Dataset, Order
 from starrec.data.delimited import open_delimited, read_delimited
-from starrec.data.files import format_of, reading
+from starrec.data.files import DEFAULT_LIMITS, ReadLimits, format_of, reading
+from starrec.data.frames import build
 from starrec.data.ids import read_ids
 from starrec.data.json_lines import json_columns, read_json
 from starrec.data.numbers import read_number, read_positions
@@ -52,6 +53,7 @@ def load_tables(
     *,
     options: TableOptions | None = None,
     held_out: Mapping[str, Path] | None = None,
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> tuple[Dataset, Report]:
     """A Dataset out of a user's files, and what was found on the way.
 
@@ -60,6 +62,7 @@ def load_tables(
     Args:
         held_out: more files of interactions, by the part of the user's own split (`validation`, `test`) that
             they are; `interactions` then is its training part.
+        limits: of what is held of a text file at once.
 
     Raises:
         DataError: a file is missing, empty or of no known kind; a column is missing; there are fewer than 20
@@ -68,13 +71,13 @@ def load_tables(
     """
     options = options or TableOptions()
     report = Report()
-    catalogue = read_items(items, options, report)
+    catalogue = read_items(items, options, report, limits)
     # At once: interactions with a refused item would only be noise.
     refuse_bad_rows(report, options)
     files = {0: interactions, **{PARTS.index(part): path for part, path in (held_out or {}).items()}}
     if len(files) > 1 and options.split_column is not None:
         raise DataError("Give your own split as a column (`split_column`) or as files, not both.")
-    tables = {part: _table(path, "interactions", options, report) for part, path in files.items()}
+    tables = {part: _table(path, "interactions", options, report, limits) for part, path in files.items()}
     if len(files) == 1:
         # No name is kept for the table as read, so that its text is gone before `build` needs the room.
         edges = check_interactions(tables.pop(0), options, catalogue["item_id"])
@@ -82,7 +85,7 @@ def load_tables(
         edges = _joined(
             {part: check_interactions(table, options, catalogue["item_id"]) for part, table in tables.items()}
         )
-    people = None if users is None else _users(users, options, report)
+    people = None if users is None else _users(users, options, report, limits)
     refuse_bad_rows(report, options)
     if catalogue.height < MIN_ITEMS:
         raise DataError(
@@ -103,9 +106,11 @@ def load_tables(
     return replace(dataset, times_written=written, below_min_rating=report.below_min_rating), report
 
 
-def read_items(path: Path, options: TableOptions, report: Report) -> pl.DataFrame:
+def read_items(
+    path: Path, options: TableOptions, report: Report, limits: ReadLimits = DEFAULT_LIMITS
+) -> pl.DataFrame:
     """`item_id, title[, categories][, year]` of a file of items."""
-    checks = Checks(_table(path, "items", options, report))
+    checks = Checks(_table(path, "items", options, report, limits))
     read_ids(checks, "item_id")
     read_titles(checks)
     repeated = pl.col("item_id").is_duplicated() & ~pl.col("item_id").is_first_distinct()
@@ -165,18 +170,20 @@ def refuse_bad_rows(report: Report, options: TableOptions) -> None:
         raise DataError(f"{report}. Mend them, or leave them out with --skip-bad-rows.")
 
 
-def _table(path: Path, role: FileRole, options: TableOptions, report: Report) -> Table:
+def _table(
+    path: Path, role: FileRole, options: TableOptions, report: Report, limits: ReadLimits = DEFAULT_LIMITS
+) -> Table:
     """A file as read, the wanted columns under our names."""
     kind = format_of(path, options.encoding)
     if kind == "parquet":
         with reading(path, "Parquet"):
             columns = list(_parquet(pl.read_parquet_schema, path))
     elif kind == "json":
-        columns = json_columns(path, options)
+        columns = json_columns(path, options, limits)
         if not columns:
             _explain_no_objects(path, options, report)
     else:
-        file = open_delimited(path, role, options)
+        file = open_delimited(path, role, options, limits)
         columns = file.columns
     wanted = find_columns(path, role, columns, options)
     report.notes += unmapped(path, role, columns, options)
@@ -188,7 +195,7 @@ def _table(path: Path, role: FileRole, options: TableOptions, report: Report) ->
         _refuse_nested(path, role, frame, wanted)
         frame = frame.with_row_index(LINE, offset=1)
     elif kind == "json":
-        frame = read_json(path, wanted, options, report, all_text=role == "users")
+        frame = read_json(path, wanted, options, report, all_text=role == "users", limits=limits)
     else:
         if file.note:
             report.notes.append(file.note)
@@ -224,8 +231,8 @@ def _explain_no_objects(path: Path, options: TableOptions, report: Report) -> No
     raise DataError(f"{path} is empty. It needs one JSON object a line.")
 
 
-def _users(path: Path, options: TableOptions, report: Report) -> pl.DataFrame:
-    checks = Checks(_table(path, "users", options, report))
+def _users(path: Path, options: TableOptions, report: Report, limits: ReadLimits) -> pl.DataFrame:
+    checks = Checks(_table(path, "users", options, report, limits))
     read_ids(checks, "user_id")
     repeated = pl.col("user_id").is_duplicated() & ~pl.col("user_id").is_first_distinct()
     checks.refuse(repeated, "user_id", "user id {} stood in an earlier line already")

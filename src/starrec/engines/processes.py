@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -25,7 +26,10 @@ _AHEAD: Final = 2
 
 
 class Workers(Generic[Value]):
-    """A pool that maps batches; use as a context manager. With one process it works in this one."""
+    """A pool that maps batches; use as a context manager.
+
+    With one process, or where there is only one batch, it works in this one: to start another takes a second.
+    """
 
     def __init__(self, value: Value, processes: int | None = None) -> None:
         """Args:
@@ -42,12 +46,14 @@ class Workers(Generic[Value]):
 
     def map(self, function: Callable[[Value, Batch], Result], batches: Iterable[Batch]) -> Iterator[Result]:
         """`function(value, batch)` of each batch, in order; function is a module's own, so that it pickles."""
-        if self._pool is None:
-            for batch in batches:
+        batches = iter(batches)
+        first = list(islice(batches, 2))
+        if self._pool is None or len(first) < 2:
+            for batch in chain(first, batches):
                 yield function(self._value, batch)
             return
         waiting: deque[Future[Result]] = deque()
-        for batch in batches:
+        for batch in chain(first, batches):
             waiting.append(self._pool.submit(_call, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
                 yield waiting.popleft().result()

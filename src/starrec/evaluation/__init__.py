@@ -3,26 +3,28 @@
 from starrec.evaluation.charts import accuracy_picture
 from starrec.evaluation.config import EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
-from starrec.evaluation.latency import measure, throughput
+from starrec.evaluation.latency import measure, percentiles, throughput
 from starrec.evaluation.probes import probe
 from starrec.evaluation.ranks import (
     RANKS_SCHEMA,
     check_ranks,
     load_ranks,
+    mean_avg_hr,
+    ranking_changes,
     ranks_frame,
-    replace_systems,
     save_ranks,
 )
 from starrec.evaluation.report import write_report
 from starrec.evaluation.results import (
     Results,
+    code_commit,
     environment,
     read_results,
     recompute,
     summarise,
     write_results,
 )
-from starrec.evaluation.systems import SYSTEMS, rank_at_random, rank_by_signals, signal_scores
+from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
 from starrec.evaluation.tables import comparison_lines, print_results, systems_table, worked_example
 
 __all__ = [
@@ -32,21 +34,25 @@ __all__ = [
     "Results",
     "TraceCitations",
     "accuracy_picture",
+    "best_tool",
     "check_ranks",
     "check_trace",
+    "code_commit",
     "comparison_lines",
     "environment",
     "faithfulness",
     "load_ranks",
+    "mean_avg_hr",
     "measure",
+    "percentiles",
     "print_results",
     "probe",
     "rank_at_random",
     "rank_by_signals",
+    "ranking_changes",
     "ranks_frame",
     "read_results",
     "recompute",
-    "replace_systems",
     "save_ranks",
     "signal_scores",
     "steps_of",

@@ -1,10 +1,12 @@
 """Does the student read its evidence, or has it learned the catalogue by heart?
 
-Three interventions on fast prompts that a reader must react to and a memoriser cannot:
+Three interventions on fast prompts. In a student that ranks by its evidence alone
 
-- exchange the evidence of the student's first candidate and a random other one: their order must turn;
-- permute the labels among the candidates: the same candidate must stay first;
-- replace all evidence by "none": accuracy must fall.
+- exchanging the evidence of its first candidate and a random other one turns their order;
+- permuting the labels among the candidates keeps the same candidate first;
+- replacing all evidence by "none" costs accuracy.
+
+A student is not built to do so: the rates say how far it does.
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from starrec.data import RankingTask, Targets
 from starrec.errors import RunError
-from starrec.ranking import Ranking
+from starrec.ranking import Ranking, avg_hr
 from starrec.runs import write_atomic
 
 RANKS_SCHEMA: Final = pl.Schema(
@@ -73,10 +74,27 @@ def ranks_frame(
     return pl.DataFrame(rows, schema=RANKS_SCHEMA, orient="row")
 
 
-def replace_systems(ranks: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """ranks with the systems that stand in rows taken from rows alone; ordered by system, then as given."""
-    others = ranks.join(rows.select("system").unique(), on="system", how="anti", maintain_order="left")
-    return pl.concat([others, rows]).sort("system", maintain_order=True)
+def mean_avg_hr(tasks: Sequence[RankingTask], rankings: Sequence[Ranking], targets: Targets) -> float:
+    """The mean avg_hr of rankings; rankings[i] answers tasks[i]."""
+    ranks = [ranking.rank_of(targets[task.task_id]) for task, ranking in zip(tasks, rankings, strict=True)]
+    return float(avg_hr(np.array(ranks)).mean())
+
+
+def ranking_changes(
+    tasks: Sequence[RankingTask], before: Sequence[Ranking], after: Sequence[Ranking], targets: Targets
+) -> dict[str, float]:
+    """How a second ranking of each task differs from the first: shares of the tasks in which it
+    `changed_first` (another item in the first place), `raised_target` and `lowered_target`; and `n_tasks`."""
+    items = [targets[task.task_id] for task in tasks]
+    pairs = list(zip(before, after, strict=True))
+    moved = np.array([b.rank_of(item) - a.rank_of(item) for (a, b), item in zip(pairs, items, strict=True)])
+    changed = [a.items[0] != b.items[0] for a, b in pairs]
+    return {
+        "changed_first": float(np.mean(changed)),
+        "raised_target": float((moved < 0).mean()),
+        "lowered_target": float((moved > 0).mean()),
+        "n_tasks": len(tasks),
+    }
 
 
 def save_ranks(path: Path, ranks: pl.DataFrame) -> Path:

@@ -11,11 +11,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
-from starrec.data import MENTION, unescape
 from starrec.errors import StarrecError
 from starrec.evaluation.charts import (
     Figure,
@@ -25,6 +24,7 @@ from starrec.evaluation.charts import (
     training_figures,
 )
 from starrec.evaluation.markup import Html, Node, element, page
+from starrec.evaluation.report_examples import examples_section
 from starrec.evaluation.wording import (
     CITING_NOTES,
     STUDENT,
@@ -39,8 +39,6 @@ from starrec.evaluation.wording import (
     verdict,
 )
 from starrec.runs import write_atomic
-
-_STEP_KINDS: Final = frozenset({"plan", "tool_call", "tool_response", "reflection", "recommend"})
 
 
 def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFrame) -> Path:
@@ -66,7 +64,7 @@ def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFra
         _latency(results, figures),
         _training(results, figures),
         _faithfulness(results),
-        _examples(results),
+        examples_section(results),
         _provenance(run_folder, results),
     )
     files = resources.files("starrec.evaluation")
@@ -239,7 +237,12 @@ def _latency(results: Mapping[str, Any], figures: dict[str, Figure]) -> Html | N
     return element(
         "section",
         element("h2", "Latency"),
-        element("p", "Single requests in one process, evidence look-up included.", class_="quiet"),
+        element(
+            "p",
+            "Single requests in one process, evidence look-up included. All ten signals of a task are gathered "
+            "at once (evidence); none is timed alone.",
+            class_="quiet",
+        ),
         _figure("latency", latency_figure(latency), figures),
         _table(["system", "p50", "p95", "p99", "batched, per second"], rows),
     )
@@ -281,65 +284,6 @@ def _faithfulness(results: Mapping[str, Any]) -> Html | None:
         ),
         _table(["system", *(name.replace("_", " ") for name in columns)], rows, notes=CITING_NOTES),
     )
-
-
-def _examples(results: Mapping[str, Any]) -> Html | None:
-    examples = results.get("worked_examples")
-    if not examples:
-        return None
-    return element(
-        "section",
-        element("h2", "Worked examples"),
-        element("p", "What was asked, what was looked up, what was concluded.", class_="quiet"),
-        [_example(example, opened=place == 0) for place, example in enumerate(examples)],
-    )
-
-
-def _example(example: Mapping[str, Any], *, opened: bool) -> Html:
-    history, ranking = list(example["history"]), list(example["ranking"])
-    found = f" true item {example['target']}, ranked {example['rank']} of {len(ranking)}"
-    steps = [
-        element(
-            "div",
-            element("b", f"{step['agent']} · {str(step['kind']).replace('_', ' ')}"),
-            element("div", _message(str(step["text"]))),
-            class_=f"step {step['kind']}" if step["kind"] in _STEP_KINDS else "step",
-        )
-        for step in example["steps"]
-    ]
-    ordered = [
-        element("li", title, class_="target" if place == example["rank"] else None)
-        for place, title in enumerate(ranking, start=1)
-    ]
-    recent = [element("li", title) for title in history[-15:]]
-    return element(
-        "details",
-        element("summary", f"User {example['user_id']}", element("span", found, class_="quiet")),
-        element(
-            "div",
-            element("div", element("h3", "Reasoning"), steps),
-            element(
-                "div",
-                element("h3", "Ranking"),
-                element("ol", ordered),
-                element("h3", f"History, last {len(recent)} of {len(history)}"),
-                element("ol", recent, start=str(len(history) - len(recent) + 1)),
-            ),
-            class_="example",
-        ),
-        open=opened,
-    )
-
-
-def _message(text: str) -> list[Node]:
-    """A message as it stands in a trajectory: mentions as emphasised titles, entities as what they say."""
-    nodes: list[Node] = []
-    end = 0
-    for found in MENTION.finditer(text):
-        nodes.append(unescape(text[end : found.start()]))
-        nodes.append(element("span", unescape(found.group(2)), class_="item"))
-        end = found.end()
-    return [*nodes, unescape(text[end:])]
 
 
 def _provenance(run_folder: Path, results: Mapping[str, Any]) -> Html:

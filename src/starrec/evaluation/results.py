@@ -11,7 +11,8 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
     teacher_failures {reason: failed greedy runs of the teacher}
     reflection      {"changed_first", "raised_target", "lowered_target": shares of the tasks, "n_tasks"}: what
                     sending work back changed
-    latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}
+    latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}, and as "evidence" the time of
+                    gathering all ten signals of a task: a system that ranks by one signal is not timed alone
     training        {stage: {"tasks", "runs", "kept", "labels_seen", "seconds", …}} and, as "curves",
                     {stage: [{"step": 10, NAME: value, …}, …]}
     faithfulness    {system: {"traces", "parsed", "altered", "citations", "holds", "unknown", "misused",
@@ -29,6 +30,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -160,6 +162,22 @@ def environment() -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "packages": versions,
     }
+
+
+def code_commit() -> str:
+    """The commit of the checkout that this code runs from; "unknown" where it is no checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 def _evaluation(

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import RankingTask
+from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
+from starrec.evaluation.ranks import mean_avg_hr
 from starrec.hashing import text_keys
 from starrec.ranking import Ranking, from_scores
 from starrec.signals import SIGNALS
@@ -37,6 +38,17 @@ def rank_by_signals(workers: Workers[World], tasks: Sequence[RankingTask]) -> di
         ]
         for name, signal in SYSTEMS.items()
     }
+
+
+def best_tool(
+    workers: Workers[World], tasks: Sequence[RankingTask], targets: Targets
+) -> tuple[str, dict[str, float]]:
+    """The system of `SYSTEMS` with the highest avg_hr on these tasks, and each one's avg_hr. To be chosen on
+    validation, never on test."""
+    scores = {
+        name: mean_avg_hr(tasks, ranked, targets) for name, ranked in rank_by_signals(workers, tasks).items()
+    }
+    return max(scores, key=lambda name: scores[name]), scores
 
 
 def signal_scores(workers: Workers[World], tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:

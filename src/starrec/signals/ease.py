@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from starrec.data import Sequences
-from starrec.signals import kernels
+from starrec.signals import counting
 
 EASE_ITEMS: Final = 3000
 """Items of the EASE model at most: its inverse costs the cube, and the store holds its square."""
@@ -78,13 +78,13 @@ def count_gram(train: Sequences, items: NDArray[np.int32]) -> NDArray[np.int32]:
     place = np.full(int(max(train.items.max(initial=0), items.max(initial=0))) + 1, -1, dtype=np.int32)
     place[items] = np.arange(len(items))
     within = train.kept(place[train.items] >= 0)
-    users = kernels.transpose(within.ptr, place[within.items], len(items))
-    ptr, ascending = kernels.transpose(*users, within.n_users)
+    users = counting.transpose(within.ptr, place[within.items], len(items))
+    ptr, ascending = counting.transpose(*users, within.n_users)
     # A part of the users for each core: a part costs a matrix.
     edges = np.linspace(0, within.n_users, (os.cpu_count() or 1) + 1).astype(np.int64)
     with ThreadPoolExecutor(len(edges) - 1) as pool:
         parts = pool.map(
-            lambda first, last: kernels.gram(ptr[first : last + 1], ascending, len(items)),
+            lambda first, last: counting.gram(ptr[first : last + 1], ascending, len(items)),
             edges[:-1],
             edges[1:],
         )

@@ -1,9 +1,7 @@
-"""The counting loops, compiled.
+"""The loops that a task asks, compiled (those that count a whole log: `counting`).
 
-Everything here walks posting lists: item -> its users -> their items. Done with sparse products, a task's pair
-counts took three times as long and the neighbour step needed the full product in memory; as loops they need
-one array of the catalogue's size. Kernels are pure functions of arrays, release the interpreter lock (blocks
-run on threads), and are compiled once a machine (numba's cache).
+Kernels are pure functions of arrays, release the interpreter lock (blocks run on threads), and are compiled
+once a machine (numba's cache). Done with sparse products, a task's pair counts took three times as long.
 
 A ragged array is `(ptr, values)`: row r is `values[ptr[r]:ptr[r + 1]]`.
 """
@@ -33,94 +31,6 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 BITS: Final = 64
-
-
-@compiled
-def grouped(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
-    """The values of each group, in their order, as a ragged array: a counting sort, O(values)."""
-    ptr = np.zeros(n_groups + 1, np.int64)
-    for group in groups:
-        ptr[group + 1] += 1
-    for group in range(n_groups):
-        ptr[group + 1] += ptr[group]
-    at = ptr[:-1].copy()
-    out = np.empty(len(values), np.int32)
-    for entry in range(len(values)):
-        group = groups[entry]
-        out[at[group]] = values[entry]
-        at[group] += 1
-    return ptr, out
-
-
-@compiled
-def transpose(ptr: Ptr, values: Ints, n_columns: int) -> tuple[Ptr, Ints]:
-    """Rows that hold each column, ascending."""
-    rows = np.empty(len(values), np.int32)
-    for row in range(len(ptr) - 1):
-        rows[ptr[row] : ptr[row + 1]] = row
-    return grouped(values, rows, n_columns)
-
-
-@compiled
-def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints]:
-    """The values of each group, ascending, as a ragged array."""
-    ptr, out = grouped(groups, values, n_groups)
-    for group in range(n_groups):
-        out[ptr[group] : ptr[group + 1]].sort()
-    return ptr, out
-
-
-@compiled
-def count_followed(ptr: Ptr, items: Ints, n_items: int, window: int) -> tuple[Ptr, Ints, Ints]:
-    """For each later item, the earlier ones within `window` places before it and how many users had each.
-
-    Returns:
-        ptr `(n_items + 1,)`, earlier items ascending, counts.
-    """
-    starts = np.zeros(n_items + 1, np.int64)
-    for user in range(len(ptr) - 1):
-        for place in range(ptr[user], ptr[user + 1]):
-            starts[items[place] + 1] += min(window, place - ptr[user])
-    for item in range(n_items):
-        starts[item + 1] += starts[item]
-    at = starts[:-1].copy()
-    earlier = np.empty(starts[n_items], np.int32)
-    for user in range(len(ptr) - 1):
-        for place in range(ptr[user], ptr[user + 1]):
-            later = items[place]
-            for before in range(max(ptr[user], place - window), place):
-                earlier[at[later]] = items[before]
-                at[later] += 1
-    out_ptr = np.zeros(n_items + 1, np.int64)
-    counts = np.empty(len(earlier), np.int32)
-    n = 0
-    for item in range(n_items):
-        row = earlier[starts[item] : starts[item + 1]]
-        row.sort()
-        first = n
-        for entry in range(len(row)):
-            value = row[entry]
-            if n > first and earlier[n - 1] == value:
-                counts[n - 1] += 1
-            else:
-                # Written behind the place that is read: runs only shorten.
-                earlier[n] = value
-                counts[n] = 1
-                n += 1
-        out_ptr[item + 1] = n
-    return out_ptr, earlier[:n].copy(), counts[:n].copy()
-
-
-@compiled
-def take(ptr: Ptr, values: Ints, rows: Ints) -> tuple[Ptr, Ints]:
-    """Some rows of a ragged array, as one."""
-    out_ptr = np.zeros(len(rows) + 1, np.int64)
-    for at in range(len(rows)):
-        out_ptr[at + 1] = out_ptr[at] + ptr[rows[at] + 1] - ptr[rows[at]]
-    out = np.empty(out_ptr[len(rows)], np.int32)
-    for at in range(len(rows)):
-        out[out_ptr[at] : out_ptr[at + 1]] = values[ptr[rows[at]] : ptr[rows[at] + 1]]
-    return out_ptr, out
 
 
 @compiled
@@ -328,98 +238,6 @@ def look_up(ascending: Ints, values: Ints, wanted: Ints, found: NDArray[np.int32
             else:
                 high = middle
         found[at] = values[low] if low < len(ascending) and ascending[low] == wanted[at] else 0
-
-
-@compiled
-def neighbour_rows(
-    rows: Ints,
-    item_ptr: Ptr,
-    item_users: Ints,
-    user_ptr: Ptr,
-    user_items: Ints,
-    ties: NDArray[np.uint32],
-    k: int,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The k items nearest to each of these by cosine, with the users who took both.
-
-    For a fixed row i the order by n_ij / sqrt(n_i n_j) is that by n_ij² / n_j, a correctly rounded quotient of
-    integers, so equal cosines are equal here and `ties` decides (the smaller first). Keys use a pair's own
-    counts only.
-
-    Returns:
-        items and counts, both `(len(rows), k)`, best first; -1 and 0 where there are fewer.
-    """
-    n_items = len(item_ptr) - 1
-    found = np.full((len(rows), k), -1, np.int32)
-    both = np.zeros((len(rows), k), np.int32)
-    counts = np.zeros(n_items, np.int32)
-    # A heap with the worst of the best at its root.
-    keys = np.empty(k, np.float64)
-    items = np.empty(k, np.int32)
-    for at in range(len(rows)):
-        row = rows[at]
-        for entry in range(item_ptr[row], item_ptr[row + 1]):
-            user = item_users[entry]
-            for other in range(user_ptr[user], user_ptr[user + 1]):
-                counts[user_items[other]] += 1
-        counts[row] = 0
-        n = 0
-        for item in range(n_items):
-            count = counts[item]
-            if count == 0:
-                continue
-            key = np.float64(count) * count / (item_ptr[item + 1] - item_ptr[item])
-            if n < k:
-                place = n
-                n += 1
-                while place > 0:
-                    parent = (place - 1) >> 1
-                    worse = keys[parent] < key or (keys[parent] == key and ties[items[parent]] > ties[item])
-                    if worse:
-                        break
-                    keys[place], items[place] = keys[parent], items[parent]
-                    place = parent
-            elif key > keys[0] or (key == keys[0] and ties[item] < ties[items[0]]):
-                place = 0
-                while True:
-                    child = 2 * place + 1
-                    if child >= k:
-                        break
-                    if child + 1 < k and (
-                        keys[child + 1] < keys[child]
-                        or (keys[child + 1] == keys[child] and ties[items[child + 1]] > ties[items[child]])
-                    ):
-                        child += 1
-                    if keys[child] > key or (keys[child] == key and ties[items[child]] < ties[item]):
-                        break
-                    keys[place], items[place] = keys[child], items[child]
-                    place = child
-            else:
-                continue
-            keys[place], items[place] = key, item
-        # Best first: equal keys by ties.
-        order = np.argsort(ties[items[:n]], kind="mergesort")
-        order = order[np.argsort(-keys[:n][order], kind="mergesort")]
-        for place in range(n):
-            found[at, place] = items[order[place]]
-            both[at, place] = counts[items[order[place]]]
-        counts[:] = 0
-    return found, both
-
-
-@compiled
-def gram(ptr: Ptr, items: Ints, n_items: int) -> NDArray[np.int32]:
-    """Users who took both, of each pair of items, `(n_items, n_items)`: the upper triangle, diagonal included.
-
-    Items of a user ascend. By user, not by item: her items' rows stay in the cache, which halves the time.
-    """
-    counts = np.zeros((n_items, n_items), np.int32)
-    for user in range(len(ptr) - 1):
-        for first in range(ptr[user], ptr[user + 1]):
-            row = counts[items[first]]
-            for second in range(first, ptr[user + 1]):
-                row[items[second]] += 1
-    return counts
 
 
 @compiled

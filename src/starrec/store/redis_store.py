@@ -32,10 +32,11 @@ from starrec.store.versions import GRACE_SECONDS
 
 PREFIX: Final = "starrec"
 _BATCH_BYTES: Final = 4 << 20
-_BATCH_RECORDS: Final = 2000
+BATCH_RECORDS: Final = 2000
+"""Records, or keys that expire, of one pipeline."""
 _NOT_SERVED: Final = (Kind.GRAM,)
-_AT_ONCE: Final = 1000
-"""Values of one MGET: larger ones would hold up the server's other clients."""
+VALUES_PER_REQUEST: Final = 1000
+"""Of one MGET: larger ones would hold up the server's other clients."""
 _TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -50,18 +51,20 @@ class RedisStore(StoredCounts):
         version: str | None = None,
         report: Report | None = None,
         fallback: CountStore | None = None,
+        values_per_request: int = VALUES_PER_REQUEST,
     ) -> None:
         """Args:
         url: such as `redis://localhost:6379/0`; `rediss://` for TLS, with user and password where needed.
         prefix: of all keys.
         version: None for the current one.
         report, fallback: as of `StoredCounts`.
+        values_per_request: fetched by one MGET at most.
 
         Raises:
             StarrecError: Redis does not answer.
             RunError: it holds no evidence, or of another format.
         """
-        self.url, self.prefix = url, prefix
+        self.url, self.prefix, self.values_per_request = url, prefix, values_per_request
         self._client = _connect(url)
         with _answering(url):
             current = version or self._client.get(f"{prefix}:current")
@@ -74,16 +77,17 @@ class RedisStore(StoredCounts):
         (meta,) = self._fetch(Kind.META, [0])
         super().__init__(f"{_shown(url)} ({prefix}:{self.version})", meta, report, fallback)
 
-    def __reduce__(self) -> tuple[Callable[..., RedisStore], tuple[str, str, str]]:
-        return _reopen, (self.url, self.prefix, self.version)
+    def __reduce__(self) -> tuple[Callable[..., RedisStore], tuple[str, str, str, int]]:
+        return _reopen, (self.url, self.prefix, self.version, self.values_per_request)
 
     def _fetch(self, kind: Kind, indices: Sequence[int]) -> list[Raw | None]:
         found: list[Raw | None] = []
         keys = [record_key(self.prefix, self.version, kind, index) for index in indices]
         with _answering(self.url):
-            for first in range(0, len(keys), _AT_ONCE):
+            for first in range(0, len(keys), self.values_per_request):
+                asked = keys[first : first + self.values_per_request]
                 # Bytes: nothing is decoded unless the client is told to.
-                found += cast(list[bytes | None], self._client.mget(keys[first : first + _AT_ONCE]))
+                found += cast(list[bytes | None], self._client.mget(asked))
         return found
 
 
@@ -94,11 +98,13 @@ def push(
     prefix: str = PREFIX,
     grace: float = GRACE_SECONDS,
     bar: Bar = no_bar,
+    batch_records: int = BATCH_RECORDS,
 ) -> str:
     """Put a version into a Redis and make it the current one; its name there.
 
     Args:
         grace: seconds until versions that were there before expire.
+        batch_records: written in one transaction at most.
 
     Raises:
         StarrecError: Redis does not answer, or takes no more (out of memory); what was pushed stays, and the
@@ -113,7 +119,7 @@ def push(
         advance = bar("pushing", source.count - len(_NOT_SERVED))
         advance(state.get("records", 0))
         records = state.get("records", 0)
-        for batch in _batches(source, done):
+        for batch in _batches(source, done, batch_records):
             records += len(batch)
             state = {
                 "done": batch[-1][0].hex(),
@@ -159,12 +165,12 @@ def _keys(prefix: str, version: str, n_users: int, n_items: int) -> Iterator[lis
     single = [kind for kind in Kind if kind not in (*BY_ITEM, Kind.HISTORY)]
     yield [record_key(prefix, version, kind, 0) for kind in single]
     for kind, count in ((Kind.HISTORY, n_users), *((kind, n_items) for kind in BY_ITEM)):
-        for first in range(0, count, _BATCH_RECORDS):
-            last = min(first + _BATCH_RECORDS, count)
+        for first in range(0, count, BATCH_RECORDS):
+            last = min(first + BATCH_RECORDS, count)
             yield [record_key(prefix, version, kind, index) for index in range(first, last)]
 
 
-def _batches(source: LmdbStore, done: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
+def _batches(source: LmdbStore, done: bytes, records: int) -> Iterator[list[tuple[bytes, bytes]]]:
     batch: list[tuple[bytes, bytes]] = []
     size = 0
     for raw_key, value in source.records(after=done):
@@ -172,15 +178,15 @@ def _batches(source: LmdbStore, done: bytes) -> Iterator[list[tuple[bytes, bytes
             continue
         batch.append((raw_key, bytes(value)))
         size += len(value)
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_RECORDS:
+        if size >= _BATCH_BYTES or len(batch) >= records:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def _reopen(url: str, prefix: str, version: str) -> RedisStore:
-    return RedisStore(url, prefix=prefix, version=version)
+def _reopen(url: str, prefix: str, version: str, values_per_request: int) -> RedisStore:
+    return RedisStore(url, prefix=prefix, version=version, values_per_request=values_per_request)
 
 
 def _connect(url: str) -> redis.Redis:
@@ -218,4 +224,4 @@ def _shown(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-__all__ = ["PREFIX", "RedisStore", "push", "record_key"]
+__all__ = ["BATCH_RECORDS", "PREFIX", "VALUES_PER_REQUEST", "RedisStore", "push", "record_key"]

@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data import Sequences
-from starrec.signals import kernels
+from starrec.signals import counting
 from starrec.signals.counts import About, Counts, DayCounts, Neighbours, Ragged, capped, cooccurrence_row
 from starrec.signals.ease import EaseModel, choose_items, count_gram, solve
 from starrec.store.build import (
@@ -175,7 +175,7 @@ class _Touched:
         """Later item, earlier item, and by how many users more (or less); by later, then by earlier."""
         keys, changes = [], []
         for part, sign in ((self.before, -1), (self.after, 1)):
-            ptr, earlier, counts = kernels.count_followed(part.ptr, part.items, self.n_items, window)
+            ptr, earlier, counts = counting.count_followed(part.ptr, part.items, self.n_items, window)
             later = np.repeat(np.arange(self.n_items), np.diff(ptr))
             keys.append(later * self.n_items + earlier)
             changes.append(sign * counts.astype(np.int64))
@@ -196,7 +196,7 @@ def _entries(
     daily = _daily(source, touched) if meta.about.clock else None
     first_day = int(daily.days[0]) if daily is not None and len(daily.days) else 0
     about = replace(meta.about, n_users=log.n_users, n_items=log.n_items, first_day=first_day)
-    users_of = Ragged(*kernels.transpose(train.ptr, train.items, log.n_items))
+    users_of = Ragged(*counting.transpose(train.ptr, train.items, log.n_items))
     nothing = np.empty(0, dtype=np.int32)
     counts = Counts(
         about,

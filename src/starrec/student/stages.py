@@ -69,6 +69,8 @@ class Stage:
     checkpoint: Path
     fingerprint: str
     report: Callable[[Progress], None]
+    """Called after every step."""
+    checkpoint_seconds: float = Schedule.checkpoint_seconds
 
     def evaluate(self) -> float:
         """avg_hr on validation half A with the task's labels (fast mode averages over label permutations)."""
@@ -110,7 +112,13 @@ class Stage:
         return Augmentation(self.tokenizer, self.config.drop_items)
 
     def schedule(self, steps: int, learning_rate: float) -> Schedule:
-        return Schedule(steps, learning_rate, min(_WARMUP, steps // 4), self.config.evaluate_every)
+        return Schedule(
+            steps,
+            learning_rate,
+            warmup=min(_WARMUP, steps // 4),
+            evaluate_every=self.config.evaluate_every,
+            checkpoint_seconds=self.checkpoint_seconds,
+        )
 
 
 def supervise(

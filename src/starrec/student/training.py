@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,18 +22,21 @@ from torch import nn
 from starrec.errors import RunError
 from starrec.runs import write_atomic
 
-_CHECKPOINT_SECONDS: Final = 15.0
-
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast."""
+    """Length, learning rate, evaluations and checkpoints of a training run."""
 
     steps: int
     learning_rate: float
+    """Peak."""
     warmup: int
+    """Steps until the peak."""
     evaluate_every: int
+    """Steps between evaluations."""
     weight_decay: float = 0.01
+    checkpoint_seconds: float = 15.0
+    """Seconds between checkpoints; 0 for one after every step. The last step always writes one."""
 
     def rate(self, step: int) -> float:
         """Linear warm-up, constant, then linear decay to 2% over the last half."""
@@ -44,7 +47,7 @@ class Schedule:
 
 @dataclass
 class Progress:
-    """Where training stands; what a checkpoint holds besides weights."""
+    """The state of training that a checkpoint holds besides weights and optimizer."""
 
     step: int = 0
     seconds: float = 0.0
@@ -52,7 +55,7 @@ class Progress:
     best_step: int = 0
     evaluations: int = 0
     precision: str = ""
-    """Of matrix products: float32, or bfloat16 where the processor is faster in it."""
+    """Of matrix products: float32, or bfloat16 where the processor computes faster in it."""
     curve: list[dict[str, float]] = field(default_factory=list)
     mean: dict[str, float] = field(default_factory=dict)
     """Running means of what the steps report, for the curve."""
@@ -136,7 +139,7 @@ def fit(
             if score > progress.best:
                 progress.best, progress.best_step, best = score, progress.step, _weights(model)
         report(progress)
-        if time.monotonic() - saved > _CHECKPOINT_SECONDS or progress.step == schedule.steps:
+        if time.monotonic() - saved >= schedule.checkpoint_seconds or progress.step == schedule.steps:
             save()
             saved = time.monotonic()
     model.load_state_dict(best)

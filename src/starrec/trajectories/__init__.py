@@ -1,6 +1,7 @@
 """Floor 4: what the teacher did, as messages, as one linear text and as a store on disk."""
 
 from starrec.trajectories.asked import STORE, Asked, open_asked, write_asked
+from starrec.trajectories.database import count_all
 from starrec.trajectories.linear import (
     CHAT_TEMPLATE,
     TAGS,
@@ -76,6 +77,7 @@ __all__ = [
     "ToolCall",
     "Trajectory",
     "TrajectoryError",
+    "count_all",
     "difficulties",
     "judge",
     "keep",

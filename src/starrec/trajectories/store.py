@@ -1,19 +1,18 @@
-"""The store of trajectories: one SQLite file a run folder, from which nothing is ever taken away.
+"""The store of trajectories: one SQLite file a run folder, from which nothing is ever deleted.
 
-A run is known by its teacher (a fingerprint of all that decides what it would say), the content of its task,
-and its number. It ends as a trajectory or as a failure, and both are kept, so that together they account for
-every run and `done` and `failed` say what remains to be made. A trajectory appended twice is stored once. A run
-that failed may be tried again: then its last failure counts, and none once it succeeded. More data, other
-settings or another model add rows beside those that are there.
+The key of a run is its teacher (a fingerprint of all that decides its answers), the content of its task, and
+its number. A run ends as a trajectory or as a failure, and both are stored: together they account for every
+run, and `done` and `failed` tell what remains to be made. A trajectory appended twice is stored once. A failed
+run may be tried again: then its last failure counts, and none once it succeeded. More data, other settings or
+another model add rows beside the existing ones.
 
-Each trajectory is a Zstandard frame with a checksum, so one that changed on disk is an error and never a
-lesson. Write-ahead logging keeps what was appended when the process is killed.
+Each trajectory is a Zstandard frame with a checksum, so one that changed on disk is an error and is never
+learned from. The tables and how the file is opened are in `database.py`.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,46 +22,33 @@ from typing import Any, Final, Literal, Self, TypeAlias, get_args
 import zstandard
 
 from starrec.errors import RunError
+from starrec.trajectories.database import explained, open_file
 from starrec.trajectories.schema import Cost, Trajectory
 
 Key: TypeAlias = tuple[str, int]
 """(task_id, run)."""
 Reason: TypeAlias = Literal["limit", "invalid", "endpoint"]
-"""Why a run failed: an agent came to the limit of its requests, tool calls or tokens; its answers were no
-answers however often it was corrected; the model could not be asked."""
+"""Why a run failed: an agent reached the limit of its requests, tool calls or tokens; its answers stayed
+invalid after every correction; the model could not be asked."""
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
-FORMAT: Final = 1
-"""Of the file (`PRAGMA user_version`)."""
 _CHUNK: Final = 200
-_SCHEMA: Final = """
-CREATE TABLE teachers (teacher TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE evidence (evidence TEXT PRIMARY KEY, origin TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE runs (
-    teacher TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, task_id TEXT NOT NULL,
-    evidence TEXT NOT NULL, content BLOB NOT NULL, UNIQUE (teacher, task, run)
-);
-CREATE TABLE failures (
-    teacher TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, task_id TEXT NOT NULL,
-    agent TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL, cost TEXT NOT NULL,
-    UNIQUE (teacher, task, run)
-);
-"""
+"""Trajectories read at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that came to no ranking."""
+    """A run that ended without a ranking."""
 
     task_id: str
     run: int
     agent: str
-    """Who gave no answer."""
+    """The agent that failed."""
     reason: Reason
     message: str
-    """For a person to read; what a model or an endpoint said may stand in it, so it is data."""
+    """For a person to read. It may quote a model or an endpoint, so it is untrusted text."""
     cost: Cost = field(default=Cost(), compare=False)
-    """What was spent until then."""
+    """Spent until the failure."""
 
     @property
     def key(self) -> Key:
@@ -71,20 +57,20 @@ class Failure:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who taught, as the store keys it."""
+    """The teacher of a run, as the store keys it."""
 
     fingerprint: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What decides its runs, for people to read; JSON."""
+    """The settings that decide its runs, for people to read; JSON."""
 
 
 @dataclass(frozen=True)
 class EvidenceOrigin:
-    """Which counts a run's tools answered from."""
+    """The counts from which a run's tools answered."""
 
     fingerprint: str
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """What the counts were made of, so that they can be counted again; JSON."""
+    """The inputs of the counts, so that they can be counted again; JSON."""
 
 
 class Store:
@@ -104,21 +90,21 @@ class Store:
 
         Args:
             tasks: the fingerprint of each task's content by task id (`data.task_key`).
-            evidence: what the runs to be appended are told from.
+            evidence: the counts behind the runs to be appended.
 
         Raises:
             RunError: the file is no store, of another format, or cannot be opened.
         """
         self.path, self.teacher, self.tasks = path, teacher, dict(tasks)
         self._evidence = evidence
-        self._base = _open(path, writable=evidence is not None)
+        self._base = open_file(path, writable=evidence is not None)
         self._read = zstandard.ZstdDecompressor()
         self._write = zstandard.ZstdCompressor(level=9, write_checksum=True)
         try:
             ids = {key: task_id for task_id, key in self.tasks.items()}
             self._rows: dict[Key, int] = {}
             self._failed: dict[Key, Failure] = {}
-            with _explained(path):
+            with explained(path):
                 for row, task, run in self._base.execute(
                     "SELECT rowid, task, run FROM runs WHERE teacher = ?", (teacher.fingerprint,)
                 ):
@@ -129,8 +115,8 @@ class Store:
                     (teacher.fingerprint,),
                 ):
                     if task in ids and (ids[task], run) not in self._rows:
-                        said = Cost.from_record(json.loads(cost))
-                        self._failed[ids[task], run] = Failure(ids[task], run, agent, reason, message, said)
+                        spent = Cost.from_record(json.loads(cost))
+                        self._failed[ids[task], run] = Failure(ids[task], run, agent, reason, message, spent)
         except BaseException:
             self.close()
             raise
@@ -148,8 +134,8 @@ class Store:
             if key not in self._rows and key not in fresh:
                 fresh[key] = self._packed(trajectory)
         evidence = self._required().fingerprint
-        with _explained(self.path), self._base:
-            self._introduce()
+        with explained(self.path), self._base:
+            self._register()
             for key, content in fresh.items():
                 self._base.execute(
                     "INSERT OR IGNORE INTO runs (teacher, task, run, task_id, evidence, content) "
@@ -175,8 +161,8 @@ class Store:
         """
         fresh = {failure.key: failure for failure in batch if failure.key not in self._rows}
         self._required()
-        with _explained(self.path), self._base:
-            self._introduce()
+        with explained(self.path), self._base:
+            self._register()
             for key, failure in fresh.items():
                 cost = json.dumps(asdict(failure.cost))
                 self._base.execute(
@@ -186,7 +172,7 @@ class Store:
                         key[0],
                         failure.agent,
                         failure.reason,
-                        _holdable(failure.message),
+                        _encodable(failure.message),
                         cost,
                     ),
                 )
@@ -215,10 +201,10 @@ class Store:
         return list(self._read_rows(sorted(key for key in self._rows if key[0] == task_id)))
 
     def evidence_of(self) -> dict[str, set[Key]]:
-        """Which runs were told from which evidence, by its fingerprint."""
+        """The runs by the fingerprint of the evidence that their tools answered from."""
         found: dict[str, set[Key]] = {}
         keys = {row: key for key, row in self._rows.items()}
-        with _explained(self.path):
+        with explained(self.path):
             for row, evidence in self._base.execute(
                 "SELECT rowid, evidence FROM runs WHERE teacher = ?", (self.teacher.fingerprint,)
             ):
@@ -243,7 +229,7 @@ class Store:
             raise ValueError("the store is open for reading only")
         return self._evidence
 
-    def _introduce(self) -> None:
+    def _register(self) -> None:
         teacher, evidence = self.teacher, self._required()
         for table, key, about in (
             ("teachers", teacher.fingerprint, teacher.settings),
@@ -264,7 +250,7 @@ class Store:
         for at in range(0, len(keys), _CHUNK):
             chunk = keys[at : at + _CHUNK]
             marks = ",".join("?" * len(chunk))
-            with _explained(self.path):
+            with explained(self.path):
                 found = dict(
                     self._base.execute(
                         f"SELECT rowid, content FROM runs WHERE rowid IN ({marks})",
@@ -285,90 +271,6 @@ class Store:
             ) from error
 
 
-def count_all(path: Path) -> dict[str, int]:
-    """How many `runs` and `failures` a file holds, and of how many `teachers`.
-
-    Raises:
-        RunError: as `Store`.
-    """
-    base = _open(path, writable=False)
-    with _explained(path):
-        counts = {
-            table: int(base.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-            for table in ("runs", "failures", "teachers")
-        }
-    base.close()
-    return counts
-
-
-def _open(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """The file of the store, checked; made where there is none and it may be written.
-
-    Raises:
-        RunError: as `Store`.
-    """
-    with _explained(path):
-        if writable:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(path, timeout=30)
-        else:
-            base = _readable(path)
-        try:
-            version = base.execute("PRAGMA user_version").fetchone()[0]
-            if writable:
-                base.execute("PRAGMA journal_mode = WAL")
-                base.execute("PRAGMA synchronous = FULL")
-            if writable and version == 0 and not base.execute("SELECT * FROM sqlite_master").fetchall():
-                # One transaction: a process killed here leaves an empty file, which is made again.
-                base.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
-                version = FORMAT
-            if version != FORMAT:
-                raise RunError(
-                    f"{path} was written by another release of starrec (its format is {version}, this one's "
-                    f"{FORMAT}). It is left as it is: use that release for it, or another run folder."
-                )
-        except BaseException:
-            base.close()
-            raise
-    return base
-
-
-def _readable(path: Path) -> sqlite3.Connection:
-    """The file for reading, also by an account that may not write in its folder."""
-    if not path.is_file():
-        raise RunError(f"There is no file {path}. Run `starrec teach` first.")
-    where = path.absolute().as_uri()
-    base = sqlite3.connect(f"{where}?mode=ro", uri=True, timeout=30)
-    try:
-        base.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        base.close()
-        if path.with_name(path.name + "-wal").exists():
-            raise
-        # Nobody writes, and the index beside the log cannot be made here: the file alone is all there is.
-        base = sqlite3.connect(f"{where}?immutable=1", uri=True)
-    return base
-
-
-class _explained:
-    """SQLite's errors as the user's."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise RunError(
-                f"The trajectories in {self._path} cannot be read or written ({error}). What is stored is "
-                "whole: mend that (room on the disk, permissions, another process) and run the command again."
-            ) from error
-
-
-def _holdable(text: str) -> str:
-    """The text without lone surrogates, which no file can hold as UTF-8."""
+def _encodable(text: str) -> str:
+    """The text with lone surrogates replaced, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode("utf-8")

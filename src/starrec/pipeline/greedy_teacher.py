@@ -1,4 +1,4 @@
-"""The teacher as it is evaluated: greedily, by whichever model plays it.
+"""The teacher as `evaluate` compares it: one greedy run a task, by the configured model.
 
 The embedded policy answers every test task, and once more without sending work back, which shows what
 reflection adds. A language model answers for a fixed subset of users; its runs are stored one by one, so an
@@ -14,26 +14,25 @@ from typing import Final
 
 import numpy as np
 
-from starrec.data import RankingTask, Targets
+from starrec.data import RankingTask
 from starrec.engines import Workers
+from starrec.evaluation import percentiles
 from starrec.hashing import text_keys
-from starrec.pipeline.facts import percentiles
-from starrec.pipeline.inputs import evidence_origin, teacher
-from starrec.pipeline.preparation import Prepared
 from starrec.pipeline.session import Session
+from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teaching import WAYS
+from starrec.pipeline.teach import WAYS, open_store
 from starrec.ranking import Ranking, repair
 from starrec.teacher import EmbeddedPolicy, missing, rank_with_teacher, ranking_of, run
 from starrec.tools import World
-from starrec.trajectories import STORE, Store, Trajectory, target_columns
+from starrec.trajectories import Trajectory, target_columns
 
 TEACHER: Final = "teacher"
 NO_REFLECTION: Final = "teacher_no_reflection"
 
 
 @dataclass(frozen=True)
-class Greedy:
+class GreedyTeacher:
     """The greedy teacher's answers."""
 
     kind: str
@@ -41,7 +40,7 @@ class Greedy:
     rankings: dict[str, list[Ranking]]
     """By system, aligned with `asked`."""
     latency: dict[str, float] | None = None
-    """Milliseconds of runs, where they were timed while working."""
+    """Milliseconds of one run (`percentiles`), where runs were timed while they were made."""
     failures: dict[str, int] = field(default_factory=dict)
     """Failed runs, by reason."""
     runs: dict[str, Trajectory] = field(default_factory=dict)
@@ -49,7 +48,7 @@ class Greedy:
     answers."""
 
 
-def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: Workers[World]) -> Greedy:
+def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: Workers[World]) -> GreedyTeacher:
     """Rank the test tasks with the teacher of this configuration."""
     config = session.config
     test, targets = tasks.test
@@ -61,16 +60,14 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
         }
         subset = first_draws(test, config.evaluation.think_users, config.evaluation.seed, "think subset")
         runs = asyncio.run(_greedy_runs(prepared.world, subset, seed))
-        return Greedy(EmbeddedPolicy.kind, test, rankings, runs=runs)
+        return GreedyTeacher(EmbeddedPolicy.kind, test, rankings, runs=runs)
     # Imported here: pydantic-ai is an extra, and takes seconds.
     from starrec.teacher.asking import teach_by_models
     from starrec.teacher.llm import LLMAgents
 
     asked = first_draws(test, config.evaluation.teacher_users, config.evaluation.seed, "teacher subset")
     agents = LLMAgents(config.teacher)
-    keys = tasks.keys((asked, targets))
-    origin = evidence_origin(config, prepared.dataset)
-    with Store(session.run.path(STORE), teacher(config, explore=False), keys, origin) as store:
+    with open_store(session, prepared, tasks.keys((asked, targets)), explore=False) as store:
         work = missing(asked, 1, store)
         with session.bar("teacher", len(asked), len(asked) - len(work)) as advance:
             for ended in teach_by_models(
@@ -93,7 +90,7 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
     ]
     latency = percentiles([made.cost.total.seconds for made in runs.values()]) if runs else None
     failures: dict[str, int] = {reason: failed.count(reason) for reason in failed}
-    return Greedy(agents.kind, asked, {TEACHER: ranked}, latency, failures, runs)
+    return GreedyTeacher(agents.kind, asked, {TEACHER: ranked}, latency, failures, runs)
 
 
 async def _greedy_runs(world: World, tasks: list[RankingTask], seed: int) -> dict[str, Trajectory]:
@@ -103,26 +100,7 @@ async def _greedy_runs(world: World, tasks: list[RankingTask], seed: int) -> dic
 
 
 def first_draws(tasks: list[RankingTask], users: int, seed: int, name: str) -> list[RankingTask]:
-    """One draw of so many users, those with the smallest hashes."""
+    """The first draw of so many users, those with the smallest hashes."""
     first = [task for task in tasks if task.draw == 0]
     keys = text_keys([task.user_id for task in first], seed, name)
     return [first[index] for index in np.argsort(keys)[:users].tolist()]
-
-
-def what_reflection_changed(greedy: Greedy, targets: Targets) -> dict[str, float]:
-    """Shares of the tasks in which sending work back changed the first place, raised the target and lowered it;
-    empty where the teacher was not asked without."""
-    if NO_REFLECTION not in greedy.rankings:
-        return {}
-    with_, without = greedy.rankings[TEACHER], greedy.rankings[NO_REFLECTION]
-    target = [targets[task.task_id] for task in greedy.asked]
-    moved = np.array(
-        [a.rank_of(item) - b.rank_of(item) for a, b, item in zip(with_, without, target, strict=True)]
-    )
-    changed = [a.items[0] != b.items[0] for a, b in zip(with_, without, strict=True)]
-    return {
-        "changed_first": float(np.mean(changed)),
-        "raised_target": float((moved < 0).mean()),
-        "lowered_target": float((moved > 0).mean()),
-        "n_tasks": len(target),
-    }

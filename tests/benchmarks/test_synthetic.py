@@ -1,15 +1,10 @@
 """The generator of the scale benchmarks keeps the shape that it promises, at a size that takes a second."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from starrec.data import load_tables
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import synthetic
+from starrec.data import load_tables
 
 N = 100_000
 

@@ -1,7 +1,7 @@
 """The `data` step: from a source's files to the dataset that the run keeps.
 
-The run holds a copy of what it read, and that copy answers: a download that moved, or a file that was edited
-meanwhile, changes nothing half-way. An edited file is said, and taken in with `--update-data`.
+The run holds a copy of what it read and works from that copy: a download that moved, or a file that was edited
+since, changes nothing half-way. An edited file is reported, and read again with `--update-data`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from starrec.data import (
     save_dataset,
 )
 from starrec.errors import DataError
-from starrec.pipeline.inputs import data_inputs
+from starrec.pipeline.fingerprints import data_inputs
 from starrec.pipeline.session import Session
 from starrec.runs import Product
 
 
 @dataclass(frozen=True)
 class _Stamp:
-    """A source file as it was read; size and time (ns) tell that it need not be hashed again."""
+    """A source file as it was read. While size and time (ns) stay, it is not hashed again."""
 
     path: str
     sha256: str
@@ -37,11 +37,11 @@ class _Stamp:
     mtime_ns: int
 
 
-def keep_dataset(session: Session, *, update: bool = False) -> Dataset:
-    """Read, check and keep the interactions, or load what was kept.
+def read_or_load(session: Session, *, update: bool = False) -> Dataset:
+    """Read, check and store the interactions, or load what was stored.
 
     Args:
-        update: take in source files that changed since they were read.
+        update: read source files again that changed since.
 
     Raises:
         DataError: the data cannot be read.
@@ -58,7 +58,7 @@ def keep_dataset(session: Session, *, update: bool = False) -> Dataset:
         session.announce(f"data: {describe(dataset)} (done before)")
         return dataset
     _require_as_stamped(config, stamps)
-    dataset = read_source(config, session.announce)
+    dataset = _read(config, session.announce)
     product.begin()
     save_dataset(dataset, product.folder)
     product.complete(sha256=dataset.sha256, files={name: asdict(stamp) for name, stamp in stamps.items()})
@@ -67,12 +67,7 @@ def keep_dataset(session: Session, *, update: bool = False) -> Dataset:
     return dataset
 
 
-def read_source(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
-    """The dataset of its source.
-
-    Raises:
-        DataError: for whatever is wrong with it.
-    """
+def _read(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
     if config.source == "movielens-100k":
         return load_movielens_100k(_cache(), local=config.local, notify=announce)
     if config.interactions is None or config.items is None:
@@ -96,7 +91,7 @@ def read_source(config: DataConfig, announce: Callable[[str], None]) -> Dataset:
 
 
 def _stamps(session: Session, current: Product | None, update: bool) -> dict[str, _Stamp]:
-    """Of each source file: as it is, or as the run's copy had it where it is gone or was edited since."""
+    """Each source file as it is now; as it was read where it is gone, or was edited and is not to be read."""
     config = session.config.data
     recorded: Mapping[str, Any] = current.facts["files"] if current else {}
     stamps = {}
@@ -134,7 +129,7 @@ def _stamp(path: Path, before: _Stamp | None) -> _Stamp:
 
 
 def _require_as_stamped(config: DataConfig, stamps: Mapping[str, _Stamp]) -> None:
-    """Raise where the files to be read are not those that the product would be known by."""
+    """Raise where the files to be read are not those whose hashes name the product."""
     for name, path in config.files.items():
         if not path.is_file():
             raise DataError(

@@ -1,7 +1,7 @@
-"""The `signals` step: the split, and what is counted on its training part alone.
+"""The `signals` step: the split, and all counts of its training part.
 
-Everything offline happens here: what a task, a tool or a prompt later looks up was counted in this module. The
-graph holds the training split only; which of its counts a task may see is the graph's own rule.
+Everything offline happens here: whatever a task, a tool or a prompt later looks up was counted in this module.
+The graph holds the training part only; which of its counts a task may see is the graph's own rule.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starrec.tools import World
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The data of a run as every later step uses it."""
+    """The data of a run as every later step uses them."""
 
     dataset: Dataset
     sequences: Sequences
@@ -30,13 +30,13 @@ class Prepared:
 
 
 def prepare(session: Session, dataset: Dataset) -> Prepared:
-    """Count for this run, say what was counted, and keep what an answering run needs to count the same.
+    """Split and count for this run, and report what was counted.
 
     Raises:
-        DataError: nobody has enough interactions to be tested.
+        DataError: no user can be tested, or every user took too much of the catalogue.
     """
     tie_seed = session.config.data.tie_seed
-    prepared = count(dataset, tie_seed, session.config.signals, _embeddings(session, dataset))
+    prepared = split_and_count(dataset, tie_seed, session.config.signals, _embeddings(session, dataset))
     graph = prepared.world.graph
     source = graph.counts
     model = source.ease()
@@ -44,35 +44,45 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
         f"signals: {graph.n_users:,} users, {graph.n_interactions:,} training interactions, an EASE model of "
         f"{0 if model is None else len(model.items):,} of {graph.n_items:,} items"
     )
-    _say_who_is_left_out(session, prepared)
+    _report_left_out(session, prepared)
     return prepared
 
 
-def count(
+def split_and_count(
     dataset: Dataset, tie_seed: int, config: SignalsConfig, embeddings: NDArray[np.float32] | None = None
 ) -> Prepared:
-    """Split, and count the graph of the training split, with equal times ordered by this seed.
+    """Split, and count the graph of the training part.
 
     Args:
-        embeddings: as in `Semantics`.
+        tie_seed: orders interactions of a user that have the same time.
+        embeddings: of the items, as in `Semantics`.
 
     Raises:
-        DataError: nobody has enough interactions to be tested.
+        DataError: no user can be tested.
     """
     sequences = dataset.sequences(tie_seed)
     split = hold_out(sequences)
     if not (split.test >= 0).any():
-        raise DataError(
-            "No user has 3 or more interactions, so nobody can be tested: the last two of a user "
-            "are held out. Add interactions."
-        )
+        raise DataError(_no_test_user(sequences))
     graph = Graph(count_signals(split.train, dataset.n_items, config))
     graph.counts.ease()  # once here, not once in every worker
     return Prepared(dataset, sequences, split, World.of(dataset, graph, config, embeddings))
 
 
-def _say_who_is_left_out(session: Session, prepared: Prepared) -> None:
-    """Users who took so much of the catalogue that no task can be made; told before anything is spent."""
+def _no_test_user(sequences: Sequences) -> str:
+    if sequences.parts is None:
+        return (
+            "No user has 3 or more interactions, so nobody can be tested: the last two of a user are held out. "
+            "Add interactions."
+        )
+    return (
+        "Nobody can be tested: by your own split, no user has a test interaction that comes after a training "
+        "or validation interaction of the same user. Check the column or the files of the split, and the times."
+    )
+
+
+def _report_left_out(session: Session, prepared: Prepared) -> None:
+    """Users who took so much of the catalogue that no task can be made; reported before anything is spent."""
     negatives = session.config.data.negatives
     short = took_too_much(prepared.dataset, prepared.sequences, negatives) & (prepared.split.test >= 0)
     if not short.any():
@@ -91,7 +101,7 @@ def _say_who_is_left_out(session: Session, prepared: Prepared) -> None:
 
 
 def _embeddings(session: Session, dataset: Dataset) -> NDArray[np.float32] | None:
-    """Of the catalogue, where they are wanted; computed once a catalogue."""
+    """Embeddings of the catalogue where they are configured; computed once a catalogue."""
     if not session.config.signals.embeddings:
         return None
     with session.bar("embedding titles", dataset.n_items, 0) as advance:

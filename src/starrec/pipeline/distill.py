@@ -1,7 +1,8 @@
 """The `distill` step: one compact model learns from the kept runs (SFT), then from its own attempts (GRPO).
 
-The student after either stage is saved, so that what GRPO added can be measured. A checkpoint in the run folder
-lets a killed stage go on where it stood; it goes when the step is complete.
+The student after each stage is saved, so that the gain of GRPO can be measured. A checkpoint in the run folder
+lets a killed stage go on where it stopped (`benchmarks/teaching.py distill-kill`); it is deleted when the step
+is complete.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.errors import DataError, RunError
 from starrec.hashing import text_keys
-from starrec.pipeline.inputs import distill_inputs
-from starrec.pipeline.preparation import Prepared
+from starrec.pipeline.fingerprints import distill_inputs
 from starrec.pipeline.session import Session
+from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teaching import runs_by_outcome
+from starrec.pipeline.teach import runs_by_outcome
 from starrec.runs import Product
 from starrec.student import (
     FastTasks,
@@ -42,15 +43,16 @@ from starrec.tools import World
 from starrec.trajectories import Trajectory, linear, target_columns
 
 _TOKENIZER_RUNS: Final = 2000
-"""Trajectories that the tokenizer learns phrases from."""
+"""Trajectories from which the tokenizer learns phrases."""
 _BATCH: Final = 256
 
 
 def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str, Any]) -> dict[str, Any]:
-    """Train the student; facts about each stage, with those of teaching (`taught`) among them.
+    """Train the student; a record of each stage, with that of teaching (`taught`) among them.
 
     Raises:
-        DataError: no run of the teacher can be learnt from.
+        RunError: the teacher's runs are not complete, or a checkpoint is corrupt.
+        DataError: none of the teacher's runs can be learned from.
     """
     config = session.config.student
     product = student_product(session, prepared)
@@ -78,7 +80,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
                 validation,
                 checkpoints[name],
                 f"{product.fingerprint}/{name}",
-                _moves(advance),
+                _advancing(advance),
             )
 
         with session.bar("SFT", config.sft.steps) as advance:
@@ -102,16 +104,16 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         session.announce(_summary("GRPO", grpo))
     attempts = config.grpo.steps * config.grpo.batch
     seen = min(len(positions), attempts) + len(practised)
-    facts = {
-        "sft": _facts(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
-        "grpo": _facts(grpo, tasks=seen, runs=attempts * config.grpo.group, kept=seen),
+    stages = {
+        "sft": _record(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
+        "grpo": _record(grpo, tasks=seen, runs=attempts * config.grpo.group, kept=seen),
         "curves": {"sft": sft.curve, "grpo": grpo.curve},
     }
     current = session.run.current("data")
-    product.complete(stages=facts, data=current.fingerprint if current else None)
+    product.complete(stages=stages, data=current.fingerprint if current else None)
     for checkpoint in checkpoints.values():
         checkpoint.unlink(missing_ok=True)
-    return {"teach": taught, **facts}
+    return {"teach": taught, **stages}
 
 
 def _samples(
@@ -157,7 +159,7 @@ def _labelled(world: World, tasks: list[RankingTask], targets: Targets) -> Label
 
 
 def _looked_up(workers: Workers[World], tasks: list[RankingTask], targets: Targets) -> Labelled:
-    """The same, looked up by the workers."""
+    """The same, looked up by worker processes."""
     batches = [tasks[at : at + _BATCH] for at in range(0, len(tasks), _BATCH)]
     parts = list(workers.map(gather_tasks, batches))
     return Labelled(FastTasks.concatenate(parts), _labels(tasks, targets))
@@ -169,7 +171,7 @@ def _labels(tasks: list[RankingTask], targets: Targets) -> NDArray[np.int64]:
 
 
 def student_product(session: Session, prepared: Prepared) -> Product:
-    """Where the student of this configuration is, or will be.
+    """The product that holds, or will hold, the student of this configuration.
 
     Raises:
         RunError: the teacher's runs are not complete.
@@ -180,8 +182,8 @@ def student_product(session: Session, prepared: Prepared) -> Product:
     return session.run.product("distill", distill_inputs(session.config, prepared.dataset, taught.fingerprint))
 
 
-def _moves(advance: Callable[[int], None]) -> Callable[[Progress], None]:
-    """Moves a bar to where training stands, also after resuming in the middle."""
+def _advancing(advance: Callable[[int], None]) -> Callable[[Progress], None]:
+    """A report that advances a bar to the current step, also after resuming in the middle."""
     shown = 0
 
     def report(progress: Progress) -> None:
@@ -192,7 +194,7 @@ def _moves(advance: Callable[[int], None]) -> Callable[[Progress], None]:
     return report
 
 
-def _facts(progress: Progress, **counts: object) -> dict[str, object]:
+def _record(progress: Progress, **counts: object) -> dict[str, object]:
     return {
         **counts,
         "labels_seen": counts["tasks"],

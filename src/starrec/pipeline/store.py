@@ -1,7 +1,7 @@
-"""The evidence store of a run: all of its interactions counted, for answering.
+"""The evidence store of a run (`starrec signals build`): the counts of all its interactions, for serving.
 
-No step reads it. What is evaluated is counted from the training part alone (`pipeline.preparation`), and a
-store that `starrec signals update` adds to must never come near that.
+No step reads it: what is evaluated is counted from the training part alone (`pipeline.signals`), and a store to
+which `starrec signals update` adds interactions must never reach an evaluation.
 """
 
 from __future__ import annotations
@@ -16,34 +16,30 @@ from typing import Literal, TypeAlias
 from starrec.data import Dataset
 from starrec.engines import Engine, open_engine
 from starrec.pipeline.session import Session
-from starrec.signals import Counts, SignalsConfig
+from starrec.signals import Counts
 from starrec.store import Log, Origin, Settings, Versions, build, built
 from starrec.store.build import Bar
 
 Where: TypeAlias = Literal["threads", "processes", "ray"]
 
 
-def store_settings(config: SignalsConfig) -> Settings:
-    """What the store counts, as configured."""
-    return Settings(history_cap=config.history_cap, ease_items=config.ease_items, ridge=config.ridge)
-
-
-def store_evidence(
+def build_store(
     session: Session, dataset: Dataset, where: Where, address: str | None, *, fresh: bool, grace: float
 ) -> Path:
-    """Build the run's evidence, unless it was built of the same inputs; the folder of its current version.
+    """Build the run's store unless it was built from the same inputs; the folder of its current version.
 
     Args:
-        where: neighbours are counted.
+        where: what counts the neighbours.
         address: of a Ray cluster.
-        fresh: build all the same, and without what updates added.
-        grace: seconds that the version before stays.
+        fresh: build in any case, and without the interactions that updates added.
+        grace: seconds for which the version before stays.
 
     Raises:
         RunError: another process writes, updates would be lost, or the disk is full.
         ConfigError: the engine cannot be had.
     """
-    tie_seed, settings = session.config.data.tie_seed, store_settings(session.config.signals)
+    tie_seed, signals = session.config.data.tie_seed, session.config.signals
+    settings = Settings(history_cap=signals.history_cap, ease_items=signals.ease_items, ridge=signals.ridge)
     inputs = settings.inputs(dataset.sha256, tie_seed)
     product = session.run.product(
         "evidence", {"dataset": dataset.sha256, "tie_seed": tie_seed, **asdict(settings)}
@@ -61,7 +57,7 @@ def store_evidence(
     if where != "threads":
         engine = partial(open_engine, engine=where, address=address)
     log = Log.of(dataset, tie_seed)
-    with bars(session) as bar:
+    with _bars(session) as bar:
         version = build(versions, log, inputs, settings, engine=engine, fresh=fresh, bar=bar)
     product.complete()
     session.announce(f"evidence: {version}, in {Origin.of(version).seconds:.1f} s")
@@ -76,8 +72,8 @@ def store_evidence(
 
 
 @contextmanager
-def bars(session: Session) -> Iterator[Bar]:
-    """Bars one after the other: the next one ends the one before."""
+def _bars(session: Session) -> Iterator[Bar]:
+    """Bars one after the other: each ends the one before."""
     with ExitStack() as shown:
 
         def begin(name: str, total: int) -> Callable[[int], None]:

@@ -1,11 +1,7 @@
 """A small part of the fuzz benchmark: files in every form are read as meant, and no row goes without a word."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import file_fuzz
 
 PAIRS = 100

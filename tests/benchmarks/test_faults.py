@@ -1,20 +1,15 @@
 """The fault proxy of the benchmarks, in front of a real server."""
 
 import json
-import sys
 from collections import Counter
-from pathlib import Path
 
 import httpx2
 import pytest
 
+import faults
 from starrec.server.listening import served
 from starrec.server.policy import policy_app
 from starrec.tools import think_task
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import faults
 
 
 @pytest.fixture(scope="module")

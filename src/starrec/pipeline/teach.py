@@ -1,10 +1,11 @@
-"""The `teach` step: the teacher reasons over training tasks, and the outcome filter says which runs teach.
+"""The `teach` step: the teacher reasons over training tasks, the outcome filter selects the runs that teach.
 
-Every sampled run is kept in the store, also those that failed: pass@K is about all of them, and a filter
-relaxed later finds what it needs. Only `kept_runs` decides what the student sees.
+Every sampled run is stored, failed ones too: pass@K is about all of them, and a filter relaxed later finds the
+runs that it needs. Only `runs_by_outcome` decides what the student sees.
 
-The product of the step says which tasks were asked (`asked.parquet`), and what came of it. The runs themselves
-are in the one store of the run folder, keyed by task and teacher, so whatever is asked again is found there.
+The product of the step records which tasks were asked (`asked.parquet`) and the counts of their runs. The runs
+themselves are in the one store of the run folder, keyed by task and teacher, so a task asked again is found
+there.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from rich.progress import Progress
 from starrec.engines import open_engine
 from starrec.errors import ConfigError, DataError, RunError
 from starrec.llm.price import price
-from starrec.pipeline.inputs import evidence_origin, teach_inputs, teacher
-from starrec.pipeline.preparation import Prepared
+from starrec.pipeline.fingerprints import evidence_origin, teach_inputs, teacher
 from starrec.pipeline.session import Session
+from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
 from starrec.teacher import Budget, Ended, Estimate, Spending, Work, advice, estimate, missing, teach
 from starrec.trajectories import (
@@ -38,105 +39,108 @@ from starrec.trajectories import (
 )
 
 WAYS: Final = "ways.json"
-"""Of the run, in which ways its language models are asked."""
+"""File of the run folder: how each of its language models has to be asked."""
 
 Report: TypeAlias = Callable[[Sequence[Ended]], None]
-"""Is told of runs that have ended and are stored."""
+"""Called with runs that have ended and are stored."""
 Watch: TypeAlias = Callable[[int, int, Progress | None], AbstractContextManager[Report]]
-"""Given how many runs there are to be, how many are settled, and the bars: shows the rest while it lasts."""
+"""A display of teaching: takes the number of runs, how many of them are settled, and the progress bars; gives a
+context in which it is shown, with the `Report` that updates it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Teaching:
-    """How a command wants its teaching; nothing here decides what a run says."""
+class TeachOptions:
+    """Options of one call of `teach`; none of them changes a run's content."""
 
     budget: Budget | None = None
     """Stop cleanly when this much is spent."""
     retry: bool = False
     """Try failed runs again."""
     watch: Watch | None = None
-    """Shows what ends; None for a bar."""
+    """Shows runs as they end; None for a bar."""
 
 
-def gather_runs(
-    session: Session, prepared: Prepared, tasks: Tasks, wanted: Teaching | None = None
-) -> dict[str, object]:
-    """Let the teacher reason over the taught tasks; facts about its runs, those of an unfinished step too.
+def gather_runs(session: Session, prepared: Prepared, tasks: Tasks, options: TeachOptions) -> dict[str, object]:
+    """Let the teacher reason over the taught tasks; a record of its runs, also where a budget stopped it.
 
     Raises:
-        ConfigError: a budget in money, for a model whose price nobody knows.
-        RunError: the model could not be asked in some runs; they are tried again when this goes on.
+        DataError: there is no task to teach about.
+        ConfigError: a budget in money, for a model whose price is not known.
+        RunError: a model could not be asked in some runs, which the next call tries again; or all runs failed.
     """
-    wanted = wanted or Teaching()
     config = session.config.teacher
     taught, targets = tasks.taught
     if not taught:
-        raise DataError(_nobody_to_teach(prepared, config.min_history))
+        raise DataError(_no_task(prepared, config.min_history))
     keys = tasks.keys(tasks.taught)
     product = session.run.product("teach", teach_inputs(session.config, keys))
-    if product.done and not (wanted.retry and product.facts.get("failures")):
+    if product.done and not (options.retry and product.facts.get("failures")):
         session.run.use(product)
         session.announce(f"{_summary(product.facts, config.runs)} (done before)")
         return product.facts
-    _require_price(session, wanted.budget)
+    _require_price(session, options.budget)
     started = time.monotonic()
     columns = target_columns(taught, targets)
     write_asked(product.folder, taught, keys, prepared.dataset.item_ids)
     session.run.use(product)
-    spending = Spending(wanted.budget)
-    with _store(session, prepared, keys) as store:
-        work = missing(taught, config.runs, store, retry=wanted.retry)
+    spending = Spending(options.budget)
+    with open_store(session, prepared, keys, explore=True) as store:
+        work = missing(taught, config.runs, store, retry=options.retry)
         total, left = len(taught) * config.runs, sum(len(numbers) for _, numbers in work)
-        _say_what_is_known(session, len(taught), work, total - left)
-        watch = wanted.watch or _bar(session)
+        _report_known(session, len(taught), work, total - left)
+        watch = options.watch or _bar(session)
         with watch(total, total - left, session.progress) as report:
             for ended in _teach(session, prepared, work, columns, store, spending):
                 report(ended)
         failures = list(store.failed().values())
-        found = statistics(store, failures)
+        counted = statistics(store, failures)
         kept = keep(store, session.config.student.sft.top_k)
-    facts: dict[str, object] = {
+    record: dict[str, object] = {
         "tasks": len(taught),
-        "runs": found["runs"],
+        "runs": counted["runs"],
         "kept": len(kept),
         "kept_tasks": len({run.task_id for run in kept}),
-        "pass@1": found["pass@1"],
-        f"pass@{config.runs}": found.get(f"pass@{config.runs}", found["pass@1"]),
+        "pass@1": counted["pass@1"],
+        f"pass@{config.runs}": counted.get(f"pass@{config.runs}", counted["pass@1"]),
         "labels_seen": len(taught),
-        "failures": found["failures"],
-        "cost": found["cost"],
+        "failures": counted["failures"],
+        "cost": counted["cost"],
         "seconds": time.monotonic() - started,
     }
-    if spending.stopped and wanted.budget is not None:
-        settled = found["runs"] + len(failures)
+    if spending.stopped and options.budget is not None:
+        settled = counted["runs"] + len(failures)
         session.announce(
-            f"teach: stopped at the budget of {wanted.budget.text} with {settled:,} of {total:,} runs settled; "
-            "run the same command to go on, with or without a budget"
+            f"teach: stopped at the budget of {options.budget.text} with {settled:,} of {total:,} "
+            "runs settled; run the same command to go on, with or without a budget"
         )
-        return facts
+        return record
     unasked = [failure for failure in failures if failure.reason == "endpoint"]
     if unasked:
         raise RunError(
-            f"In {len(unasked):,} of {total:,} runs the model could not be asked. The last one said: "
+            f"In {len(unasked):,} of {total:,} runs the model could not be asked. The last error: "
             f"{unasked[-1].message} All others are stored; run the same command to try these again."
         )
-    if failures and not found["runs"]:
+    if failures and not counted["runs"]:
         raise RunError(
-            f"All {total:,} runs failed, so there is nothing to learn from. The last one said: "
+            f"All {total:,} runs failed, so there is nothing to learn from. The last error: "
             f"{failures[-1].message} {advice(failures)}"
         )
-    product.complete(**facts)
-    session.announce(_summary(facts, config.runs))
-    return facts
+    product.complete(**record)
+    session.announce(_summary(record, config.runs))
+    return record
 
 
 def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: int) -> Estimate:
-    """What the rest of teaching would take, from a sample of its tasks; nothing is asked, spent or kept."""
+    """Estimate what is left of teaching, from a sample of its tasks; nothing is asked, spent or stored.
+
+    Raises:
+        DataError: there is no task to teach about.
+    """
     config = session.config.teacher
     taught, _ = tasks.taught
     if not taught:
-        raise DataError(_nobody_to_teach(prepared, config.min_history))
-    with _store(session, prepared, tasks.keys(tasks.taught)) as store:
+        raise DataError(_no_task(prepared, config.min_history))
+    with open_store(session, prepared, tasks.keys(tasks.taught), explore=True) as store:
         work = missing(taught, config.runs, store)
     return estimate(prepared.world, work, sample, config, os.cpu_count() or 1)
 
@@ -150,7 +154,7 @@ def runs_by_outcome(
         DataError: none passed.
     """
     config = session.config.student
-    with _store(session, prepared, tasks.keys(tasks.taught)) as store:
+    with open_store(session, prepared, tasks.keys(tasks.taught), explore=True) as store:
         kept = one_per_task(keep(store, config.sft.top_k), config.seed)
         passed = {run.task_id for run in kept}
         failed = one_per_task((run for run in store if run.task_id not in passed), config.seed)
@@ -160,6 +164,17 @@ def runs_by_outcome(
             "Teach more tasks (`[teacher] tasks_per_user`) or relax the filter (`[student.sft] top_k`)."
         )
     return kept, failed
+
+
+def open_store(session: Session, prepared: Prepared, keys: Mapping[str, str], *, explore: bool) -> Store:
+    """The runs of this configuration's teacher over the tasks with these keys, for reading and appending.
+
+    Args:
+        explore: sampled runs (`teach`), or one greedy run a task (`evaluate`).
+    """
+    config = session.config
+    origin = evidence_origin(config, prepared.dataset)
+    return Store(session.run.path(STORE), teacher(config, explore=explore), keys, origin)
 
 
 def _teach(
@@ -179,8 +194,8 @@ def _teach(
         return
     if config.engine == "ray":
         raise ConfigError(
-            "The engine `ray` spreads the embedded policy; a language model is waited for, which one process "
-            'does. Set `[teacher] engine = "processes"`.'
+            "The engine `ray` spreads the embedded policy; one process is enough to wait for a language model. "
+            'Set `[teacher] engine = "processes"`.'
         )
     # Imported here: pydantic-ai is an extra, and takes seconds.
     from starrec.teacher.asking import teach_by_models
@@ -218,19 +233,8 @@ def _bar(session: Session) -> Watch:
     return watch
 
 
-def _store(session: Session, prepared: Prepared, keys: Mapping[str, str]) -> Store:
-    """The store of the run, as this teacher's runs over these tasks."""
-    config = session.config
-    return Store(
-        session.run.path(STORE),
-        teacher(config, explore=True),
-        keys,
-        evidence_origin(config, prepared.dataset),
-    )
-
-
-def _say_what_is_known(session: Session, tasks: int, work: Sequence[Work], settled: int) -> None:
-    """Where a new selection of tasks finds runs of an earlier one."""
+def _report_known(session: Session, tasks: int, work: Sequence[Work], settled: int) -> None:
+    """Report where a new selection of tasks finds runs of an earlier one."""
     if settled:
         open_ = len(work)
         session.announce(
@@ -239,27 +243,36 @@ def _say_what_is_known(session: Session, tasks: int, work: Sequence[Work], settl
         )
 
 
-def _nobody_to_teach(prepared: Prepared, min_history: int) -> str:
-    """Why no position of the training part has the history that is asked for, and what would mend it."""
+def _no_task(prepared: Prepared, min_history: int) -> str:
+    """Why no position of the training part has the history that is configured, and what to do."""
     longest = int(prepared.split.train.lengths.max(initial=0))
-    need = min_history + 3
+    own_split = prepared.sequences.parts is not None
     if longest < 2:
-        return (
-            "There is nobody to teach about: after the last two items of each user are held out, nobody has "
-            "two left. A task takes a user with at least 4 interactions."
+        needed = (
+            "by your own split, no user has two interactions in the training part, and a task needs both: a "
+            "history and the item after it. Add training interactions."
+            if own_split
+            else "after the last two items of each user are held out, nobody has two left. A task takes a user "
+            "with at least 4 interactions."
         )
+        return f"There is nobody to teach about: {needed}"
+    needed = (
+        f"so a user with {min_history + 1} interactions in the training part of your own split"
+        if own_split
+        else f"and two more are held out, so a user with {min_history + 3} interactions"
+    )
     return (
-        f"There is nobody to teach about: a task takes {min_history} items before the one asked about, and two "
-        f"more are held out, so a user with {need} interactions; nobody has so many that are usable. Set "
-        f"`[teacher] min_history = {longest - 1}`, the most that gives tasks here, or lower; or add more data."
+        f"There is nobody to teach about: a task takes {min_history} items before the one asked about, "
+        f"{needed}; nobody has so many that are usable. Set `[teacher] min_history = {longest - 1}`, the most "
+        "that gives tasks here, or lower; or add more data."
     )
 
 
-def _summary(facts: Mapping[str, Any], runs: int) -> str:
-    failed = sum(facts["failures"].values())
+def _summary(record: Mapping[str, Any], runs: int) -> str:
+    failed = sum(record["failures"].values())
     failed_runs = f", {failed:,} failed" if failed else ""
     return (
-        f"teach: {facts['runs']:,} runs over {facts['tasks']:,} tasks{failed_runs}, "
-        f"pass@1 {facts['pass@1']:.3f}, pass@{runs} {facts[f'pass@{runs}']:.3f}, "
-        f"{facts['kept_tasks']:,} tasks with a run that teaches"
+        f"teach: {record['runs']:,} runs over {record['tasks']:,} tasks{failed_runs}, "
+        f"pass@1 {record['pass@1']:.3f}, pass@{runs} {record[f'pass@{runs}']:.3f}, "
+        f"{record['kept_tasks']:,} tasks with a run that teaches"
     )

@@ -1,0 +1,181 @@
+"""A chat-completions request of starrec's agents: the agent's input, and the tool calls made so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
+
+from starrec.errors import StarrecError
+from starrec.teacher import Check, Finding, Plan, Verdict
+from starrec.teacher import Request as SentBack
+from starrec.teacher.agents import Answer
+from starrec.teacher.naming import Candidates, candidates
+from starrec.tools import TOOLS, Toolbox
+
+_NOT_ARGUMENTS: Final = ("tool", "answer", "refused")
+
+
+class Refused(StarrecError):
+    """A request that cannot be answered; the response has this HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: str = "{}"
+
+
+class _Call(BaseModel):
+    id: str
+    function: _Function
+
+
+class _Message(BaseModel):
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+
+
+class _Named(BaseModel):
+    name: str
+
+
+class _Offered(BaseModel):
+    function: _Named
+
+
+class ChatRequest(BaseModel):
+    """The fields of a chat-completions request that are read; all others are ignored."""
+
+    model: str
+    messages: list[_Message]
+    tools: list[_Offered] | None = None
+    stream: bool = False
+
+
+class _Window(BaseModel):
+    items: list[str]
+    tastes: dict[str, int]
+
+
+class AgentInput(BaseModel):
+    """The input of an agent, as `LLMAgents` writes it."""
+
+    agent: str
+    task: str = ""
+    memory: str = ""
+    window: _Window | None = None
+    plan: Plan | None = None
+    requests: list[SentBack] = []
+    findings: list[Finding] = []
+    checks: list[Check] = []
+    verdict: Verdict | None = None
+    round: int = 0
+    final: bool = False
+    tools: list[Any] | None = None
+    """Tools in words, for a model that is not given them to call."""
+
+
+class _AnsweredCalls(BaseModel):
+    """The message with the answers to calls that a model without tool calling asked for in words."""
+
+    answered: list[dict[str, Any]]
+
+
+class MissingCall(Exception):
+    """The policy made a call that the conversation does not hold yet."""
+
+    def __init__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> None:
+        super().__init__(tool)
+        self.tool, self.arguments = tool, arguments
+
+
+class Conversation:
+    """Tools that answer the calls of a conversation, and stop at the first one that it does not hold.
+
+    Calls are known by what they ask and not by their place, so that a call which the policy never made (a
+    corrupted completion that the client believed) cannot shift those which it did make. Candidates may be
+    named as models name them (`teacher.naming`): what stands between this server and a client may write them
+    otherwise.
+    """
+
+    def __init__(self, toolbox: Toolbox, text: str, messages: list[_Message]) -> None:
+        self._toolbox = toolbox
+        answered = {message.tool_call_id for message in messages if message.role == "tool"}
+        made = [call for message in messages for call in message.tool_calls or ()]
+        self.turns = len(made)
+        self._known = candidates(toolbox.labels, text)
+        asked = [
+            (call.function.name, _arguments(call.function.arguments)) for call in made if call.id in answered
+        ]
+        asked += _answered_in_words(messages)
+        self._open = Counter(_key(tool, arguments, self._known) for tool, arguments in asked)
+
+    def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
+        key = _key(tool, arguments, self._known)
+        if not self._open[key]:
+            raise MissingCall(tool, arguments)
+        self._open[key] -= 1
+        return Answer(tool, arguments, self._toolbox.call(tool, arguments))
+
+
+def agent_input(request: ChatRequest) -> AgentInput:
+    """The agent's input, which is the first user message.
+
+    Raises:
+        Refused: it is no input of an agent.
+    """
+    first = next((message.content for message in request.messages if message.role == "user"), None)
+    if isinstance(first, list):
+        first = "".join(str(part.get("text", "")) for part in first)
+    # Instructions stand before it where the client sends no system message.
+    text = (first or "").rpartition("\n\n")[2]
+    try:
+        return AgentInput.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"])) or "the whole message"
+        raise Refused(
+            "The first user message is not an agent's input, one JSON object as starrec's LLM agents write it "
+            f"({where}: {problem['msg']}). This server answers those agents only."
+        ) from error
+
+
+def _key(tool: str, arguments: Mapping[str, Any] | None, known: Candidates) -> tuple[str, bytes]:
+    """A call by what it asks, however that is written; left out, `window` is the recent one."""
+    if arguments is None:
+        return tool, to_json(None)
+    asked = {"window": "recent", **arguments} if tool in TOOLS and TOOLS[tool].windows else dict(arguments)
+    named = asked.get("candidates")
+    if isinstance(named, list) and all(isinstance(name, str) for name in named):
+        asked["candidates"] = known.read(named)
+    return tool, to_json(dict(sorted(asked.items())))
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
+    try:
+        arguments = from_json(text or "{}")
+    except ValueError:
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _answered_in_words(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The calls that were made for a model that cannot call tools, as `teacher.calling` writes them."""
+    for message in messages:
+        if message.role == "user" and isinstance(message.content, str):
+            try:
+                found = _AnsweredCalls.model_validate_json(message.content)
+            except ValidationError:
+                continue
+            for call in found.answered:
+                arguments = {key: value for key, value in call.items() if key not in _NOT_ARGUMENTS}
+                yield str(call.get("tool")), arguments

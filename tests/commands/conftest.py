@@ -1,0 +1,54 @@
+"""Commands run in this process, what they end with, and the small shop that they are run on."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from starrec.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def starrec(*arguments, input=None):
+    """Run a command, whatever comes of it; input: what is typed."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
+
+
+def done(*arguments):
+    """Run a command that has to succeed."""
+    result = starrec(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(result, *parts):
+    """Asserts that a command ended with code 2 and one paragraph in which all parts stand; that paragraph."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
+    lines = result.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: ") and sum(line.startswith("error: ") for line in lines) == 1
+    assert all(part in lines[-1] for part in parts), lines[-1]
+    return lines[-1]
+
+
+def own(folder):
+    """The options that name a shop's files."""
+    return ["--interactions", folder / "my.csv", "--items", folder / "my_items.csv"]
+
+
+def write_shop(folder):
+    """Write the files on which `.ci/readme.py` runs the README: 60 people, 60 things, 916 interactions."""
+    spec = importlib.util.spec_from_file_location("ci_readme", ROOT / ".ci" / "readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.write_shop(folder)
+
+
+@pytest.fixture(scope="module")
+def shop_files(tmp_path_factory):
+    """A folder of this module with a shop's files."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(folder)
+    return folder

@@ -74,11 +74,11 @@ def main(
 def _taught(folder: Path, written: str, base_url: str, output: str) -> dict[str, Any]:
     """How many runs teaching ends in; once more with the settings that a refusal advises."""
     end = _once(folder, written, base_url, f'output = "{output}"')
-    advised = _ADVICE.search(end["said"])
+    advised = _ADVICE.search(end["output"])
     if end["runs"] == 0 and advised is not None:
         given = advised[1] if "output =" in advised[1] else f'output = "{output}", {advised[1]}'
         end = {**_once(folder, written, base_url, given), "advised": advised[1]}
-    return {key: value for key, value in end.items() if key != "said" or end["runs"] != _TASKS}
+    return {key: value for key, value in end.items() if key != "output" or end["runs"] != _TASKS}
 
 
 def _once(folder: Path, written: str, base_url: str, settings: str) -> dict[str, Any]:
@@ -86,9 +86,9 @@ def _once(folder: Path, written: str, base_url: str, settings: str) -> dict[str,
     config = re.sub(r"base_url = .*", lambda _: f'base_url = "{base_url}"\n{lines}', written)
     (folder / "teach.toml").write_text(config, encoding="utf-8")
     shutil.rmtree(folder / "run", ignore_errors=True)
-    said = _starrec(folder, "teach", "--config", "teach.toml", "--run", "run")
-    runs, chose = _RUNS.search(said), _CHOSE.search(said)
-    return {"runs": int(runs[1]) if runs else 0, "chose": chose[1] if chose else "", "said": said[-600:]}
+    printed = _starrec(folder, "teach", "--config", "teach.toml", "--run", "run")
+    runs, chose = _RUNS.search(printed), _CHOSE.search(printed)
+    return {"runs": int(runs[1]) if runs else 0, "chose": chose[1] if chose else "", "output": printed[-600:]}
 
 
 def _starrec(folder: Path, *arguments: str) -> str:

@@ -79,14 +79,14 @@ def serving(*arguments: str) -> Iterator[str]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
-        said = []
+        output = []
         for line in process.stderr:
-            said.append(line)
+            output.append(line)
             if found := _ADDRESS.search(line):
                 yield found.group(1)
                 break
         else:
-            raise SystemExit("".join(said))
+            raise SystemExit("".join(output))
     finally:
         process.terminate()
         process.wait()
@@ -194,12 +194,12 @@ def socket(run: _Run = Path("runs/demo"), tasks: _Tasks = 200) -> None:
     with serving("--model", "embedded", "--run", str(run)) as url:
         agents = team(url)
         played(agents, world, asked[:5])  # connections are made, evidence of nothing that is measured
-        told, behind, worked_behind = played(agents, world, asked)
+        served_runs, behind, worked_behind = played(agents, world, asked)
     equal = sum(
         linear(a).encode() == linear(b).encode() and a.canonical() == b.canonical()
-        for a, b in zip(told, own, strict=True)
+        for a, b in zip(served_runs, own, strict=True)
     )
-    spent = [spent for trajectory in told for spent in trajectory.cost.agents.values()]
+    spent = [spent for trajectory in served_runs for spent in trajectory.cost.agents.values()]
     turns = sum(part.requests for part in spent)
     # Every agent's answers are one run each: a plan, findings, verdicts, a decision.
     runs = sum(_answers(trajectory) for trajectory in own)
@@ -243,7 +243,7 @@ def faults(
         keys = {task.task_id: task.task_id for task in asked}
         stored = Store(Path(folder) / "runs.sqlite", Teacher("faults"), keys, EvidenceOrigin("counts"))
         with served(proxy) as spoiled, stored as store:
-            agents = team(spoiled, timeout=timeout, first_wait=0.05, longest_wait=2.0, cool_down=0.5)
+            agents = team(spoiled, timeout=timeout, first_wait=0.05, longest_wait=2.0)
             found = accounted(agents, world, asked, targets, store, concurrency)
         calls = dict(proxy.calls)
     _keep(

@@ -3,23 +3,24 @@
 import asyncio
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic_ai import Agent
-from pydantic_ai.exceptions import AgentRunError, ModelRequestTimeout
+from pydantic_ai.exceptions import AgentRunError, ModelAuthenticationError, ModelTimeoutError
 
 from starrec.errors import ConfigError
-from starrec.llm import ModelConfig
+from starrec.llm import LimitsConfig, ModelConfig
 from starrec.llm.connection import connect
 
+ONCE = LimitsConfig(attempts=1)
 Start = Callable[[Callable[[dict[str, Any]], Any]], Any]
 
 
 def ask(config: ModelConfig, question: str = "How are you?") -> str:
-    return asyncio.run(Agent(connect(config)).run(question)).output
+    return asyncio.run(Agent(connect(config, ONCE).model).run(question)).output
 
 
 @pytest.mark.parametrize("model", ["small", "a/b:1b", "openai:small", "vllm:small", "ollama:small"])
@@ -48,16 +49,35 @@ def test_a_key_comes_from_the_variable_that_is_named(
 def test_the_usual_provider_takes_the_named_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("MY_KEY", "secret-2")
-    model = connect(ModelConfig(model="openai:gpt-4o", api_key_env="MY_KEY"))
+    model = connect(ModelConfig(model="openai:gpt-4o", api_key_env="MY_KEY"), ONCE).model
     assert (model.model_name, model.system) == ("gpt-4o", "openai")
     assert "secret-2" not in repr(model)
 
 
-def test_a_request_ends_at_its_timeout(endpoint: Start) -> None:
-    # Without the timeout the answer would come, and nothing would be raised.
-    server = endpoint(lambda body: time.sleep(3) or "Late.")
-    with pytest.raises(ModelRequestTimeout):
+def test_a_request_ends_in_time(endpoint: Start) -> None:
+    ended = threading.Event()
+    server = endpoint(lambda body: "Late." if ended.wait(60) else "Never.")
+    with pytest.raises(ModelTimeoutError):
         ask(ModelConfig(model="slow", base_url=server.url, timeout=0.3))
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [("openai:gpt-4o", "OPENAI"), ("openai-responses:gpt-5", "OPENAI"), ("ollama:small", "OLLAMA")],
+)
+def test_the_requests_of_a_provider_are_retried(
+    model: str, variable: str, endpoint: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 500, HTML, cut JSON, and a refusal, which ends it: four attempts, none of them by the provider's client.
+    answers = iter([(500, b"{}"), (200, b"<html>"), (200, b'{"id": "1", "choi'), (403, b"{}")])
+    server = endpoint(lambda body: next(answers))
+    monkeypatch.setenv(f"{variable}_BASE_URL", server.url)
+    monkeypatch.setenv(f"{variable}_API_KEY", "secret-4")
+    connection = connect(ModelConfig(model=model), LimitsConfig(attempts=9, first_wait=0.01))
+    with pytest.raises(ModelAuthenticationError):
+        asyncio.run(Agent(connection.model).run("How are you?"))
+    assert len(server.requests) == 4
 
 
 def test_an_endpoint_that_refuses_connections_is_an_error_of_the_request(endpoint: Start) -> None:
@@ -87,11 +107,11 @@ def test_what_cannot_be_connected_says_why(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SOME_KEY", "secret-3")
     with pytest.raises(ConfigError, match=message) as caught:
-        connect(config)
+        connect(config, ONCE)
     assert "secret-3" not in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", ["pydantic_ai", "openai"])
+@pytest.mark.parametrize("missing", ["pydantic_ai", "openai", "tenacity", "aiolimiter"])
 def test_without_the_extra_the_error_names_it(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import starrec.llm.connection"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

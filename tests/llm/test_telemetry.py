@@ -13,11 +13,11 @@ import asyncio, sys
 from opentelemetry import trace
 from pydantic_ai import Agent
 from starrec.llm import LimitsConfig, ModelConfig
-from starrec.llm.players import Players
-players = Players(LimitsConfig(), telemetry=True)
-model = players.of(ModelConfig(model="small", base_url=sys.argv[1])).model
+from starrec.llm.models import Models
+models = Models(LimitsConfig(), telemetry=True)
+model = models.of(ModelConfig(model="small", base_url=sys.argv[1])).model
 agent = Agent(model, name="planner")
-agent.instrument = players.instrumentation
+agent.instrument = models.instrumentation
 print(asyncio.run(agent.run("She likes Fargo.")).output)
 trace.get_tracer_provider().force_flush()
 """

@@ -1,4 +1,4 @@
-"""Which language model is asked, and how hard: settings.
+"""Settings of language models: which one is asked, how it is reached, and within which limits.
 
 A key is never part of it. The setting names the environment variable that holds the key, because a
 configuration is saved in every run folder; a key written into it by mistake is refused, and not repeated in
@@ -97,7 +97,7 @@ class ModelConfig(Section):
     say_task: bool = Field(
         False,
         description="Whether headers (X-Starrec-...) say which task, run and agent a request is of; a task's "
-        "id holds its user's. An endpoint on this machine is always told.",
+        "id holds its user's. An endpoint on this machine always gets them.",
     )
 
     @property
@@ -106,8 +106,8 @@ class ModelConfig(Section):
         return self.model == EMBEDDED
 
     @property
-    def told_task(self) -> bool:
-        """Whether requests say which task they are of: to whom `say_task` says, and on this machine."""
+    def sends_task(self) -> bool:
+        """Whether requests name their task in headers: where `say_task` is set, and on this machine."""
         if self.say_task or not self.base_url:
             return self.say_task
         host = urlsplit(self.base_url).hostname or ""
@@ -155,7 +155,7 @@ class ModelConfig(Section):
 
 
 class LimitsConfig(Section):
-    """How hard language models are asked, and what one answer of one agent may take."""
+    """Retries and rate limits of language models, and limits of one answer of one agent."""
 
     concurrency: int = Field(8, ge=1, description="Requests under way at once to one model.")
     requests_per_minute: int = Field(0, ge=0, description="Requests to one model a minute; 0 for no limit.")
@@ -163,7 +163,7 @@ class LimitsConfig(Section):
         0, ge=0, description="Tokens (prompt and answer) of one model a minute; 0 for no limit."
     )
     attempts: int = Field(
-        6,
+        8,
         ge=1,
         description="Attempts at a request. Another one follows time-outs, 429, 5xx, lost connections and "
         "bodies that are no chat completion.",
@@ -172,13 +172,9 @@ class LimitsConfig(Section):
         1.0, gt=0, description="Seconds before the second attempt, at most; doubled for each further one."
     )
     longest_wait: float = Field(
-        120.0, gt=0, description="Seconds between attempts, at most; a server that asks for more is given up."
-    )
-    failures_to_open: int = Field(
-        10, ge=1, description="Failures in a row of one model after which all requests wait for `cool_down`."
-    )
-    cool_down: float = Field(
-        30.0, gt=0, description="Seconds that all wait when a model is down; then one request tries it."
+        120.0,
+        gt=0,
+        description="Seconds between attempts, at most; a server that asks for more (Retry-After) is given up.",
     )
     requests: int = Field(8, ge=1, description="Requests for one answer of one agent, tool turns included.")
     calls: int = Field(16, ge=1, description="Tool calls for one answer.")

@@ -1,4 +1,4 @@
-"""How pydantic-ai is told to ask a model in its ways, and which ways suit a model as far as is known.
+"""Output types and models of pydantic-ai for the ways of a model, and the ways that are known to suit it.
 
 A model's profile, as pydantic-ai knows it, says what suits it; the configuration may say otherwise. llama.cpp's
 Python server has a way of its own: `response_format` of type `json_object` with the schema beside it.

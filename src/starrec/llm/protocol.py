@@ -64,11 +64,11 @@ def _messages(messages: Sequence[Body], system_role: bool) -> list[Body]:
     ]
     if not instructions:
         return sent
-    told = _SEPARATOR.join(instructions)
+    text = _SEPARATOR.join(instructions)
     first = next((at for at, m in enumerate(sent) if m.get("role") == "user"), None)
     if system_role or first is None or not isinstance(sent[first].get("content"), str):
-        return [{"role": "system", "content": told}, *sent]
-    sent[first] = {**sent[first], "content": _SEPARATOR.join([told, sent[first]["content"]])}
+        return [{"role": "system", "content": text}, *sent]
+    sent[first] = {**sent[first], "content": _SEPARATOR.join([text, sent[first]["content"]])}
     return sent
 
 
@@ -109,19 +109,17 @@ def completion(text: str) -> Body:
 
     Raises:
         ServerError: it is an error, with the status that it should have had; or a stream that does not end.
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or holds no choice.
     """
     stripped = text.lstrip("\ufeff \t\r\n")
     body = _streamed(stripped) if stripped.startswith(("data:", "event:", ":")) else json.loads(stripped)
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
-    if not isinstance(body, dict):
-        return {}
-    choice = _choice(body)
+    choice = _choice(body) if isinstance(body, dict) else None
     if choice is None:
-        if body.get("error"):
+        if isinstance(body, dict) and body.get("error"):
             raise _reported(body["error"])
-        return body
+        raise ValueError("the body holds no choice")
     message = choice.get("message")
     finish = choice.get("finish_reason")
     completed: Body = {

@@ -1,4 +1,4 @@
-"""How long a prompt is, before anything is sent.
+"""Estimate of the tokens of a prompt, before anything is sent.
 
 A token for three bytes: English text has four or more to a token and catalogue titles, labels and figures about
 three, so the estimate is cautious, and it needs no model's tokenizer.
@@ -31,8 +31,8 @@ def prompt_tokens(messages: Sequence[ModelMessage], parameters: ModelRequestPara
     texts = [*instructions[-1:]]
     for message in messages:
         for part in message.parts:
-            told = part.args if isinstance(part, ToolCallPart) else getattr(part, "content", "")
-            texts.append(told if isinstance(told, str) else to_json(told, fallback=str).decode())
+            content = part.args if isinstance(part, ToolCallPart) else getattr(part, "content", "")
+            texts.append(content if isinstance(content, str) else to_json(content, fallback=str).decode())
     for tool in [*parameters.function_tools, *parameters.output_tools]:
         texts.append(tool.name + (tool.description or "") + json.dumps(tool.parameters_json_schema))
     if parameters.output_object is not None:

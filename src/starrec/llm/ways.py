@@ -61,11 +61,11 @@ class Ways:
 
     def settings(self, before: Ways) -> str:
         """The settings of `[teacher.model]` that make these ways of those before, as TOML on one line."""
-        said = []
+        changes = []
         if self.output != before.output:
-            said.append(f'output = "{self.output}"')
+            changes.append(f'output = "{self.output}"')
         if self.tools != before.tools:
-            said.append(f"tools = {str(self.tools).lower()}")
+            changes.append(f"tools = {str(self.tools).lower()}")
         left_out = [
             name
             for name, sent in (
@@ -77,14 +77,14 @@ class Ways:
             if not sent
         ]
         if self._left_out != before._left_out:
-            said.append(f"leave_out = [{', '.join(f'{chr(34)}{name}{chr(34)}' for name in left_out)}]")
+            changes.append(f"leave_out = [{', '.join(f'{chr(34)}{name}{chr(34)}' for name in left_out)}]")
         if self.token_limit and self.token_limit != before.token_limit:
-            said.append(f'token_limit = "{self.token_limit}"')
+            changes.append(f'token_limit = "{self.token_limit}"')
         if self.tool_choice == "auto" and before.tool_choice != "auto":
-            said.append("force_tools = false")
+            changes.append("force_tools = false")
         if self.system_role != before.system_role:
-            said.append(f"system_role = {str(self.system_role).lower()}")
-        return ", ".join(said)
+            changes.append(f"system_role = {str(self.system_role).lower()}")
+        return ", ".join(changes)
 
     @property
     def _left_out(self) -> tuple[bool, bool, bool, bool]:
@@ -106,16 +106,16 @@ _POINTERS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 _PARTS: Final = ("form", "tool_choice", "tools", "temperature", "token_limit", "system_role")
 
 
-def alternatives(ways: Ways, said: str, *, refused: bool, same_form: bool) -> Iterator[Ways]:
+def alternatives(ways: Ways, message: str, *, refused: bool, same_form: bool) -> Iterator[Ways]:
     """Ways that differ from these in one part, or in all that the error points at; the likeliest first.
 
     Args:
-        said: the text of the error.
+        message: the text of the error.
         refused: the server refused the request. Otherwise it answered, in no readable form: then only another
             form of answers can help.
         same_form: whether `output` and `tools` have to stay as they are.
     """
-    pointed = [part for pattern, part in _POINTERS if pattern.search(said)] if refused else []
+    pointed = [part for pattern, part in _POINTERS if pattern.search(message)] if refused else []
     parts = [*pointed, *(part for part in _PARTS if part not in pointed)] if refused else ["form", "tools"]
     if len(pointed) > 1:
         together = ways

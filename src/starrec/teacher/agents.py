@@ -80,7 +80,7 @@ class AgentError(StarrecError):
     def __init__(self, message: str, agent: str, reason: Reason, problem: str = "") -> None:
         """
         Args:
-            problem: for the reason "endpoint", which one (`llm.patience.Problem`).
+            problem: for the reason "endpoint", which one (`llm.guard.Problem`).
         """
         super().__init__(message)
         self.agent = agent

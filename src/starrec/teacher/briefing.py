@@ -1,4 +1,4 @@
-"""What one agent is told, within the model's context window.
+"""Input of one agent, within the model's context window.
 
 A JSON object: the role, the task in words, what is remembered, and what the role needs of the others' work.
 What grows with the rounds goes first when room is short: what was cited for old findings, then old findings,
@@ -18,8 +18,8 @@ from starrec.teacher.agents import Brief
 from starrec.tools import TOOLS
 
 
-def told(role: str, brief: Brief, inputs: Mapping[str, object]) -> dict[str, Any]:
-    """What the role is told of the task, with inputs of its own."""
+def role_inputs(role: str, brief: Brief, inputs: Mapping[str, object]) -> dict[str, Any]:
+    """The task as the role gets it, with inputs of its own."""
     text: dict[str, Any] = {"agent": role, "task": brief.text}
     if brief.memory:
         text["memory"] = brief.memory
@@ -29,8 +29,8 @@ def told(role: str, brief: Brief, inputs: Mapping[str, object]) -> dict[str, Any
     return text
 
 
-def told_tools(tools: Sequence[str]) -> list[dict[str, object]]:
-    """The tools in words, for a model that is not given them to call."""
+def tool_descriptions(tools: Sequence[str]) -> list[dict[str, object]]:
+    """The tools in words, for a model that cannot call them."""
     return [
         {
             "tool": name,
@@ -41,7 +41,7 @@ def told_tools(tools: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-def written(text: Mapping[str, Any]) -> str:
+def as_json(text: Mapping[str, Any]) -> str:
     return to_json(text).decode()
 
 
@@ -49,11 +49,11 @@ def fitted(text: Mapping[str, Any], room: int) -> dict[str, Any]:
     """The same in at most `room` tokens by estimate, or as near to it as can be without touching the task."""
     kept = dict(text)
     for shorter in (_without_old_cites, _without_old_findings, _without_last_checks):
-        while estimate(written(kept)) > room:
+        while estimate(as_json(kept)) > room:
             if (less := shorter(kept)) is None:
                 break
             kept = less
-    excess = estimate(written(kept)) - room
+    excess = estimate(as_json(kept)) - room
     if excess > 0 and kept.get("memory"):
         kept["memory"] = shortened(kept["memory"], estimate(kept["memory"]) - excess)
     return kept

@@ -23,22 +23,23 @@ from starrec.tools import TOOLS, ToolError
 TURNS: Final = 3
 """Answers in which calls may be asked for, before the one that must be final."""
 
-Told: TypeAlias = dict[str, Any]
+Values: TypeAlias = dict[str, Any]
+"""A call as a JSON object: `tool`, its arguments, and `answer` or `refused` once it was made."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What answering one agent takes beside its text."""
+class AgentContext:
+    """What an agent's tools and validators need beside its input (pydantic-ai's `deps`)."""
 
     candidates: Candidates
     call: Caller | None = None
     """Its tools, where it has any."""
 
 
-def tool(name: str) -> Tool[Asked]:
+def tool(name: str) -> Tool[AgentContext]:
     """The tool, for a model that can call it."""
 
-    async def ask(context: RunContext[Asked], /, **arguments: Any) -> str:
+    async def ask(context: RunContext[AgentContext], /, **arguments: Any) -> str:
         # Many models write out as null what they leave out.
         given = {key: value for key, value in arguments.items() if value is not None}
         call = context.deps.call
@@ -48,7 +49,7 @@ def tool(name: str) -> Tool[Asked]:
         except ToolError as error:
             raise ModelRetry(str(error)) from error
 
-    # One at a time and in the order in which the model made them, as the trajectory tells it.
+    # One at a time and in the order in which the model made them, which is the order of the trajectory.
     spec = TOOLS[name]
     return Tool.from_schema(
         ask, name, spec.description, json_schema=spec.parameters, takes_ctx=True, sequential=True
@@ -75,7 +76,7 @@ def calls(names: tuple[str, ...]) -> type[BaseModel]:
     )
 
 
-def named(arguments: Told, candidates: Candidates) -> Told:
+def named(arguments: Values, candidates: Candidates) -> Values:
     """The arguments with every candidate by its label, where it is written in another way."""
     asked = arguments.get("candidates")
     if isinstance(asked, str):
@@ -88,16 +89,16 @@ def named(arguments: Told, candidates: Candidates) -> Told:
 
 
 def make(
-    asked: BaseModel, limit: int, call: Caller, before: Sequence[Told], candidates: Candidates
-) -> list[Told]:
+    asked: BaseModel, limit: int, call: Caller, before: Sequence[Values], candidates: Candidates
+) -> list[Values]:
     """Make the first `limit` new calls of such an answer, and say what came of each. One that was made before
     is not made again: what it gave is known already.
 
     Args:
         before: what this gave in earlier turns.
     """
-    known = [_called(told) for told in before]
-    made: list[Told] = []
+    known = [_called(earlier) for earlier in before]
+    made: list[Values] = []
     for one in asked.model_dump()["calls"]:
         wanted = {"tool": one["tool"], **named(_arguments(one), candidates)}
         if wanted not in known and len(made) < limit:
@@ -106,13 +107,13 @@ def make(
     return made
 
 
-def _called(told: Told) -> Told:
-    return {key: value for key, value in told.items() if key not in ("answer", "refused")}
+def _called(made: Values) -> Values:
+    return {key: value for key, value in made.items() if key not in ("answer", "refused")}
 
 
-def _arguments(asked: Told) -> dict[str, str | list[str]]:
+def _arguments(asked: Values) -> dict[str, str | list[str]]:
     spec = TOOLS[asked["tool"]]
-    # The tools of a role share one schema, so an argument that this one does not take says nothing.
+    # The tools of a role share one schema, so an argument that this one does not take is left out.
     arguments: dict[str, str | list[str]] = {}
     if spec.windows:
         arguments["window"] = asked["window"]
@@ -121,7 +122,7 @@ def _arguments(asked: Told) -> dict[str, str | list[str]]:
     return arguments
 
 
-def _made(wanted: Told, call: Caller) -> Told:
+def _made(wanted: Values, call: Caller) -> Values:
     arguments = {key: value for key, value in wanted.items() if key != "tool"}
     try:
         return {**wanted, "answer": call(wanted["tool"], arguments).response.text}

@@ -1,8 +1,7 @@
-"""Settings of the teacher: what it reasons over, which models play its agents, and what they may take."""
+"""Settings of the teacher: what it reasons over, which models answer for its agents, and their limits."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -37,32 +36,28 @@ class TeacherConfig(Section):
         description='Of the Ray cluster: "host:port", or "local" to start one here. Empty: RAY_ADDRESS, or the '
         "cluster that runs on this machine.",
     )
-    record: Path | None = Field(
-        default=None, description="File to add every exchange with a language model to, for `replay`."
-    )
-    replay: Path | None = Field(
-        default=None, description="File of recorded exchanges that answers in place of the models."
-    )
     telemetry: bool = Field(
         default=False,
         description="Whether to send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
     )
-    model: ModelConfig = Field(default_factory=ModelConfig, description="The model that plays all agents.")
+    model: ModelConfig = Field(
+        default_factory=ModelConfig, description="The model that answers for all agents."
+    )
     roles: dict[Role, ModelConfig] = Field(
         default_factory=dict,
         description="Another model for one agent: planner, user_profile, historical_interest, recent_interest, "
         "interest_divergence, reflector, ranker, or memory (which sums up long histories).",
     )
     limits: LimitsConfig = Field(
-        default_factory=LimitsConfig, description="How hard the models are asked, and what an answer may take."
+        default_factory=LimitsConfig,
+        description="Retries and rate limits of the models, and limits of an answer.",
     )
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What decides the answer to a task, for fingerprints: all but which tasks are asked, where the work is
-        done, and how patiently, by which road and with what record the same model is asked. Settings at their
-        default are left out."""
-        roads = {
+        """What decides the answer to a task, for fingerprints. Left out: settings at their default, which tasks
+        are asked, where the work is done, how a model is reached, its retries and its rate limits."""
+        access = {
             "timeout",
             "api_key_env",
             "input_usd",
@@ -73,7 +68,7 @@ class TeacherConfig(Section):
             "force_tools",
             "system_role",
         }
-        patience = set(LimitsConfig.model_fields) - {
+        retries_and_rates = set(LimitsConfig.model_fields) - {
             "requests",
             "calls",
             "corrections",
@@ -89,18 +84,16 @@ class TeacherConfig(Section):
                 "min_history": True,
                 "engine": True,
                 "address": True,
-                "record": True,
-                "replay": True,
                 "telemetry": True,
-                "model": roads,
-                "roles": {"__all__": roads},
-                "limits": patience,
+                "model": access,
+                "roles": {"__all__": access},
+                "limits": retries_and_rates,
             },
         )
         return {name: value for name, value in settings.items() if value != {}}
 
     def model_of(self, role: Role) -> ModelConfig:
-        """Who plays this role."""
+        """The setting of the model that answers for this role."""
         if role == "memory" and role not in self.roles:
             role = "planner"
         return self.roles.get(role, self.model)
@@ -109,8 +102,6 @@ class TeacherConfig(Section):
     def _is_one_kind(self) -> TeacherConfig:
         if self.address and self.engine != "ray":
             raise ValueError('`address` is of a Ray cluster; set `engine = "ray"` too')
-        if self.record and self.replay:
-            raise ValueError("`record` and `replay` exclude each other: a replay asks no model")
         if self.model.embedded and self.roles:
             raise ValueError("`roles` name models for some agents; name one for the others in `model`")
         if embedded := [role for role, model in self.roles.items() if model.embedded]:

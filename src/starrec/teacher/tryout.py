@@ -1,4 +1,4 @@
-"""Before a run: one task, played by every role in its own way, and ways to ask that its models accept.
+"""Try-out before a run: one task through every role, and ways of asking that its models accept.
 
 A model is not known by its name: its server may refuse a parameter, a form of answers or tools, and its
 answers may come in no readable form. Found out task by task this costs a whole run, so one real task of the
@@ -19,7 +19,7 @@ from typing import Final, get_args
 
 from starrec.errors import ConfigError
 from starrec.llm import ModelConfig
-from starrec.llm.patience import Problem
+from starrec.llm.guard import Problem
 from starrec.llm.ways import Ways, alternatives
 from starrec.runs import write_atomic
 from starrec.teacher.agents import ANALYSTS, AgentError, Brief, Meter, Plan
@@ -63,10 +63,10 @@ class TryOut:
         """
         self._agents, self._announce, self._kept = agents, announce, kept
         self._remembered: dict[str, Ways] = _read(kept) if kept else {}
-        for player in agents.players:
-            ways = self._remembered.get(_name(player.config))
-            if ways is not None and player.patient is not None:
-                agents.adopt(player.config, ways)
+        for model in agents.models:
+            ways = self._remembered.get(_name(model.config))
+            if ways is not None:
+                agents.adopt(model.config, ways)
 
     async def play(self, toolbox: Toolbox, number: int, explore: bool) -> Cost:
         """Play this task as its run of this number would be played; what that took.
@@ -77,10 +77,8 @@ class TryOut:
         """
         self._toolbox, self._number, self._explore = toolbox, number, explore
         self._meter = Meter()
-        if all(player.patient is None for player in self._agents.players):
-            return self._meter.cost()  # a replay asks no model
         self._tried: set[tuple[str, Ways]] = set()
-        before = {_name(player.config): player.ways for player in self._agents.players}
+        before = {_name(model.config): model.ways for model in self._agents.models}
         failure = await self._attempt()
         for _ in range(_ATTEMPTS - 1):
             if failure is None or failure.reason == "endpoint":
@@ -94,7 +92,7 @@ class TryOut:
     async def _attempt(self) -> AgentError | None:
         """Play the task; what it failed of."""
         try:
-            with self._agents.trying_out():
+            with self._agents.first_contact():
                 await run(
                     _EveryRole(self._agents),
                     self._toolbox,
@@ -113,9 +111,9 @@ class TryOut:
         Raises:
             ConfigError: there are none.
         """
-        player = self._agents.player(failure.agent)
-        config, ways = player.config, player.ways
-        if player.patient is None or (failure.reason == "endpoint" and failure.problem not in _ADAPTABLE):
+        model = self._agents.model_of(failure.agent)
+        config, ways = model.config, model.ways
+        if failure.reason == "endpoint" and failure.problem not in _ADAPTABLE:
             raise ConfigError(_problem(config, failure))
         pinned = config.output != "auto"
         result = await self._further(config, ways, failure, same_form=pinned)
@@ -142,30 +140,29 @@ class TryOut:
         return failure
 
     async def _advice(self, config: ModelConfig, ways: Ways, failure: AgentError) -> str:
-        """Settings with which the team comes to an end, beyond those that are left open; empty where there are
-        none."""
+        """Settings with which the task succeeds, beyond those that are left open; empty for none."""
         outcome: AgentError | None = failure
         while outcome is not None:
-            player = self._agents.player(outcome.agent)
+            model = self._agents.model_of(outcome.agent)
             last = outcome
-            outcome = await self._further(player.config, player.ways, last, same_form=False)
+            outcome = await self._further(model.config, model.ways, last, same_form=False)
             if outcome is last:
                 break
-        found = self._agents.player(failure.agent).ways
+        found = self._agents.model_of(failure.agent).ways
         self._agents.adopt(config, ways)
         return "" if outcome is not None else found.settings(ways)
 
     def _settle(self, before: dict[str, Ways]) -> None:
         changed = False
-        for player in self._agents.players:
-            name = _name(player.config)
-            if player.ways != before[name]:
-                settings = player.ways.settings(before[name])
+        for model in self._agents.models:
+            name = _name(model.config)
+            if model.ways != before[name]:
+                settings = model.ways.settings(before[name])
                 self._announce(
-                    f"the model {player.config.model!r} is asked with {settings}: otherwise it refused, or "
+                    f"the model {model.config.model!r} is asked with {settings}: otherwise it refused, or "
                     "could not be read. Set this in [teacher.model] to begin so"
                 )
-                self._remembered[name] = player.ways
+                self._remembered[name] = model.ways
                 changed = True
         if changed and self._kept is not None:
             records = {name: asdict(ways) for name, ways in self._remembered.items()}

@@ -26,7 +26,7 @@ from starrec.evaluation import ranks_frame, summarise
 from starrec.pipeline.fingerprints import FORMATS
 from starrec.ranking import Ranking
 from starrec.signals import SIGNALS
-from starrec.student import FastPrompts, gather_tasks, make_samples, sample_loss
+from starrec.student import FastPrompts, gather_tasks, make_samples, read_samples
 from starrec.teacher import agents, policy_sha
 from starrec.tools import TOOLS
 from starrec.trajectories import linear
@@ -100,7 +100,8 @@ def student(small, world, lessons, tokenizer, newborn):
     with torch.no_grad():
         star = newborn(3)
         ranked = [list(map(int, star.rank(task).items)) for task in tasks[:6]]
-        loss = round(float(sample_loss(star.model, samples, int(tokenizer.pad_token_id))), 3)
+        text, _ = read_samples(star.model, samples, int(tokenizer.pad_token_id))
+        loss = round(float(text), 3)
     return tokenizer.get_vocab(), arrays, [sample.ids.tolist() for sample in samples], ranked, loss
 
 

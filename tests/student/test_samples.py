@@ -1,13 +1,15 @@
 """What is learned is what agents wrote, and the ids are the chat template's."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from starrec.student import make_samples, sample_loss
-from starrec.student.samples import RANKING_WEIGHT
-from starrec.trajectories import linear, segments
+from starrec.student import make_samples, read_samples
+from starrec.student.samples import Augmentation
+from starrec.trajectories import judge, linear, segments
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_the_ranking_stands_after_the_recommend_tag(tokenizer, lessons, samples)
         assert tokenizer.convert_ids_to_tokens(sample.ranking.tolist()) == list(run.ranking)
 
 
-def test_the_loss_is_that_of_what_was_written_and_of_the_ranking_however_they_are_padded(newborn, samples):
+def test_text_and_ranking_are_read_alike_however_samples_are_padded(newborn, samples):
     star = newborn()
     short, *_, long = sorted(samples[:10], key=lambda sample: len(sample.ids))
     assert len(short.ids) < len(long.ids)
@@ -69,12 +71,48 @@ def test_the_loss_is_that_of_what_was_written_and_of_the_ranking_however_they_ar
                     logits[learned], torch.from_numpy(sample.ids)[1:][learned], reduction="none"
                 )
             )
-            # Plackett-Luce by hand: each of five places takes its label from those that are left.
-            left = logits[sample.recommend][torch.from_numpy(sample.ranking)]
-            places += [left[place:].log_softmax(0)[0] for place in range(5)]
-        expected = torch.cat(each).mean() - RANKING_WEIGHT * torch.stack(places).mean()
-        found = sample_loss(star.model, [short, long], star.tokenizer.pad_token_id)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+            places.append(logits[sample.recommend][torch.from_numpy(sample.ranking)])
+        text, ranked = read_samples(star.model, [short, long], star.tokenizer.pad_token_id)
+    assert text.item() == pytest.approx(torch.cat(each).mean().item(), rel=1e-4)
+    assert torch.allclose(ranked, torch.stack(places), atol=1e-4)
+
+
+def test_of_a_run_that_is_not_imitated_only_the_ranking_is_read(newborn, tokenizer, lessons, samples):
+    star = newborn()
+    context = make_samples(tokenizer, lessons[2], context=10_000, imitated=False)
+    assert not any(sample.learn.any() for sample in context)
+    with torch.inference_mode():
+        text, ranked = read_samples(star.model, context[:2], star.tokenizer.pad_token_id)
+        _, as_imitated = read_samples(star.model, samples[:2], star.tokenizer.pad_token_id)
+    assert text.item() == 0 and torch.equal(ranked, as_imitated)
+
+
+def test_the_target_is_the_run_s_outcome(tokenizer, lessons):
+    tasks, targets, runs = lessons
+    columns = {task.task_id: task.candidates.tolist().index(targets[task.task_id]) for task in tasks}
+    for run, sample in zip(runs, make_samples(tokenizer, judge(runs, columns), 10_000), strict=True):
+        label = run.labels[columns[run.task_id]]
+        assert tokenizer.convert_ids_to_tokens(int(sample.ranking[sample.target])) == label
+
+
+def test_augmentation_renames_labels_throughout_and_withholds_listed_items(tokenizer, small, lessons, samples):
+    run, sample = lessons[2][0], samples[0]
+    text = linear(run)
+    listed = {text[: text.index("</task>")], text[text.rindex('"compare"') : text.rindex("<recommend>")]}
+    found = Augmentation(tokenizer, 0.5)(sample, np.random.default_rng(0))
+    again = tokenizer.decode(found.ids.tolist())
+    # Labels are exchanged one for one, in the ranking too.
+    before, after = (re.findall("‹[A-Z]+›", each) for each in (text, again))
+    names = dict(zip(before, after, strict=True))
+    assert len(set(names.values())) == len(names) and [names[label] for label in before] == after
+    assert names != {label: label for label in names}
+    assert tokenizer.convert_ids_to_tokens(found.ranking.tolist()) == [names[label] for label in run.ranking]
+    # What is withheld stands in the task or in the rows of `compare`, and about half of that is.
+    hidden = found.ids == tokenizer.convert_tokens_to_ids("<item>")
+    items = tokenizer.convert_tokens_to_ids(small.mentions)
+    assert np.isin(sample.ids[hidden], items).all() and not found.learn[hidden].any()
+    count = sum(len(re.findall("⟦[^⟦⟧]*⟧", part)) for part in listed)
+    assert sample.listed.sum() == count and 0.2 * count < hidden.sum() < 0.8 * count
 
 
 def test_what_tools_answered_carries_no_loss(newborn, samples):
@@ -84,6 +122,6 @@ def test_what_tools_answered_carries_no_loss(newborn, samples):
     seen = []
     hook = star.model.get_output_embeddings().register_forward_hook(lambda _, given, __: seen.append(given[0]))
     with torch.inference_mode():
-        sample_loss(star.model, [sample], star.tokenizer.pad_token_id)
+        read_samples(star.model, [sample], star.tokenizer.pad_token_id)
     hook.remove()
     assert len(seen[0]) == np.count_nonzero(sample.learn[1 : sample.recommend + 1])

@@ -61,4 +61,4 @@ def test_reinforcement_killed_and_resumed_equals_uninterrupted(taught, stage, la
     for one, two in zip(resumed.parameters(), whole.parameters(), strict=True):
         assert torch.equal(one, two)
     assert found.curve == expected.curve and found.best == expected.best
-    assert 0 <= expected.curve[-1]["reward"] <= 1
+    assert 0 <= expected.curve[-1]["reward"] <= 1 and 0 <= expected.curve[-1]["think_reward"] <= 1

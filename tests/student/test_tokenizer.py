@@ -34,7 +34,7 @@ def test_any_text_comes_back(tokenizer, text):
     assert tokenizer.decode(encode(tokenizer, text)) == text
 
 
-@pytest.mark.parametrize("kind", ["items", "labels", "levels", "tags", "numbers"])
+@pytest.mark.parametrize("kind", ["items", "labels", "levels", "tags", "numbers", "decimals", "facts"])
 def test_what_has_a_meaning_is_one_token_of_its_own(tokenizer, small, kind):
     marks = {
         "items": small.mentions,
@@ -42,6 +42,8 @@ def test_what_has_a_meaning_is_one_token_of_its_own(tokenizer, small, kind):
         "levels": LEVELS,
         "tags": STRUCTURE,
         "numbers": list(map(str, range(1000))),
+        "decimals": ["0.1", "2.3", "9.9", "0.001", "0.031", "0.299"],
+        "facts": [f" #{number}" for number in range(1, 65)],
     }[kind]
     tokens = [encode(tokenizer, mark) for mark in marks]
     assert {len(ids) for ids in tokens} == {1}

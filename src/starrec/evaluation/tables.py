@@ -33,9 +33,8 @@ _STEP_STYLES = {"tool_call": "cyan", "tool_response": "blue", "reflection": "mag
 
 
 def print_results(console: Console, results: Mapping[str, Any]) -> None:
-    """The table of systems, the time of their evidence, each comparison in a line, whose citations hold, and the
-    verdict on the
-    comparison with the teacher."""
+    """The table of systems, the time of their evidence, each comparison in a line, whose citations hold, and
+    the verdict on the comparison with the teacher."""
     console.print(systems_table(results))
     if (evidence := evidence_line(results)) is not None:
         console.print(Text(evidence))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from starrec.teacher import Check, Finding, Plan, Verdict
 from starrec.teacher import Request as SentBack
 from starrec.teacher.agents import Answer
 from starrec.teacher.naming import Candidates, candidates
-from starrec.tools import TOOLS, Toolbox
+from starrec.tools import TOOLS
 
 _NOT_ARGUMENTS: Final = ("tool", "answer", "refused")
 
@@ -76,6 +76,7 @@ class AgentInput(BaseModel):
     plan: Plan | None = None
     requests: list[SentBack] = []
     findings: list[Finding] = []
+    answers: list[Answer] = []
     checks: list[Check] = []
     verdict: Verdict | None = None
     round: int = 0
@@ -99,7 +100,7 @@ class MissingCall(Exception):
 
 
 class Conversation:
-    """Tools that answer the calls of a conversation, and stop at the first one that it does not hold.
+    """The tools as a conversation holds their answers; they stop at the first call that it does not hold.
 
     Calls are known by what they ask and not by their place, so that a call which the policy never made (a
     corrupted completion that the client believed) cannot shift those which it did make. Candidates may be
@@ -107,24 +108,25 @@ class Conversation:
     otherwise.
     """
 
-    def __init__(self, toolbox: Toolbox, text: str, messages: list[_Message]) -> None:
-        self._toolbox = toolbox
-        answered = {message.tool_call_id for message in messages if message.role == "tool"}
+    def __init__(self, labels: tuple[str, ...], text: str, messages: list[_Message]) -> None:
+        answered = {message.tool_call_id: message.content for message in messages if message.role == "tool"}
         made = [call for message in messages for call in message.tool_calls or ()]
         self.turns = len(made)
-        self._known = candidates(toolbox.labels, text)
+        self._known = candidates(labels, text)
         asked = [
-            (call.function.name, _arguments(call.function.arguments)) for call in made if call.id in answered
+            (call.function.name, _arguments(call.function.arguments), str(answered[call.id]))
+            for call in made
+            if call.id in answered
         ]
-        asked += _answered_in_words(messages)
-        self._open = Counter(_key(tool, arguments, self._known) for tool, arguments in asked)
+        self._open: dict[tuple[str, bytes], deque[str]] = defaultdict(deque)
+        for tool, arguments, answer in [*asked, *_answered_in_words(messages)]:
+            self._open[_key(tool, arguments, self._known)].append(answer)
 
     def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
         key = _key(tool, arguments, self._known)
         if not self._open[key]:
             raise MissingCall(tool, arguments)
-        self._open[key] -= 1
-        return Answer(tool, arguments, self._toolbox.call(tool, arguments))
+        return Answer(tool, arguments, self._open[key].popleft())
 
 
 def agent_input(request: ChatRequest) -> AgentInput:
@@ -168,7 +170,7 @@ def _arguments(text: str) -> dict[str, Any] | None:
     return arguments if isinstance(arguments, dict) else None
 
 
-def _answered_in_words(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _answered_in_words(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any], str]]:
     """The calls that were made for a model that cannot call tools, as `teacher.calling` writes them."""
     for message in messages:
         if message.role == "user" and isinstance(message.content, str):
@@ -178,4 +180,4 @@ def _answered_in_words(messages: list[_Message]) -> Iterator[tuple[str, dict[str
                 continue
             for call in found.answered:
                 arguments = {key: value for key, value in call.items() if key not in _NOT_ARGUMENTS}
-                yield str(call.get("tool")), arguments
+                yield str(call.get("tool")), arguments, str(call.get("answer", ""))

@@ -98,7 +98,7 @@ def policy_app(world: World, tasks: Mapping[str, RankingTask], policy: EmbeddedP
             tools.ties,
             memory=given.memory,
         )
-        conversation = Conversation(tools, given.task, request.messages)
+        conversation = Conversation(tools.labels, given.task, request.messages)
         offered = {tool.function.name for tool in request.tools or ()}
         try:
             answer = await _answer(policy, given, brief, conversation)
@@ -148,9 +148,12 @@ async def _answer(policy: EmbeddedPolicy, given: AgentInput, brief: Brief, call:
     if analyst is not None:
         return await policy.study(analyst, brief, plan, given.requests, call)
     if given.agent == "reflector":
-        return await policy.reflect(brief, plan, given.findings, given.checks, given.round, given.final)
+        return await policy.reflect(
+            brief, plan, given.findings, given.answers, given.checks, given.round, given.final
+        )
     if given.agent == "ranker":
-        return await policy.rank(brief, plan, given.findings, _present(given, "verdict", given.verdict), call)
+        verdict = _present(given, "verdict", given.verdict)
+        return await policy.rank(brief, plan, given.findings, given.answers, verdict, call)
     raise Refused(f"There is no agent {given.agent!r} that the embedded policy could play.")
 
 

@@ -38,7 +38,7 @@ class CallForm:
         tools: which may be called.
         """
         one = f'"(?:{"|".join(map(regex.escape, labels))})"'
-        some = rf"\[{one}(?:,{one})*\]"
+        some = rf"\[{one}(?:,{one}){{0,{len(labels) - 1}}}\]"
         calls = "|".join(rf'{name}","arguments":{_arguments(STUDENT_TOOLS[name], some)}' for name in tools)
         self._pattern = regex.compile(rf'\{{"name":"(?:{calls})\}}')
 

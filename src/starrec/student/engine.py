@@ -204,7 +204,7 @@ class Star:
         """
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
-        grounding = Grounding(self.tokenizer) if grounded else None
+        grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
         trace = _Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
         trace.read(f"<task>{prompt}</task>")
         trace.write("plan")

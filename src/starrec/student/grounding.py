@@ -3,10 +3,11 @@
 A small model that has learned the form of a reflection still slips when it copies: a neighbouring sentence's
 count, the number of another candidate's fact. Sampling cannot be trusted with that, so decoding is constrained.
 After a label in a reflection the student may go on with the number `#12` of a fact that a tool of this very
-trace stated of that label, and then with that fact's own sentence, or with nothing. Which label, which fact,
-and whether in words is its choice; every figure and item in it is the tool's. Elsewhere it writes freely, but
-no digits, except for trust (`Trust user_profile 4`), which is a typed field of plans and reflections. In a list
-of labels none stands twice. (Constrained decoding over what is known, as in GENRE, De Cao et al., ICLR 2021.)
+trace stated of that label, then with that fact's own sentence or with nothing, and then with another label or
+with the end. Which label, which fact, and whether in words is its choice; every figure and item in it is the
+tool's. Elsewhere it writes freely, but no digits, except for trust (`Trust user_profile 4`), which is a typed
+field of plans and reflections. Only the task's own labels are written, and in a list none of them twice.
+(Constrained decoding over what is known, as in GENRE, De Cao et al., ICLR 2021.)
 """
 
 from __future__ import annotations
@@ -41,12 +42,17 @@ class Open(NamedTuple):
 class Grounding:
     """What may be cited in one trace, as token sequences by the label it was stated of."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, candidates: Sequence[str]) -> None:
+        """
+        Args:
+            candidates: labels of the task's candidates.
+        """
         self._tokenizer = tokenizer
         self._labels = {_token(tokenizer, name): name for name in labels(MAX_LABELS)}
+        self._foreign = [token for token, name in self._labels.items() if name not in candidates]
         self._degrees = [_token(tokenizer, str(degree)) for degree in range(1, 10)]
         self._citations: dict[str, dict[tuple[int, ...], bool]] = defaultdict(dict)
-        """Of each label, and whether words or another label may follow; else the reflection ends."""
+        """Of each label, and whether they end with the space that stands before another label."""
         self._starts: set[int] = set()
 
     def add(self, answer: str) -> None:
@@ -54,8 +60,8 @@ class Grounding:
         for label, cite, words in read_facts(answer):
             for said in (cite, f"{cite} {words}"):
                 # Pieces of text may span the full stop and the space behind it.
-                for tokens, goes_on in zip(self._encode([f" {said}", f" {said} "]), (False, True), strict=True):
-                    self._citations[label][tuple(tokens)] = goes_on
+                for tokens, spaced in zip(self._encode([f" {said}", f" {said} "]), (False, True), strict=True):
+                    self._citations[label][tuple(tokens)] = spaced
                     self._starts.add(tokens[0])
 
     def open(self, written: Sequence[int], closing: int) -> Open:
@@ -70,17 +76,22 @@ class Grounding:
             return self._words(written)
         known = self._citations.get(self._labels[written[-len(since) - 1]], {})
         going_on = {cited[len(since)] for cited in known if cited[: len(since)] == since != cited}
-        if not since or known.get(since):
+        if not since:
             return Open(sorted(going_on), True)
         if since in known:
-            return Open(sorted({*going_on, closing}), False)
+            others = set(self._labels).difference(self.barred(written)) if known[since] else set()
+            return Open(sorted({*going_on, *others, closing}), False)
         return Open(sorted(going_on), False) if going_on else self._words(written)
 
     def barred(self, written: Sequence[int]) -> list[int]:
-        """The labels that may not follow: those of the list that ends what was written, and those of which
-        something was cited."""
+        """The labels that may not follow: those of no candidate, those of the list that ends what was written,
+        and those of which something was cited."""
         listed = takewhile(self._labels.__contains__, reversed(written))
-        return [*listed, *(label for label, after in pairwise(written) if after in self._starts)]
+        return [
+            *self._foreign,
+            *listed,
+            *(label for label, after in pairwise(written) if after in self._starts),
+        ]
 
     def _words(self, written: Sequence[int]) -> Open:
         end = str(self._tokenizer.decode(list(written[-_TRUST_TOKENS:])))

@@ -1,8 +1,8 @@
 """Input of one agent, within the model's context window.
 
 A JSON object: the role, the task in words, what is remembered, and what the role needs of the others' work.
-What grows with the rounds goes first when room is short: what was cited for old findings, then old findings,
-then checks, then the middle of the memory. The task itself is never cut; neither is the oldest taste of the
+What grows with the rounds goes first when room is short: old answers of tools, what was cited for old findings,
+old findings, checks, the middle of the memory. The task itself is never cut; neither is the oldest taste of the
 memory.
 """
 
@@ -48,7 +48,7 @@ def as_json(text: Mapping[str, Any]) -> str:
 def fitted(text: Mapping[str, Any], room: int) -> dict[str, Any]:
     """The same in at most `room` tokens by estimate, or as near to it as can be without touching the task."""
     kept = dict(text)
-    for shorter in (_without_old_cites, _without_old_findings, _without_last_checks):
+    for shorter in (_without_old_answers, _without_old_cites, _without_old_findings, _without_last_checks):
         while estimate(as_json(kept)) > room:
             if (less := shorter(kept)) is None:
                 break
@@ -66,6 +66,11 @@ def shortened(text: str, tokens: int) -> str:
     data = text.encode()
     half = max(tokens * BYTES - 3, 2) // 2
     return data[:half].decode(errors="ignore") + "…" + data[-half:].decode(errors="ignore")
+
+
+def _without_old_answers(text: Mapping[str, Any]) -> dict[str, Any] | None:
+    answers = text.get("answers", [])
+    return {**text, "answers": answers[1:]} if answers else None
 
 
 def _without_old_cites(text: Mapping[str, Any]) -> dict[str, Any] | None:

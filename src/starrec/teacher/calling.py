@@ -8,8 +8,8 @@ tools, whatever the model can do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from pydantic_ai import ModelRetry, RunContext, Tool
 
 from starrec.teacher.agents import Caller, Labels
 from starrec.teacher.naming import Candidates, is_exact
-from starrec.tools import TOOLS, ToolError
+from starrec.tools import TOOLS, ToolError, read_facts
 
 TURNS: Final = 3
 """Answers in which calls may be asked for, before the one that must be final."""
@@ -34,6 +34,16 @@ class AgentContext:
     candidates: Candidates
     call: Caller | None = None
     """Its tools, where it has any."""
+    stated: dict[str, set[str]] = field(default_factory=dict)
+    """Numbers of the facts that its tools stated, by label."""
+
+    def ask(self, tool: str, arguments: Mapping[str, str | list[str]]) -> str:
+        """The tool's answer; the facts in it may be cited from now on."""
+        assert self.call is not None, "an agent with tools is asked with a caller"
+        text = self.call(tool, arguments).text
+        for label, cite, _ in read_facts(text):
+            self.stated.setdefault(label, set()).add(cite)
+        return text
 
 
 def tool(name: str) -> Tool[AgentContext]:
@@ -42,10 +52,8 @@ def tool(name: str) -> Tool[AgentContext]:
     async def ask(context: RunContext[AgentContext], /, **arguments: Any) -> str:
         # Many models write out as null what they leave out.
         given = {key: value for key, value in arguments.items() if value is not None}
-        call = context.deps.call
-        assert call is not None, "an agent with tools is asked with a caller"
         try:
-            return call(name, named(given, context.deps.candidates)).response.text
+            return context.deps.ask(name, named(given, context.deps.candidates))
         except ToolError as error:
             raise ModelRetry(str(error)) from error
 
@@ -88,9 +96,7 @@ def named(arguments: Values, candidates: Candidates) -> Values:
     return {**arguments, "candidates": candidates.read(asked)}
 
 
-def make(
-    asked: BaseModel, limit: int, call: Caller, before: Sequence[Values], candidates: Candidates
-) -> list[Values]:
+def make(asked: BaseModel, limit: int, context: AgentContext, before: Sequence[Values]) -> list[Values]:
     """Make the first `limit` new calls of such an answer, and say what came of each. One that was made before
     is not made again: what it gave is known already.
 
@@ -100,10 +106,10 @@ def make(
     known = [_called(earlier) for earlier in before]
     made: list[Values] = []
     for one in asked.model_dump()["calls"]:
-        wanted = {"tool": one["tool"], **named(_arguments(one), candidates)}
+        wanted = {"tool": one["tool"], **named(_arguments(one), context.candidates)}
         if wanted not in known and len(made) < limit:
             known.append(wanted)
-            made.append(_made(wanted, call))
+            made.append(_made(wanted, context))
     return made
 
 
@@ -122,9 +128,9 @@ def _arguments(asked: Values) -> dict[str, str | list[str]]:
     return arguments
 
 
-def _made(wanted: Values, call: Caller) -> Values:
+def _made(wanted: Values, context: AgentContext) -> Values:
     arguments = {key: value for key, value in wanted.items() if key != "tool"}
     try:
-        return {**wanted, "answer": call(wanted["tool"], arguments).response.text}
+        return {**wanted, "answer": context.ask(wanted["tool"], arguments)}
     except ToolError as error:
         return {**wanted, "refused": str(error)}

@@ -20,6 +20,7 @@ from starrec.llm import ModelConfig
 from starrec.llm.ways import Ways
 from starrec.teacher.agents import (
     Analyst,
+    Answer,
     Brief,
     Caller,
     Check,
@@ -119,7 +120,9 @@ class LLMAgents:
     ) -> Finding:
         finding: Finding = await self._ask(analyst, brief, call, plan=plan, requests=requests)
         known = candidates(brief.labels, brief.text)
-        cites = {known.label(name) or name: cite for name, cite in finding.cites.items()}
+        cites = {
+            known.label(name) or name: [cite.strip() for cite in cites] for name, cites in finding.cites.items()
+        }
         # A model may sign as another analyst; trust is given to the one who was asked.
         return Finding(analyst=analyst, order=self._labels(finding.order, brief), cites=cites)
 
@@ -128,24 +131,39 @@ class LLMAgents:
         brief: Brief,
         plan: Plan,
         findings: Sequence[Finding],
+        answers: Sequence[Answer],
         checks: Sequence[Check],
         round: int,
         final: bool,
     ) -> Verdict:
         verdict: Verdict = await self._ask(
-            "reflector", brief, plan=plan, findings=findings, checks=checks, round=round, final=final
+            "reflector",
+            brief,
+            plan=plan,
+            findings=findings,
+            answers=answers,
+            checks=checks,
+            round=round,
+            final=final,
         )
         requests = [
             request.model_copy(update={"candidates": self._labels(request.candidates, brief)})
             for request in verdict.requests
         ]
-        return Verdict(text=verdict.text, requests=requests, lead=self._labels(verdict.lead, brief))
+        lead = self._labels(verdict.lead, brief)
+        return Verdict(text=verdict.text, requests=requests, lead=lead, trust=verdict.trust)
 
     async def rank(
-        self, brief: Brief, plan: Plan, findings: Sequence[Finding], verdict: Verdict, call: Caller
+        self,
+        brief: Brief,
+        plan: Plan,
+        findings: Sequence[Finding],
+        answers: Sequence[Answer],
+        verdict: Verdict,
+        call: Caller,
     ) -> Decision:
         decision: Decision = await self._ask(
-            "ranker", brief, call, plan=plan, findings=findings, verdict=verdict
+            "ranker", brief, call, plan=plan, findings=findings, answers=answers, verdict=verdict
         )
         order = self._labels(decision.order, brief)
         if sorted(order) != sorted(brief.labels):

@@ -94,6 +94,7 @@ class RoleAgent:
                 retries=limits.corrections,
             )
             made.output_validator(_readable)
+            made.output_validator(_cited)
             made.instrument = instrumentation
             return made
 
@@ -126,16 +127,19 @@ class RoleAgent:
             AgentError: there is none.
         """
         usage = RunUsage()
+        context = AgentContext(candidates(brief.labels, brief.text), call)
         name = self.connected.model.model_name
         with self._metered(brief, usage), explained(self.role, brief, name, self._limits):
             if call is not None and self._tools and not self.connected.ways.tools:
-                answer = await self._in_turns(brief, inputs, call, usage)
+                answer = await self._in_turns(brief, inputs, context, usage)
             else:
-                result = await self._run(brief, briefing.fitted(inputs, self.room), usage, call)
+                result = await self._run(brief, briefing.fitted(inputs, self.room), usage, context)
                 answer = result.output
         return type(answer).model_validate(_encodable(answer.model_dump()))
 
-    async def _in_turns(self, brief: Brief, inputs: Mapping[str, Any], call: Caller, usage: RunUsage) -> Any:
+    async def _in_turns(
+        self, brief: Brief, inputs: Mapping[str, Any], context: AgentContext, usage: RunUsage
+    ) -> Any:
         final, calls = _ANSWERS[self.role], calling.calls(self._tools)
         described = {**inputs, "tools": briefing.tool_descriptions(self._tools)}
         text = briefing.fitted(described, self.room)
@@ -144,11 +148,12 @@ class RoleAgent:
             # A model that asks for nothing new has all the answers that there are.
             last = turn == calling.TURNS or len(made) >= self._limits.calls or (turn > 0 and not answered)
             answers = [calls] if turn == 0 else [final] if last else [calls, final]
-            result = await self._run(brief, text, usage, answers=tuple(answers), message_history=history)
+            result = await self._run(
+                brief, text, usage, context, answers=tuple(answers), message_history=history
+            )
             if isinstance(result.output, final):
                 return result.output
-            known = candidates(brief.labels, brief.text)
-            answered = calling.make(result.output, self._limits.calls - len(made), call, made, known)
+            answered = calling.make(result.output, self._limits.calls - len(made), context, made)
             made += answered
             history, text = result.all_messages(), {"agent": self.role, "answered": answered}
         raise AssertionError("the last turn's only answer is final")
@@ -158,7 +163,7 @@ class RoleAgent:
         brief: Brief,
         inputs: Mapping[str, Any],
         usage: RunUsage,
-        call: Caller | None = None,
+        context: AgentContext,
         *,
         answers: tuple[type[BaseModel], ...] = (),
         **how: Any,
@@ -166,7 +171,7 @@ class RoleAgent:
         config = self.connected.config
         result = await self._agent(answers or (_ANSWERS[self.role],)).run(
             briefing.as_json(inputs),
-            deps=AgentContext(candidates(brief.labels, brief.text), call),
+            deps=context,
             usage=usage,
             usage_limits=UsageLimits(request_limit=self._limits.requests, tool_calls_limit=self._limits.calls),
             model_settings=ModelSettings(
@@ -233,6 +238,30 @@ def _readable(context: RunContext[AgentContext], answer: Any) -> Any:
         f"None of {', '.join(map(repr, names[:5])) or 'it'} is the label of a candidate. Name candidates by "
         f"their labels alone, {known.labels[0][1:-1]} to {known.labels[-1][1:-1]}, as the task lists them."
     )
+
+
+def _cited(context: RunContext[AgentContext], answer: Any) -> Any:
+    """A finding, sent back where it cites what no tool stated of that candidate, or nothing for its first
+    choice although a tool stated something. The last attempt is taken as it is, for the Reflector to check."""
+    if not isinstance(answer, Finding) or context.last_attempt:
+        return answer
+    known, stated = context.deps.candidates, context.deps.stated
+    for name, cites in answer.cites.items():
+        label = known.label(name) or name
+        for cite in cites:
+            if cite.strip() not in stated.get(label, ()):
+                may = ", ".join(sorted(stated.get(label, ()))) or "none"
+                raise ModelRetry(
+                    f"No tool stated {cite!r} of {name}. Facts that were stated of it: {may}. Cite facts by "
+                    "their number, each for the candidate that it stands behind."
+                )
+    first = next(iter(known.read(answer.order)), None)
+    if first in stated and not any((known.label(name) or name) == first for name in answer.cites):
+        raise ModelRetry(
+            f"Nothing is cited for {first}, your first choice. Cite a fact that a tool stated of it: "
+            f"{', '.join(sorted(stated[first]))}."
+        )
+    return answer
 
 
 def _encodable(value: Any) -> Any:

@@ -53,8 +53,8 @@ def rank_v1(toolbox: Toolbox) -> Ranking:
         contenders = list(dict.fromkeys([*firsts, *best]))[:3]
         again = [at for at in _order(evidence, ties, [_ASKED_AGAIN]) if at in contenders]
         _add(fused, again, trust["recent"])
-    order = np.lexsort((ties, -fused))
-    return Ranking(tuple(map(int, toolbox.task.candidates[order])))
+    best_first = np.lexsort((ties, -fused))
+    return Ranking(tuple(map(int, toolbox.task.candidates[best_first])))
 
 
 def _order(evidence: Evidence, ties: Keys, signals: Iterable[str]) -> list[int]:

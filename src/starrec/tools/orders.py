@@ -19,7 +19,7 @@ _ORDER: Final = re.compile(rf"([a-z_]+(?:\.[a-z]+)?) ({_LABEL}(?:=?{_LABEL})*)\.
 _PLACES: Final = re.compile(rf"(=?)({_LABEL})")
 _LEVELS: Final = re.compile(r"‹([a-z_.]+)=(\d+)›")
 _OF_LABEL: Final = re.compile(rf"({_LABEL}) ((?:⟦[^⟦⟧]*⟧|[^‹⟦])+)")
-_NUMBERED: Final = re.compile(r"(#\d+) ((?:⟦[^⟦⟧]*⟧|[^#⟦])+)")
+_NUMBERED: Final = re.compile(r"(?<!&)(#\d+) ((?:⟦[^⟦⟧]*⟧|&#\d+;|[^#⟦])+)")
 _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
 
 

@@ -27,7 +27,7 @@ from signals import DatasetName, load, tasks_of
 from starrec.data import RankingTask, validation_half
 from starrec.engines import Workers
 from starrec.hashing import combine
-from starrec.pipeline.reopening import reopen
+from starrec.pipeline.tasks import reopen
 from starrec.ranking import avg_hr, mean_ci, ratio_ci
 from starrec.signals import FactNumbers, Graph
 from starrec.teacher import EmbeddedPolicy

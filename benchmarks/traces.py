@@ -1,145 +1,111 @@
-"""What a trace of think mode is worth, on validation half B of MovieLens-100K: nothing is chosen on test.
+"""What traces are worth, one command a row.
 
-    .venv/bin/python benchmarks/traces.py turns --run runs/demo [--users 300]
+    .venv/bin/python benchmarks/traces.py ROW --run runs/demo
 
-`turns`: in every tool answer of a trace, the evidence of the student's first candidate and of another one drawn
-by chance is exchanged: places in orders, facts, levels, and places in the student's own fast order. A ranking
-that follows from the trace puts the other one first of the two then. Beside it: avg_hr of think and fast mode
-on the same tasks, time, the share of rankings whose first place is that of `replay` of their own text, and what
-traces ask.
+`citations`: facts that the tools stated in the embedded teacher's runs over training tasks, each counted again
+from the training sequences without the task's user (`plain_counts`, which shares no code with the evidence).
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 import typer
-from starrec.pipeline.reopening import reopen
 
+from plain_counts import Catalogue, PlainCounts, counted
 from record import keep
-from starrec.data import RankingTask, Targets
+from starrec.data import RankingTask
 from starrec.hashing import text_keys
-from starrec.ranking import Ranking, avg_hr
-from starrec.runs import current_product
-from starrec.student import Star, Thought
-from starrec.teacher.replay import replay
-from starrec.tools import Toolbox
+from starrec.pipeline.tasks import reopen
+from starrec.signals import Fact, FactNumbers, recount
+from starrec.teacher.teach import explore
+from starrec.tools import World
+from starrec.trajectories import Trajectory
 
-_ROW: Final = re.compile(r"(⟦[^⟦⟧]*⟧)((?:‹[a-z_.]+=(?:\d+|none)›)+)(‹[A-Z]+›)")
+_FIGURES: Final = ("both", "base", "total", "population", "weight")
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
-def exchange(toolbox: Toolbox, a: int, b: int) -> Callable[[str], str]:
-    """An edit of tool answers: what they say of the candidates in columns a and b, exchanged."""
-    names = {toolbox.labels[a]: toolbox.labels[b], toolbox.labels[b]: toolbox.labels[a]}
-    mentions = toolbox.mentions(toolbox.task.candidates)
-    titles = {mentions[a]: mentions[b], mentions[b]: mentions[a]}
-    both = re.compile("|".join(map(re.escape, (*names, *titles))))
-
-    def edit(answer: str) -> str:
-        if (rows := _ROW.findall(answer)) and "".join(map("".join, rows)) == answer:
-            # Rows stay where they are; what stands between mention and label changes places.
-            levels = {label: found for _, found, label in rows}
-            return "".join(mention + levels[names.get(label, label)] + label for mention, _, label in rows)
-        return both.sub(lambda found: {**names, **titles}[found.group()], answer)
-
-    return edit
+def stated(world: World, task: RankingTask, trajectory: Trajectory) -> list[Fact]:
+    """The facts of a run, each of which stands in an answer of its tools as it is stated."""
+    toolbox, facts = world.toolbox(task), FactNumbers()
+    answers = " ".join(message.content for message in trajectory.messages if message.role == "tool")
+    for message in trajectory.messages:
+        if message.tool_call is not None:
+            toolbox.call(message.tool_call.name, message.tool_call.arguments, facts)
+    for number, fact in enumerate(facts, start=1):
+        assert f"#{number} {world.sentence(fact)}" in answers
+    return list(facts)
 
 
-def measure(
-    star: Star, tasks: Sequence[RankingTask], targets: Targets
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """The figures of the row `turns`, and its bars."""
-    started = time.perf_counter()
-    fast = star.rank_many(tasks)
-    thoughts, seconds = [], []
-    for task in tasks:
-        at = time.perf_counter()
-        thoughts.append(star.think(task))
-        seconds.append(time.perf_counter() - at)
-    turned, replayed_turned, counted = 0, 0, 0
-    for task, thought in zip(tasks, thoughts, strict=True):
-        toolbox = star.world.toolbox(task)
-        column = {item: at for at, item in enumerate(task.candidates.tolist())}
-        drawn = int(text_keys([task.task_id], 0, "exchanged")[0] % np.uint64(len(column) - 1))
-        first, other = (column[thought.ranking.items[place]] for place in (0, 1 + drawn))
-        if (toolbox.evidence.levels[:, first] == toolbox.evidence.levels[:, other]).all():
-            continue
-        edited = star.think(task, edit=exchange(toolbox, first, other))
-        places = edited.ranking.items.index
-        turned += places(int(task.candidates[other])) < places(int(task.candidates[first]))
-        again = replay(edited.text)
-        replayed_turned += again.index(toolbox.labels[other]) < again.index(toolbox.labels[first])
-        counted += 1
-    calls = Counter(name for thought in thoughts for name in _asked(thought))
-    fast_hr, think_hr = (_avg_hr(ranked, tasks, targets) for ranked in (fast, [t.ranking for t in thoughts]))
-    found = {
-        "users": len(tasks),
-        "fast_avg_hr": fast_hr,
-        "think_avg_hr": think_hr,
-        "think_over_fast": think_hr / fast_hr,
-        "same_first_as_fast": _share(
-            one.items[0] == two.ranking.items[0] for one, two in zip(fast, thoughts, strict=True)
-        ),
-        "first_of_replay": _share(_ranked(thought)[0] == replay(thought.text)[0] for thought in thoughts),
-        "think_ms": dict(zip(("p50", "p95"), (np.percentile(seconds, [50, 95]) * 1000).tolist(), strict=True)),
-        "tokens_written_p50": float(np.median([thought.tokens_written for thought in thoughts])),
-        "tokens_read_p50": float(np.median([thought.tokens_read for thought in thoughts])),
-        "repairs": Counter(repair for thought in thoughts for repair in thought.repairs),
-        "calls_a_trace": {name: count / len(tasks) for name, count in calls.most_common()},
-        "reflections_a_trace": sum(step.tag == "reflection" for t in thoughts for step in t.steps) / len(tasks),
-        "exchanged": counted,
-        "replay_turns": replayed_turned / counted,
-        "seconds": time.perf_counter() - started,
-    }
-    return found, {"trace_turns": turned / counted}
-
-
-def _first_tasks(tasks: Sequence[RankingTask], users: int) -> list[RankingTask]:
-    """A task of each of the first users by hash."""
-    of_user: dict[str, RankingTask] = {}
-    for task in tasks:
-        of_user.setdefault(task.user_id, task)
-    keys = dict(zip(of_user, text_keys(of_user, 0, "traces").tolist(), strict=True))
-    return [of_user[user] for user in sorted(of_user, key=keys.__getitem__)[:users]]
-
-
-def _asked(thought: Thought) -> list[str]:
-    return [step.text.split('"')[3] for step in thought.steps if step.tag == "tool_call"]
-
-
-def _ranked(thought: Thought) -> list[str]:
-    return re.findall("‹[A-Z]+›", thought.steps[-1].text)
-
-
-def _share(found: Any) -> float:
-    return float(np.mean(list(found)))
-
-
-def _avg_hr(rankings: Sequence[Ranking], tasks: Sequence[RankingTask], targets: Targets) -> float:
-    ranks = [ranking.rank_of(targets[task.task_id]) for ranking, task in zip(rankings, tasks, strict=True)]
-    return float(avg_hr(np.array(ranks)).mean())
+def sample(facts: list[tuple[RankingTask, Fact]], n: int, seed: int) -> list[tuple[RankingTask, Fact]]:
+    """Of each kind as many facts, as far as there are; which ones a hash decides."""
+    keys = text_keys([f"{task.task_id} {fact}" for task, fact in facts], seed, "citations")
+    place: Counter[str] = Counter()
+    ranked = []
+    for at in keys.argsort().tolist():
+        kind = facts[at][1].kind
+        ranked.append((place[kind], at))
+        place[kind] += 1
+    return [facts[at] for _, at in sorted(ranked)[:n]]
 
 
 @app.command()
-def turns(
-    run: Annotated[Path, typer.Option("--run", help="Folder of a run with a student.")] = Path("runs/demo"),
-    users: Annotated[int, typer.Option(help="Users of validation half B.")] = 300,
+def citations(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a run with data.")] = Path("runs/demo"),
+    facts: Annotated[int, typer.Option(help="Facts that are counted again.")] = 2000,
+    users: Annotated[int, typer.Option(help="Users whose training tasks the teacher is asked.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
 ) -> None:
-    """Exchanged evidence of two candidates: their order turns (bar: .90)."""
+    """Facts of the teacher's runs counted again by other code, the user's rows removed (bar: 0 wrong)."""
+    started = time.monotonic()
     opened = reopen(run)
-    student = current_product(run, "distill")
-    if student is None:
-        raise SystemExit(f"{run} holds no finished student.")
-    tasks, targets = opened.validation("B")
-    star = Star.load(student.path("star"), opened.prepared.world)
-    keep("traces_turns", *measure(star, _first_tasks(tasks, users), targets))
+    prepared, settings = opened.prepared, opened.config.signals
+    assert (settings.history_cap, settings.ease_items, settings.ridge) == (1000, 3000, 500.0)
+    tasks, _ = opened.taught
+    chosen = dict.fromkeys(task.user for task in tasks)
+    keys = dict(zip(chosen, text_keys(map(str, chosen), seed, "citing users").tolist(), strict=True))
+    first = set(sorted(chosen, key=keys.__getitem__)[:users])
+    asked = [task for task in tasks if task.user in first]
+    runs = explore(prepared.world, opened.config.teacher.seed, [(task, [0, 1, 2, 3]) for task in asked])
+    of_task = {task.task_id: task for task in asked}
+    found = list(
+        dict.fromkeys(
+            (made.task_id, fact)
+            for made in runs
+            for fact in stated(prepared.world, of_task[made.task_id], made)
+        )
+    )
+    drawn = sample([(of_task[task_id], fact) for task_id, fact in found], facts, seed)
+    catalogue = Catalogue(prepared.dataset)
+    wrong: list[dict[str, Any]] = []
+    recounted_wrong = 0
+    for user in sorted({task.user for task, _ in drawn}):
+        counts = PlainCounts(prepared.split.train, prepared.dataset.n_items, user)
+        for task, fact in drawn:
+            if task.user != user:
+                continue
+            recounted_wrong += recount(fact, prepared.world.toolbox(task).view) != fact
+            right = counted(fact, counts, catalogue, task)
+            held = {name: getattr(fact, name) for name in _FIGURES}
+            if held != {**dict.fromkeys(_FIGURES, 0), **right}:
+                wrong.append({"task": task.task_id, "fact": str(fact), "counted": right})
+    content = {
+        "runs": len(runs),
+        "tasks": len(asked),
+        "users": len(first),
+        "facts_stated": len(found),
+        "facts": len(drawn),
+        "kinds": dict(sorted(Counter(fact.kind for _, fact in drawn).items())),
+        "wrong": len(wrong),
+        "recounted_wrong": recounted_wrong,
+        "examples": wrong[:10],
+        "seconds": time.monotonic() - started,
+    }
+    keep("traces_citations", content, {"citations_wrong": len(wrong)})
 
 
 @app.callback()

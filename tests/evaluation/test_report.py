@@ -114,6 +114,12 @@ def test_the_headline_says_gain_interval_teacher_and_tasks(report, results):
     assert "the same 6 tasks of 3 users" in shown
 
 
+def test_what_holds_by_construction_is_said_to(report):
+    shown = " ".join(report.text)
+    assert "by construction: decoding is constrained" in shown
+    assert "the same student, decoding unconstrained" in shown and "uncited numerals" in shown
+
+
 def test_every_figure_has_its_place(report):
     [data] = [source for attributes, source in report.scripts if attributes.get("id") == "data"]
     figures = json.loads(data)

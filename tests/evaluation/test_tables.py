@@ -63,6 +63,18 @@ def test_a_claim_needs_its_interval(interval, said):
     assert said in verdict({"ratio": 1.1, "ci95": interval})
 
 
+def test_citations_are_counted_with_and_without_constraints(results):
+    console = Console(width=220, record=True, file=io.StringIO())
+    print_results(console, results)
+    lines = [line for line in console.export_text().splitlines() if "citations hold" in line]
+    assert lines == [
+        "star_think (by construction: decoding is constrained to the facts of the trace's tools): 10 of 10 "
+        "citations hold, 0 figures without one; 3 of 6 reflections cite a figure; 5 traces",
+        "star_think_ungrounded (the same student, decoding unconstrained): 7 of 10 citations hold, 4 figures "
+        "without one; 3 of 6 reflections cite a figure; 5 traces",
+    ]
+
+
 def test_results_end_with_the_verdict(results):
     console = Console(width=220, record=True, file=io.StringIO())
     print_results(console, results)

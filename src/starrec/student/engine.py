@@ -369,4 +369,5 @@ class _Trace:
         return logits
 
     def _tags(self, marks: Sequence[str]) -> list[int]:
-        return list(self.star.tokenizer.convert_tokens_to_ids(list(marks)))
+        ids: list[int] = self.star.tokenizer.convert_tokens_to_ids(list(marks))
+        return ids

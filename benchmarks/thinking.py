@@ -1,0 +1,151 @@
+"""What a trace of think mode is worth, on validation half B of MovieLens-100K: nothing is chosen on test.
+
+    .venv/bin/python benchmarks/thinking.py turns --run runs/demo [--users 300]
+
+`turns`: in every tool answer of a trace, the evidence of the student's first candidate and of another one drawn
+by chance is exchanged: places in orders, facts, levels, and places in the student's own fast order. A ranking
+that follows from the trace puts the other one first of the two then. Beside it: avg_hr of think and fast mode
+on the same tasks, time, the share of rankings whose first place is that of `replay` of their own text, and what
+traces ask.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+
+from record import keep
+from starrec.data import RankingTask, Targets
+from starrec.hashing import text_keys
+from starrec.pipeline.tasks import reopen
+from starrec.ranking import Ranking, avg_hr
+from starrec.runs import current_product
+from starrec.student import Star, Thought
+from starrec.teacher.replay import replay
+from starrec.tools import Toolbox
+
+_ROW: Final = re.compile(r"(⟦[^⟦⟧]*⟧)((?:‹[a-z_.]+=(?:\d+|none)›)+)(‹[A-Z]+›)")
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def exchange(toolbox: Toolbox, a: int, b: int) -> Callable[[str], str]:
+    """An edit of tool answers: what they say of the candidates in columns a and b, exchanged."""
+    names = {toolbox.labels[a]: toolbox.labels[b], toolbox.labels[b]: toolbox.labels[a]}
+    mentions = toolbox.mentions(toolbox.task.candidates)
+    titles = {mentions[a]: mentions[b], mentions[b]: mentions[a]}
+    both = re.compile("|".join(map(re.escape, (*names, *titles))))
+
+    def edit(answer: str) -> str:
+        if (rows := _ROW.findall(answer)) and "".join(map("".join, rows)) == answer:
+            # Rows stay where they are; what stands between mention and label changes places.
+            levels = {label: found for _, found, label in rows}
+            return "".join(mention + levels[names.get(label, label)] + label for mention, _, label in rows)
+        return both.sub(lambda found: {**names, **titles}[found.group()], answer)
+
+    return edit
+
+
+def measure(
+    star: Star, tasks: Sequence[RankingTask], targets: Targets
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The figures of the row `turns`, and its bars."""
+    started = time.perf_counter()
+    fast = star.rank_many(tasks)
+    thoughts, seconds = [], []
+    for task in tasks:
+        at = time.perf_counter()
+        thoughts.append(star.think(task))
+        seconds.append(time.perf_counter() - at)
+    turned, replayed_turned, counted = 0, 0, 0
+    for task, thought in zip(tasks, thoughts, strict=True):
+        toolbox = star.world.toolbox(task)
+        column = {item: at for at, item in enumerate(task.candidates.tolist())}
+        drawn = int(text_keys([task.task_id], 0, "exchanged")[0] % np.uint64(len(column) - 1))
+        first, other = (column[thought.ranking.items[place]] for place in (0, 1 + drawn))
+        if (toolbox.evidence.levels[:, first] == toolbox.evidence.levels[:, other]).all():
+            continue
+        edited = star.think(task, edit=exchange(toolbox, first, other))
+        places = edited.ranking.items.index
+        turned += places(int(task.candidates[other])) < places(int(task.candidates[first]))
+        again = replay(edited.text)
+        replayed_turned += again.index(toolbox.labels[other]) < again.index(toolbox.labels[first])
+        counted += 1
+    calls = Counter(name for thought in thoughts for name in _asked(thought))
+    fast_hr, think_hr = (_avg_hr(ranked, tasks, targets) for ranked in (fast, [t.ranking for t in thoughts]))
+    found = {
+        "users": len(tasks),
+        "fast_avg_hr": fast_hr,
+        "think_avg_hr": think_hr,
+        "think_over_fast": think_hr / fast_hr,
+        "same_first_as_fast": _share(
+            one.items[0] == two.ranking.items[0] for one, two in zip(fast, thoughts, strict=True)
+        ),
+        "first_of_replay": _share(_ranked(thought)[0] == replay(thought.text)[0] for thought in thoughts),
+        "think_ms": dict(zip(("p50", "p95"), (np.percentile(seconds, [50, 95]) * 1000).tolist(), strict=True)),
+        "tokens_written_p50": float(np.median([thought.tokens_written for thought in thoughts])),
+        "tokens_read_p50": float(np.median([thought.tokens_read for thought in thoughts])),
+        "repairs": Counter(repair for thought in thoughts for repair in thought.repairs),
+        "calls_a_trace": {name: count / len(tasks) for name, count in calls.most_common()},
+        "reflections_a_trace": sum(step.tag == "reflection" for t in thoughts for step in t.steps) / len(tasks),
+        "exchanged": counted,
+        "replay_turns": replayed_turned / counted,
+        "seconds": time.perf_counter() - started,
+    }
+    return found, {"trace_turns": turned / counted}
+
+
+def _first_tasks(tasks: Sequence[RankingTask], users: int) -> list[RankingTask]:
+    """A task of each of the first users by hash."""
+    of_user: dict[str, RankingTask] = {}
+    for task in tasks:
+        of_user.setdefault(task.user_id, task)
+    keys = dict(zip(of_user, text_keys(of_user, 0, "traces").tolist(), strict=True))
+    return [of_user[user] for user in sorted(of_user, key=keys.__getitem__)[:users]]
+
+
+def _asked(thought: Thought) -> list[str]:
+    return [step.text.split('"')[3] for step in thought.steps if step.tag == "tool_call"]
+
+
+def _ranked(thought: Thought) -> list[str]:
+    return re.findall("‹[A-Z]+›", thought.steps[-1].text)
+
+
+def _share(found: Any) -> float:
+    return float(np.mean(list(found)))
+
+
+def _avg_hr(rankings: Sequence[Ranking], tasks: Sequence[RankingTask], targets: Targets) -> float:
+    ranks = [ranking.rank_of(targets[task.task_id]) for ranking, task in zip(rankings, tasks, strict=True)]
+    return float(avg_hr(np.array(ranks)).mean())
+
+
+@app.command()
+def turns(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a run with a student.")] = Path("runs/demo"),
+    users: Annotated[int, typer.Option(help="Users of validation half B.")] = 300,
+) -> None:
+    """Exchanged evidence of two candidates: their order turns (bar: .90)."""
+    opened = reopen(run)
+    student = current_product(run, "distill")
+    if student is None:
+        raise SystemExit(f"{run} holds no finished student.")
+    tasks, targets = opened.validation("B")
+    star = Star.load(student.path("star"), opened.prepared.world)
+    keep("traces_turns", *measure(star, _first_tasks(tasks, users), targets))
+
+
+@app.callback()
+def _traces() -> None:
+    """A row a command."""
+
+
+if __name__ == "__main__":
+    app()

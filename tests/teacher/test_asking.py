@@ -104,7 +104,11 @@ def test_what_does_not_fit_the_schema_is_corrected_and_a_limit_is_an_outcome(end
     wrong = iter(["no JSON at all", '{"text": 7}'])
     server = endpoint(lambda body: next(wrong, None) or scripted(body))
     toolbox = world.toolbox(lessons[0][0])
-    assert play(team(server, "json_object"), toolbox).trajectory.canonical().plan == "All."
+    assert (
+        play(team(server, "json_object"), toolbox)
+        .trajectory.canonical()
+        .plan.startswith("All. Trust user_profile 5, ")
+    )
     never = endpoint(lambda body: "no JSON at all")
     with pytest.raises(AgentError, match="corrected 2 times in vain") as caught:
         play(team(never, "json_object"), toolbox)

@@ -23,7 +23,7 @@ from starrec.data.split import leave_one_out
 from starrec.data.tasks import evaluation_tasks
 from starrec.errors import StarrecError
 from starrec.llm import LimitsConfig, ModelConfig
-from starrec.signals import Graph
+from starrec.signals import FactNumbers, Graph
 from starrec.teacher import (
     ANALYSTS,
     TOOLS_OF,
@@ -215,7 +215,7 @@ def test_each_role_has_its_own_instructions_tools_and_answer() -> None:
 def test_an_analyst_is_trusted_as_the_one_who_was_asked() -> None:
     def forge(told: Inputs, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         if told["agent"] == "recent_interest":
-            return answer(Finding(analyst="interest_divergence", order=[" C ", "‹a›"], cites={"C": "So."}))
+            return answer(Finding(analyst="interest_divergence", order=[" C ", "‹a›"], cites={"C": [" #1 "]}))
         return script(told, messages, info)
 
     task = TASKS[0]
@@ -223,7 +223,7 @@ def test_an_analyst_is_trusted_as_the_one_who_was_asked() -> None:
     brief = Brief(task, think_task(toolbox), toolbox.labels, 0, False, toolbox.ties)
     plan = Plan(text="", trust={"recent_interest": 5})
     finding = asyncio.run(team(forge).study("recent_interest", brief, plan, [], no_call))
-    assert finding == Finding(analyst="recent_interest", order=["‹C›", "‹A›"], cites={"‹C›": "So."})
+    assert finding == Finding(analyst="recent_interest", order=["‹C›", "‹A›"], cites={"‹C›": ["#1"]})
 
 
 def no_call(tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
@@ -382,10 +382,11 @@ def test_generated_answers_conform_to_each_schema() -> None:
     brief = Brief(task, think_task(toolbox), toolbox.labels, 0, False, toolbox.ties)
     plan = Plan(text="All.", trust=dict.fromkeys(ANALYSTS, 5))
     called: list[str] = []
+    facts = FactNumbers()
 
     def call(tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
         called.append(tool)
-        return Answer(tool, arguments, toolbox.call(tool, arguments))
+        return Answer(tool, arguments, toolbox.call(tool, arguments, facts))
 
     async def everybody() -> None:
         # Its generator knows no `propertyNames`, so the plan's analysts are given.
@@ -395,8 +396,8 @@ def test_generated_answers_conform_to_each_schema() -> None:
         for name in ANALYSTS:
             finding = await agents.study(name, brief, plan, [], call)
             assert finding.analyst == name
-        verdict = await agents.reflect(brief, plan, [finding], [], 0, False)
-        await agents.rank(brief, plan, [finding], verdict, call)
+        verdict = await agents.reflect(brief, plan, [finding], [], [], 0, False)
+        await agents.rank(brief, plan, [finding], [], verdict, call)
 
     asyncio.run(everybody())
     assert called == [*(tool for name in ANALYSTS for tool in TOOLS_OF[name]), "compare"]
@@ -411,29 +412,31 @@ def policy_model(policy: EmbeddedPolicy, toolboxes: Mapping[str, Toolbox]) -> Fu
         brief = Brief(
             toolbox.task, told["task"], toolbox.labels, told.get("run", 0), "run" in told, toolbox.ties
         )
-        asked: list[Answer] = []
+        asked: list[tuple[str, Mapping[str, str | list[str]]]] = []
+        heard = replies_of(messages)
 
         def call(tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
-            asked.append(Answer(tool, arguments, toolbox.call(tool, arguments)))
-            return asked[-1]
+            # Facts are numbered by the run, so what the conversation holds is what was answered.
+            asked.append((tool, arguments))
+            return Answer(tool, arguments, heard[len(asked) - 1] if heard else "")
 
         if told["agent"] == "planner":
             return answer(await policy.plan(brief))
         plan = Plan.model_validate(told["plan"])
         findings = [Finding.model_validate(finding) for finding in told.get("findings", [])]
+        answers = [Answer(**given) for given in told.get("answers", [])]
         result: BaseModel
         if told["agent"] == "reflector":
-            result = await policy.reflect(brief, plan, findings, [], told["round"], told["final"])
+            result = await policy.reflect(brief, plan, findings, answers, [], told["round"], told["final"])
         elif told["agent"] == "ranker":
             verdict = Verdict.model_validate(told["verdict"])
-            result = await policy.rank(brief, plan, findings, verdict, call)
+            result = await policy.rank(brief, plan, findings, answers, verdict, call)
         else:
             requests = [Request.model_validate(request) for request in told["requests"]]
             result = await policy.study(told["agent"], brief, plan, requests, call)
-        heard = replies_of(messages)
         if asked and not heard:
-            return calls(*((ask.tool, dict(ask.arguments)) for ask in asked))
-        assert heard == [ask.response.text for ask in asked]
+            return calls(*((tool, dict(arguments)) for tool, arguments in asked))
+        assert len(heard) == len(asked)
         return answer(result)
 
     return FunctionModel(respond, model_name="policy")

@@ -15,6 +15,7 @@ from collections import defaultdict
 import pytest
 
 from starrec.llm import LimitsConfig, ModelConfig
+from starrec.signals import FactNumbers
 from starrec.teacher import ANALYSTS, TOOLS_OF, AgentError, Brief, Plan, TeacherConfig, Verdict, run
 from starrec.teacher.agents import Answer
 from starrec.tools import think_task
@@ -59,11 +60,12 @@ def test_every_role_answers_in_its_schema(agents, world, lessons):
     toolbox = world.toolbox(task)
     brief = Brief(task, think_task(toolbox), toolbox.labels, 0, False, toolbox.ties)
     called = defaultdict(set)
+    facts = FactNumbers()
 
     def caller(agent):
         def call(tool, arguments):
             called[agent].add(tool)
-            return Answer(tool, arguments, toolbox.call(tool, arguments))
+            return Answer(tool, arguments, toolbox.call(tool, arguments, facts))
 
         return call
 
@@ -71,9 +73,9 @@ def test_every_role_answers_in_its_schema(agents, world, lessons):
         assert isinstance(await agents.plan(brief), Plan)
         plan = Plan(text="All.", trust=dict.fromkeys(ANALYSTS, 5))
         findings = [await agents.study(name, brief, plan, [], caller(name)) for name in ANALYSTS]
-        verdict = await agents.reflect(brief, plan, findings, [], 0, True)
+        verdict = await agents.reflect(brief, plan, findings, [], [], 0, True)
         assert [finding.analyst for finding in findings] == list(ANALYSTS) and isinstance(verdict, Verdict)
-        assert isinstance((await agents.rank(brief, plan, findings, verdict, caller("ranker"))).order, list)
+        assert isinstance((await agents.rank(brief, plan, findings, [], verdict, caller("ranker"))).order, list)
 
     asyncio.run(everybody())
     for name in ANALYSTS:

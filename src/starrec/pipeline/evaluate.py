@@ -57,6 +57,7 @@ from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import Tasks, held_out_tasks
 from starrec.runs import Product, write_atomic
 from starrec.student import Star, Thought
+from starrec.student.calls import FAST_ORDER
 from starrec.teacher import policy_sha, rank_with_teacher
 from starrec.trajectories import Trajectory
 
@@ -123,8 +124,8 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "latency_ms": latency,
         "training": training,
         "faithfulness": {
-            "star_think": _faithfulness(prepared, subset, thoughts),
-            "star_think_ungrounded": _faithfulness(prepared, subset, ungrounded),
+            "star_think": _faithfulness(prepared, star, subset, thoughts),
+            "star_think_ungrounded": _faithfulness(prepared, star, subset, ungrounded),
             "teacher": _faithfulness_of_runs(prepared, greedy.asked, greedy.runs),
         },
         "probes": probe(star, probed, targets_b, config.seed),
@@ -242,11 +243,12 @@ def _reflection(greedy: GreedyTeacher, targets: Targets) -> dict[str, float]:
 
 
 def _faithfulness(
-    prepared: Prepared, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
+    prepared: Prepared, star: Star, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
 ) -> dict[str, int]:
     """Of the thoughts of the first tasks asked."""
+    own_tools = {FAST_ORDER.name: star.fast_order}
     return faithfulness(
-        check_trace([(step.tag, step.text) for step in thought.steps], prepared.world, task)
+        check_trace([(step.tag, step.text) for step in thought.steps], prepared.world, task, own_tools)
         for task, thought in zip(asked, thoughts, strict=False)
     )
 

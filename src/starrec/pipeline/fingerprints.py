@@ -24,9 +24,9 @@ FORMATS: Final[Mapping[str, int]] = {
     "data": 1,  # reading and normalising interactions and items
     "tasks": 1,  # splits, positions, candidates
     "signals": 1,  # counts, levels, facts and their sentences
-    "teacher": 2,  # the embedded policy, the workflow, prompts and tools of language models
-    "student": 2,  # renderings, tokenizer, training, engine
-    "evaluation": 2,  # systems, metrics, content of results.json
+    "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
+    "student": 3,  # renderings, tokenizer, training, engine
+    "evaluation": 3,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
 

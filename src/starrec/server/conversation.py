@@ -109,17 +109,10 @@ class Conversation:
     """
 
     def __init__(self, labels: tuple[str, ...], text: str, messages: list[_Message]) -> None:
-        answered = {message.tool_call_id: message.content for message in messages if message.role == "tool"}
-        made = [call for message in messages for call in message.tool_calls or ()]
-        self.turns = len(made)
+        self.turns = sum(len(message.tool_calls or ()) for message in messages)
         self._known = candidates(labels, text)
-        asked = [
-            (call.function.name, _arguments(call.function.arguments), str(answered[call.id]))
-            for call in made
-            if call.id in answered
-        ]
         self._open: dict[tuple[str, bytes], deque[str]] = defaultdict(deque)
-        for tool, arguments, answer in [*asked, *_answered_in_words(messages)]:
+        for tool, arguments, answer in [*_answered(messages), *_answered_in_words(messages)]:
             self._open[_key(tool, arguments, self._known)].append(answer)
 
     def __call__(self, tool: str, arguments: Mapping[str, str | list[str]]) -> Answer:
@@ -168,6 +161,19 @@ def _arguments(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return arguments if isinstance(arguments, dict) else None
+
+
+def _answered(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any] | None, str]]:
+    """The calls that have an answer; of several with one id the earliest is answered first."""
+    waiting: list[_Call] = []
+    for message in messages:
+        waiting += message.tool_calls or ()
+        call = next(
+            (call for call in waiting if message.role == "tool" and call.id == message.tool_call_id), None
+        )
+        if call is not None:
+            waiting.remove(call)
+            yield call.function.name, _arguments(call.function.arguments), str(message.content)
 
 
 def _answered_in_words(messages: list[_Message]) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -11,18 +11,19 @@ from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentCon
 
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
-    from starrec.student.engine import Star, Step, Thought
+    from starrec.student.engine import Star
     from starrec.student.nano import build_nano
     from starrec.student.prompts import FastBatch, FastPrompts, FastTasks, gather_tasks
     from starrec.student.samples import Sample, make_samples, read_samples
     from starrec.student.stages import Labelled, Stage, reinforce, supervise
     from starrec.student.tokenizer import build_tokenizer
+    from starrec.student.trace import Step, Thought
     from starrec.student.training import Progress
 
 _HOMES: Final = {
     "Star": "engine",
-    "Step": "engine",
-    "Thought": "engine",
+    "Step": "trace",
+    "Thought": "trace",
     "with_fast_order": "calls",
     "build_nano": "nano",
     "FastBatch": "prompts",

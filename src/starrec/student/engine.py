@@ -8,83 +8,42 @@ inserted while the key-value cache is kept, so the cost of a trace is its own to
 What thinking knows of a candidate it has asked for: there is no evidence in its prompt. It may also ask
 its own fast mode for its order (`calls.FAST_ORDER`).
 
-The model is free in what it writes, not in which tag may come next: between elements only tags that the linear
-form allows are open, inside an element only its own end. So every trace parses. Facts are cited from this
-trace's tool responses (`grounding`), and calls are decoded under their schema (`calls`). Before it ranks, it
+What it writes is constrained so that every trace parses and every citation holds (`trace`). Before it ranks, it
 looks at `compare` as the teacher's Ranker always does: a student that would skip that is made to ask, which is
 noted among the repairs. The ranking is read off the label distribution right after `<recommend>`, so it is
-always a permutation. Tokens without an alternative (tags, answers, the rest of a sentence that was begun) are
-read together with those after them, in one pass.
+always a permutation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
 from starrec.data import RankingTask, plain
 from starrec.errors import RunError
 from starrec.ranking import Ranking, from_scores
-from starrec.signals import FactNumbers
-from starrec.student.calls import FAST_ORDER, CallForm, fast_order
-from starrec.student.grounding import Grounding, Open, figure_tokens
+from starrec.student.calls import CallForm, fast_order
+from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.listwise import label_logits, logits_of
 from starrec.student.prompts import FastPrompts, FastTasks, gather_tasks
+from starrec.student.trace import Step, Thought, Trace
 from starrec.tools import Toolbox, World, think_task
-from starrec.trajectories import parse_call
+from starrec.trajectories import TAGS
 
 TIE_SEED: Final = 5
-MAX_ELEMENT: Final = 200
-"""Tokens of one plan, call or reflection at most; then it is closed."""
-MAX_CALLS: Final = 12
-"""Tool calls of one trace at most."""
 LABEL_PERMUTATIONS: Final = 4
 """Label permutations that fast mode averages over, in one batched prefill: what a candidate is called should
 not matter, and what is left of it averages out (avg_hr +0.006, the same first candidate in 93% instead of 86%
 of tasks when labels are permuted; validation)."""
 _BATCH: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One element of a trace."""
-
-    tag: str
-    """plan, tool_call, tool_response, reflection or recommend."""
-    text: str
-    """What stands between the tags."""
-    written: bool
-    """Whether the model wrote it (a tool response it did not)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """A think-mode answer."""
-
-    ranking: Ranking
-    task: str
-    labels: tuple[str, ...]
-    """Of the candidates, in task order."""
-    steps: tuple[Step, ...]
-    repairs: tuple[str, ...]
-    tokens_written: int
-    tokens_read: int
-    """Prompt and tool responses."""
-    facts: FactNumbers = field(compare=False)
-    """That tools stated in this trace, by the numbers under which it cites them."""
-
-    @property
-    def text(self) -> str:
-        """The linear form of the trace."""
-        return f"<task>{self.task}</task>" + "".join(f"<{s.tag}>{s.text}</{s.tag}>" for s in self.steps)
+_TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 
 class Star:
@@ -101,6 +60,8 @@ class Star:
         """Each token's text."""
         self.brackets = torch.tensor(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
         """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
+        self.tags = {token: at for token, at in vocabulary if token in _TAGS}
+        """The token of each opening and closing tag."""
 
     @classmethod
     def load(cls, folder: Path, world: World) -> Self:
@@ -205,7 +166,7 @@ class Star:
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
-        trace = _Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
+        trace = Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
         trace.read(f"<task>{prompt}</task>")
         trace.write("plan")
         while (tag := trace.choose()) != "recommend":
@@ -232,142 +193,7 @@ class Star:
             trace.facts,
         )
 
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
     def _label_scores(self, hidden: torch.Tensor, toolbox: Toolbox) -> np.ndarray:
         ids = torch.tensor([self.tokenizer.convert_tokens_to_ids(list(toolbox.labels))])
         scores: np.ndarray = logits_of(self.model, hidden, ids)[0].numpy()
         return scores
-
-
-@dataclass
-class _Trace:
-    """A trajectory being written: the cache, what stands so far, and what went wrong."""
-
-    star: Star
-    toolbox: Toolbox
-    form: CallForm
-    grounding: Grounding | None
-    edit: Callable[[str], str] | None
-    facts: FactNumbers = field(default_factory=FactNumbers)
-    cache: DynamicCache = field(default_factory=DynamicCache)
-    pending: list[int] = field(default_factory=list)
-    """Tokens at the end that the model has not read yet."""
-    hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
-    """`(1, width)` state after the last token that it has read."""
-    length: int = 0
-    written: int = 0
-    calls: int = 0
-    compared: bool = False
-    """Whether all signals were looked at."""
-    steps: list[Step] = field(default_factory=list)
-    repairs: list[str] = field(default_factory=list)
-
-    @property
-    def full(self) -> bool:
-        """Whether the context has no room for much more."""
-        return self.length > int(self.star.model.config.max_position_embeddings)
-
-    def read(self, text: str) -> None:
-        """Text that the model did not write."""
-        self._add(self.star._encode(text))
-
-    def choose(self) -> str:
-        """The element that the model opens next."""
-        open_ = ["reflection", "recommend"]
-        if self.calls < MAX_CALLS:
-            open_.append("tool_call")
-        if len(self.steps) > 2 * MAX_CALLS or self.full:
-            open_ = ["recommend"]
-        scores = self._logits()[self._tags([f"<{tag}>" for tag in open_])]
-        return open_[int(scores.argmax())]
-
-    def write(self, tag: str, form: CallForm | None = None) -> str:
-        """The model writes one element; the text between its tags.
-
-        Args:
-            form: what a tool call may be.
-        """
-        opening, closing = self._tags([f"<{tag}>", f"</{tag}>"])
-        self._add([opening])
-        tokens: list[int] = []
-        while len(tokens) < MAX_ELEMENT:
-            token = self._next_of_call(tokens, form, closing) if form else self._next(tokens, closing)
-            if token == closing:
-                break
-            tokens.append(token)
-            self._add([token])
-        else:
-            self.repairs.append(f"closed a {tag} of {MAX_ELEMENT} tokens")
-        self._add([closing])
-        self.written += len(tokens) + 2
-        text = str(self.star.tokenizer.decode(tokens))
-        self.steps.append(Step(tag, text, True))
-        return text
-
-    def ask(self, form: CallForm) -> None:
-        """The model writes a tool call; the answer is looked up and read."""
-        call = parse_call(self.write("tool_call", form))
-        self.calls += 1
-        self.compared |= call.name == "compare"
-        if call.name == FAST_ORDER.name:
-            answer = self.star.fast_order(self.toolbox)
-        else:
-            answer = self.toolbox.call(call.name, call.arguments, self.facts)
-        if self.edit is not None:
-            answer = self.edit(answer)
-        self.read(f"<tool_response>{answer}</tool_response>")
-        self.steps.append(Step("tool_response", answer, False))
-        if self.grounding is not None:
-            self.grounding.add(answer)
-
-    def _next(self, written: Sequence[int], closing: int) -> int:
-        """The likeliest token of a plan or reflection after what was written of it."""
-        open_ = Open([], True) if self.grounding is None else self.grounding.open(written, closing)
-        if not open_.free and len(open_.tokens) == 1:
-            return open_.tokens[0]
-        logits = self._logits()
-        shut = torch.ones(len(logits), dtype=torch.bool)
-        if open_.free:
-            shut[:] = False
-            shut[self.star.brackets] = True
-            shut[closing] = False
-            if self.grounding is not None:
-                shut[self.star.figures] = True
-                shut[self.grounding.barred(written)] = True
-        shut[open_.tokens] = False
-        logits[shut] = float("-inf")
-        return int(logits.argmax())
-
-    def _next_of_call(self, written: Sequence[int], form: CallForm, closing: int) -> int:
-        """The likeliest token after which this still is the beginning of a call."""
-        text = "".join(self.star.words[token] for token in written)
-        if form.whole(text):
-            return closing
-        for token in self._logits().argsort(descending=True).tolist():
-            if (word := self.star.words[token]) and form.open(text + word):
-                return int(token)
-        raise AssertionError("single characters are tokens, so some token always goes on")
-
-    def _add(self, ids: Sequence[int]) -> None:
-        self.pending += ids
-        self.length += len(ids)
-
-    def state(self) -> torch.Tensor:
-        """`(1, width)` state after the last token."""
-        if self.pending:
-            ids = torch.tensor([self.pending])
-            output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
-            self.hidden = output.last_hidden_state[:, -1]
-            self.pending = []
-        return self.hidden
-
-    def _logits(self) -> torch.Tensor:
-        logits: torch.Tensor = self.star.model.get_output_embeddings()(self.state())[0].float()
-        return logits
-
-    def _tags(self, marks: Sequence[str]) -> list[int]:
-        ids: list[int] = self.star.tokenizer.convert_tokens_to_ids(list(marks))
-        return ids

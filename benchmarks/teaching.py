@@ -17,19 +17,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import polars as pl
 import typer
 
 from record import keep
-from starrec.config import load_toml
+from starrec.config import dump_toml, load_toml
 from starrec.data import RankingTask, load_saved_dataset
 from starrec.engines import Workers
 from starrec.errors import StarrecError
 from starrec.pipeline import Pipeline, RunConfig
 from starrec.pipeline.tasks import Tasks
-from starrec.runs import current_product
+from starrec.runs import Product, current_product
+from starrec.student import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
+from starrec.student.training import Schedule
 from starrec.teacher import missing, teach
 from starrec.trajectories import (
     Canonical,
@@ -43,6 +45,8 @@ from starrec.trajectories import (
 )
 
 WORK: Final = Path("runs/benchmarks/teaching")
+STARREC: Final = str(Path(sys.executable).with_name("starrec"))
+STAGES: Final = ("sft", "grpo")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 RunFolder = Annotated[Path, typer.Option("--run", help="Run folder whose data and settings are used.")]
@@ -135,6 +139,134 @@ def _store(folder: Path, tasks: list[RankingTask]) -> Store:
 
 
 @app.command()
+def distill_kill(
+    run: RunFolder = Path("runs/demo"),
+    kills: Annotated[int, typer.Option(min=1)] = 10,
+    sft: Annotated[int, typer.Option(min=1, help="Steps of the first stage.")] = 400,
+    grpo: Annotated[int, typer.Option(min=1, help="Steps of the second stage.")] = 600,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+) -> None:
+    """kill -9 of `starrec distill` at random moments of both stages, each time gone on with: the same weights,
+    byte for byte, and the same curve as without a kill. Only recorded seconds may differ."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    config = load_toml(run / "config.toml", RunConfig)
+    student = StudentConfig(
+        evaluate_every=50,
+        nano=NanoConfig(width=64, intermediate=64, heads=2),
+        sft=SFTConfig(steps=sft, fast_batch=8, think_batch=2),
+        grpo=GRPOConfig(steps=grpo, batch=16, group=16, tasks_per_user=2),
+    )
+    small = config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"draws": 1}),
+            "teacher": config.teacher.model_copy(update={"tasks_per_user": 1, "runs": 2}),
+            "student": student,
+        }
+    )
+    taught = WORK / "taught"
+    for name in ("data", "run.json"):
+        copy = shutil.copytree if (run / name).is_dir() else shutil.copy2
+        taught.mkdir(parents=True, exist_ok=True)
+        copy(run / name, taught / name)
+    (WORK / "small.toml").write_text(dump_toml(small))
+    subprocess.run([STARREC, "teach", "--config", WORK / "small.toml", "--run", taught], check=True)
+    for name in ("undisturbed", "killed"):
+        shutil.copytree(taught, WORK / name)
+    assert _distill(WORK / "undisturbed", None)
+    expected = _distilled(WORK / "undisturbed")
+    seconds = {stage: expected.facts["stages"][stage]["seconds"] for stage in STAGES}
+    moments, steps = random.Random(seed), {"sft": sft, "grpo": grpo}
+    killed: list[dict[str, Any]] = []
+    while len(killed) < kills:
+        # What is left has an equal share for each kill to come; a kill loses half of the time between two
+        # checkpoints on average.
+        done = _steps_on_disk(WORK / "killed")
+        left = sum(seconds[stage] * (1 - done[stage] / steps[stage]) for stage in STAGES)
+        share = left / (kills - len(killed) + 1) + Schedule.checkpoint_seconds / 2
+        moment = min(moments.uniform(0, 2 * share), left)
+        if _distill(WORK / "killed", moment):
+            break
+        done = _steps_on_disk(WORK / "killed")
+        stage = "grpo" if done["sft"] == sft else "sft"
+        killed.append({"after_seconds": round(moment, 1), "stage": stage, "steps_on_disk": done[stage]})
+        print(f"killed in {stage} with {done[stage]} of {steps[stage]} steps on disk", flush=True)
+    else:
+        assert _distill(WORK / "killed", None)
+    found = _distilled(WORK / "killed")
+    keep(
+        "teaching_distill_kill",
+        {
+            "sft_steps": sft,
+            "grpo_steps": grpo,
+            "undisturbed_seconds": seconds,
+            "kills": len(killed),
+            "kills_in": {stage: sum(kill["stage"] == stage for kill in killed) for stage in STAGES},
+            "killed": killed,
+            "precision": [
+                [product.facts["stages"][stage]["precision"] for stage in STAGES]
+                for product in (expected, found)
+            ],
+            "files": sorted(_weights(expected)),
+            "byte_equal": _weights(found) == _weights(expected),
+            "curve_points": sum(map(len, expected.facts["stages"]["curves"].values())),
+            "curves_equal": found.facts["stages"]["curves"] == expected.facts["stages"]["curves"],
+            "records_equal": _without_seconds(found.facts) == _without_seconds(expected.facts),
+        },
+    )
+
+
+def _distill(folder: Path, moment: float | None) -> bool:
+    """Run `starrec distill`, killed so many seconds after it has built its model; whether it completed."""
+    command = [STARREC, "distill", "--run", str(folder)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "nano student" in line and moment is not None:
+                try:
+                    process.wait(moment)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode == -signal.SIGKILL:
+        return False
+    if process.returncode:
+        raise StarrecError(f"Distilling in {folder} failed: {''.join(lines)}")
+    return True
+
+
+def _distilled(run: Path) -> Product:
+    product = current_product(run, "distill")
+    assert product is not None, f"{run} has no student"
+    return product
+
+
+def _steps_on_disk(run: Path) -> dict[str, int]:
+    """The steps of each stage that the checkpoints of an unfinished student hold."""
+    import torch
+
+    product = current_product(run, "distill", complete=False)
+    paths = {stage: product.path(f"{stage}.checkpoint") if product else None for stage in STAGES}
+    return {
+        stage: torch.load(path, weights_only=True)["progress"]["step"] if path and path.exists() else 0
+        for stage, path in paths.items()
+    }
+
+
+def _weights(product: Product) -> dict[str, bytes]:
+    """The files of the student after each stage."""
+    folders = [product.path(name) for name in ("sft", "star")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(product.folder)): path.read_bytes() for path in files}
+
+
+def _without_seconds(record: Any) -> Any:
+    if isinstance(record, dict):
+        return {name: _without_seconds(value) for name, value in record.items() if name != "seconds"}
+    return record
+
+
+@app.command()
 def grow(
     run: RunFolder = Path("runs/demo"),
     users: Annotated[int, typer.Option(help="Users with a new row each.")] = 90,
@@ -160,11 +292,10 @@ def grow(
     fresh = [(user, f"new{at % items}", later + at, 4.0) for at, user in enumerate(dataset.user_ids[:users])]
     rows.write_csv(WORK / "log.csv")
     catalogue.write_csv(WORK / "items.csv")
-    command = [str(Path(sys.executable).with_name("starrec"))]
     taught = ["teach", "--run", str(WORK / "run")]
     files = ["--interactions", str(WORK / "log.csv"), "--items", str(WORK / "items.csv")]
-    subprocess.run([*command, "data", *files, "--run", str(WORK / "run")], check=True)
-    subprocess.run([*command, *taught], check=True)
+    subprocess.run([STARREC, "data", *files, "--run", str(WORK / "run")], check=True)
+    subprocess.run([STARREC, *taught], check=True)
     before = _asked(WORK / "run")
     new = pl.DataFrame(fresh, schema=rows.schema, orient="row")
     pl.concat([rows, new]).write_csv(WORK / "log.csv")
@@ -172,7 +303,7 @@ def grow(
         {"item_id": [f"new{at}" for at in range(items)], "title": [f"New {at}" for at in range(items)]}
     )
     pl.concat([catalogue, more], how="diagonal").write_csv(WORK / "items.csv")
-    ended = subprocess.run([*command, *taught, "--update-data"], check=True, stderr=subprocess.PIPE, text=True)
+    ended = subprocess.run([STARREC, *taught, "--update-data"], check=True, stderr=subprocess.PIPE, text=True)
     print(ended.stderr)
     known = re.search(r"([\d,]+) of ([\d,]+) tasks are answered already", ended.stderr)
     answered = int(known.group(1).replace(",", "")) if known else 0

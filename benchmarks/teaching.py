@@ -142,8 +142,8 @@ def _store(folder: Path, tasks: list[RankingTask]) -> Store:
 def distill_kill(
     run: RunFolder = Path("runs/demo"),
     kills: Annotated[int, typer.Option(min=1)] = 10,
-    sft: Annotated[int, typer.Option(min=1, help="Steps of the first stage.")] = 300,
-    grpo: Annotated[int, typer.Option(min=1, help="Steps of the second stage.")] = 1000,
+    sft: Annotated[int, typer.Option(min=1, help="Steps of the first stage.")] = 400,
+    grpo: Annotated[int, typer.Option(min=1, help="Steps of the second stage.")] = 600,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
 ) -> None:
     """kill -9 of `starrec distill` at random moments of both stages, each time gone on with: the same weights,

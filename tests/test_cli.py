@@ -160,6 +160,14 @@ def test_a_person_with_one_interaction_is_never_a_task(finished):
     assert results["systems"]["star"]["n_users"] == 60
 
 
+def test_latency_is_of_what_was_timed_and_no_tool_alone(finished):
+    folder, _ = finished
+    latency = json.loads((folder / "runs" / "mine" / "results.json").read_text())["latency_ms"]
+    # All ten signals of a task are gathered at once: that time has a name of its own.
+    assert set(latency) == {"star", "star_sft", "star_think", "teacher", "evidence"}
+    assert all(0 < timed["p50"] <= timed["p95"] <= timed["p99"] for timed in latency.values())
+
+
 def test_a_second_run_does_nothing_again(finished):
     folder, _ = finished
     run = folder / "runs" / "mine"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import starrec.teacher
-from starrec.config import canonical
+from starrec.config import canonical, fingerprint, parse_toml
 from starrec.data import (
     evaluation_tasks,
     load_tables,
@@ -23,7 +23,8 @@ from starrec.data import (
     training_tasks,
 )
 from starrec.evaluation import ranks_frame, summarise
-from starrec.pipeline.fingerprints import FORMATS
+from starrec.pipeline import RunConfig, fingerprints
+from starrec.pipeline.fingerprints import FORMATS, distill_inputs, draw_inputs, evaluate_inputs, teach_inputs
 from starrec.ranking import Ranking
 from starrec.signals import SIGNALS
 from starrec.student import FastPrompts, gather_tasks, make_samples, read_samples
@@ -35,9 +36,9 @@ MADE = {
     "data": (1, "ff185a1db67dbc3f"),
     "tasks": (1, "cbcfe667b90b3af8"),
     "signals": (1, "0a8fcca7f2d93eb0"),
-    "teacher": (2, "95d61cd623466c22"),
-    "student": (2, "2b053f383bcbe1fb"),
-    "evaluation": (2, "c00f6341192647fe"),  # 2: latency_ms has `evidence` in place of the single signals
+    "teacher": (3, "42b9997973b29f08"),
+    "student": (3, "4626c43cf552ddb4"),
+    "evaluation": (3, "c00f6341192647fe"),  # 3: faithfulness is that of citations
 }
 
 
@@ -129,3 +130,51 @@ def test_the_output_is_that_of_the_version(request, name):
 
 def test_every_version_is_held():
     assert set(MADE) == set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("toml", "changed"),
+    [
+        ("", set()),
+        # At its default, as a release that adds a setting finds it in a product made before.
+        ("[data]\ndraws = 3\n[teacher]\nruns = 4\n", set()),
+        ("[teacher]\nengine = 'ray'\n", set()),
+        ("[data]\ndraws = 2\n", {"distill", "evaluate"}),
+        ("[data]\nnegatives = 9\n", {"draw", "teach", "distill", "evaluate"}),
+        ("[signals]\nridge = 7.0\n", {"teacher", "teach", "distill", "evaluate"}),
+        ("[teacher]\nruns = 5\n", {"teach"}),
+        ("[teacher]\nseed = 1\n", {"teacher", "teach", "evaluate"}),
+        ("[student.grpo]\nsteps = 7\n", {"distill"}),
+        ("[evaluation]\nseed = 1\n", {"evaluate"}),
+    ],
+)
+def test_a_step_depends_on_its_own_settings_alone(small, toml, changed):
+    """Each step by itself: what a change of an earlier step does reaches it through that step's fingerprint."""
+
+    def names(config):
+        inputs = {
+            "draw": draw_inputs(config),
+            "teach": teach_inputs(config, {"train/u/1/0": "a"}),
+            "distill": distill_inputs(config, small, "taught"),
+            "evaluate": evaluate_inputs(config, small, "student"),
+        }
+        named = {step: fingerprint(given) for step, given in inputs.items()}
+        return {**named, "teacher": fingerprints.teacher(config, explore=True).fingerprint}
+
+    before, after = names(RunConfig()), names(parse_toml(toml, RunConfig, "a test"))
+    assert {step for step in before if before[step] != after[step]} == changed
+
+
+def test_sampled_and_greedy_runs_are_not_mistaken_for_each_other():
+    config = RunConfig()
+    assert (
+        fingerprints.teacher(config, explore=True).fingerprint
+        != fingerprints.teacher(config, explore=False).fingerprint
+    )
+
+
+def test_tasks_count_by_content_and_in_any_order(small):
+    config = RunConfig()
+    one = fingerprint(teach_inputs(config, {"a": "1", "b": "2"}))
+    assert fingerprint(teach_inputs(config, {"c": "2", "d": "1"})) == one
+    assert fingerprint(teach_inputs(config, {"a": "1"})) != one

@@ -8,7 +8,7 @@ is complete.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
 
     Raises:
         RunError: the teacher's runs are not complete, or a checkpoint is corrupt.
-        DataError: none of the teacher's runs can be learned from.
+        DataError: there are no validation users, or none of the teacher's runs can be learned from.
     """
     config = session.config.student
     product = student_product(session, prepared)
@@ -60,6 +60,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
     if product.done:
         session.announce("distill: done before")
         return {"teach": taught, **product.facts["stages"]}
+    _require_validation(tasks)
     with Workers(prepared.world) as workers:
         kept, failed = runs_by_outcome(session, prepared, tasks)
         tokenizer = build_tokenizer(prepared.dataset.mentions, map(linear, kept[:_TOKENIZER_RUNS]))
@@ -114,6 +115,17 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
     for checkpoint in checkpoints.values():
         checkpoint.unlink(missing_ok=True)
     return {"teach": taught, **stages}
+
+
+def _require_validation(tasks: Tasks) -> None:
+    uses: dict[Literal["A", "B"], str] = {"A": "decides which weights are kept", "B": "chooses between systems"}
+    for half, use in uses.items():
+        if not tasks.validation(half)[0]:
+            raise DataError(
+                f"There is no user in validation half {half}, which {use}. Users with a validation item are "
+                "halved by hash: add some, in a split of your own by marking interactions as validation "
+                "(`--split-column`) or with `--validation-interactions`."
+            )
 
 
 def _samples(

@@ -45,6 +45,8 @@ def prepare(session: Session, dataset: Dataset) -> Prepared:
         f"{0 if model is None else len(model.items):,} of {graph.n_items:,} items"
     )
     _report_left_out(session, prepared)
+    if not (prepared.split.validation >= 0).any():
+        session.announce("signals: no user has a validation item, and `distill` will need some")
     return prepared
 
 

@@ -19,15 +19,15 @@ def upstream(world, lessons):
 
 
 def ask(url, world, task, timeout=20):
-    told = {
+    given = {
         "agent": "reflector",
         "task": think_task(world.toolbox(task)),
         "plan": {"text": "", "trust": {"recent_interest": 5}},
-        "findings": [{"analyst": "recent_interest", "order": ["‹B›", "‹A›"]}],
+        "answers": [{"tool": "item_cf", "arguments": {}, "text": "item_cf.recent ‹B›‹A›."}],
         "round": 1,
         "final": True,
     }
-    body = {"model": "any", "messages": [{"role": "user", "content": json.dumps(told)}]}
+    body = {"model": "any", "messages": [{"role": "user", "content": json.dumps(given)}]}
     return httpx2.post(
         f"{url}/chat/completions", json=body, headers={"X-Starrec-Task": task.task_id}, timeout=timeout
     )

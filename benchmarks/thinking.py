@@ -25,7 +25,7 @@ from record import keep
 from starrec.data import RankingTask, Targets
 from starrec.hashing import text_keys
 from starrec.pipeline.tasks import reopen
-from starrec.ranking import Ranking, avg_hr
+from starrec.ranking import Ranking, avg_hr, ratio_ci
 from starrec.runs import current_product
 from starrec.student import Star, Thought
 from starrec.teacher.replay import replay
@@ -140,6 +140,41 @@ def turns(
     tasks, targets = opened.validation("B")
     star = Star.load(student.path("star"), opened.prepared.world)
     keep("traces_turns", *measure(star, _first_tasks(tasks, users), targets))
+
+
+@app.command()
+def think(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a run with a student.")] = Path("runs/demo"),
+    users: Annotated[int, typer.Option(help="Test users, one draw of candidates each.")] = 943,
+) -> None:
+    """Think mode over fast mode on test, the same tasks (bar: .985)."""
+    opened = reopen(run)
+    student = current_product(run, "distill")
+    if student is None:
+        raise SystemExit(f"{run} holds no finished student.")
+    tasks, targets = opened.test
+    tasks = _first_tasks(tasks, users)
+    star = Star.load(student.path("star"), opened.prepared.world)
+    fast, thoughts = star.rank_many(tasks), [star.think(task) for task in tasks]
+    thinking, quick = (
+        avg_hr(
+            np.array(
+                [ranking.rank_of(targets[task.task_id]) for ranking, task in zip(found, tasks, strict=True)]
+            )
+        )
+        for found in ([thought.ranking for thought in thoughts], fast)
+    )
+    compared = ratio_ci(thinking, quick, [task.user_id for task in tasks], seed=0)
+    keep(
+        "traces_think",
+        {
+            "users": len(tasks),
+            "star": float(quick.mean()),
+            "star_think": float(thinking.mean()),
+            "ratio_ci95": [compared.lo, compared.hi],
+        },
+        {"think_over_star": compared.ratio},
+    )
 
 
 @app.callback()

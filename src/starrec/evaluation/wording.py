@@ -21,6 +21,7 @@ SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "star_sft": "student before GRPO, fast",
     "teacher": "MARS, seven agents",
     "teacher_no_reflection": "MARS, no work sent back",
+    "teacher_v1": "MARS, embedded policy of 728a73c",
     "item_cf": "Item-CF alone",
     "user_cf": "User-CF alone",
     "transitions": "what followed the last item",

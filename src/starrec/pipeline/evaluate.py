@@ -48,6 +48,7 @@ from starrec.pipeline.fingerprints import evaluate_inputs
 from starrec.pipeline.greedy_teacher import (
     NO_REFLECTION,
     TEACHER,
+    V1,
     GreedyTeacher,
     first_draws,
     rank_greedily,
@@ -58,7 +59,7 @@ from starrec.pipeline.tasks import Tasks, held_out_tasks
 from starrec.runs import Product, write_atomic
 from starrec.student import Star, Thought
 from starrec.student.calls import FAST_ORDER
-from starrec.teacher import policy_sha, rank_with_teacher
+from starrec.teacher import policy_sha, rank_with_teacher, rank_with_v1
 from starrec.trajectories import Trajectory
 
 _BATCHED = 1024
@@ -93,6 +94,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         rankings = rank_by_signals(workers, test)
         rankings["random"] = rank_at_random(test, config.seed)
         greedy = rank_greedily(session, prepared, tasks, workers)
+        rankings[V1] = rank_with_v1(workers, test)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
         ties = _over_tie_seeds(prepared, session.config, workers.processes)
     rankings["star"] = star.rank_many(test)
@@ -148,9 +150,11 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             ("star", "star_sft"),
             ("star_sft", TEACHER),
             ("star_think", TEACHER),
+            ("star_think", "star"),
             ("star", tool),
             (TEACHER, tool),
             (TEACHER, NO_REFLECTION),
+            (TEACHER, V1),
         ],
         seed=config.seed,
         n_resamples=config.n_resamples,

@@ -29,6 +29,8 @@ from starrec.trajectories import Trajectory, target_columns
 
 TEACHER: Final = "teacher"
 NO_REFLECTION: Final = "teacher_no_reflection"
+V1: Final = "teacher_v1"
+"""The embedded policy of commit 728a73c, whatever the teacher is."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import EmbeddedPolicy
 from starrec.teacher.signature import policy_sha
 from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
+from starrec.teacher.v1 import rank_with_v1
 from starrec.teacher.workflow import Outcome, run
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "missing",
     "policy_sha",
     "rank_with_teacher",
+    "rank_with_v1",
     "ranking_of",
     "run",
     "teach",

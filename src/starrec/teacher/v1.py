@@ -9,17 +9,20 @@ and stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.data import RankingTask
+from starrec.engines import Engine
 from starrec.hashing import Keys, combine
 from starrec.ranking import Ranking
 from starrec.signals import MIN_SUPPORT, SIGNALS, Evidence, Fact
-from starrec.tools import Toolbox
+from starrec.tools import Toolbox, World
 
+_BATCH: Final = 64
 _RRF: Final = 2.0
 _SHORT: Final = 5
 _THIN: Final = 5
@@ -55,6 +58,16 @@ def rank_v1(toolbox: Toolbox) -> Ranking:
         _add(fused, again, trust["recent"])
     best_first = np.lexsort((ties, -fused))
     return Ranking(tuple(map(int, toolbox.task.candidates[best_first])))
+
+
+def rank_with_v1(engine: Engine[World], tasks: Sequence[RankingTask]) -> list[Ranking]:
+    """The rankings of `teacher_v1`, in the order of tasks."""
+    batches = (list(tasks[at : at + _BATCH]) for at in range(0, len(tasks), _BATCH))
+    return [ranking for batch in engine.map(_rank_batch, batches) for ranking in batch]
+
+
+def _rank_batch(world: World, tasks: Sequence[RankingTask]) -> list[Ranking]:
+    return [rank_v1(world.toolbox(task)) for task in tasks]
 
 
 def _order(evidence: Evidence, ties: Keys, signals: Iterable[str]) -> list[int]:

@@ -152,7 +152,8 @@ def frozen(run: _Run = Path("runs/demo")) -> None:
     with Workers(opened.prepared.world) as workers:
         now = [items for rows in workers.map(_frozen, _batches(tasks)) for items in rows]
     changed = sum(before.get(task.task_id) != items for task, items in zip(tasks, now, strict=True))
-    keep("policy_frozen", {"tasks": len(tasks), "before": len(before)}, {"teacher_v1_changed": changed})
+    bars = {"teacher_rankings_changed": changed, "teacher_v1_changed": changed}
+    keep("policy_frozen", {"tasks": len(tasks), "before": len(before)}, bars)
 
 
 def _frozen(world: World, tasks: list[RankingTask]) -> list[list[int]]:

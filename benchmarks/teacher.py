@@ -164,26 +164,6 @@ def accuracy(run: _Run = Path("runs/demo")) -> None:
 
 
 @app.command()
-def rankings(run: _Run = Path("runs/demo")) -> None:
-    """The greedy teacher's rankings of all test tasks of MovieLens-100K beside those of commit 728a73c, which
-    `rank_with_teacher` gave there with the demo's settings (bar: none differs)."""
-    opened = reopen(run)
-    tasks, _ = opened.test
-    with np.load(Path(__file__).parent / "reference" / "teacher_728a73c.npz") as stored:
-        before = dict(zip(stored["task_ids"].tolist(), stored["rankings"].tolist(), strict=True))
-    with Workers(opened.prepared.world) as workers:
-        now = rank_with_teacher(workers, tasks, 0)
-    changed = sum(
-        before.get(task.task_id) != list(map(int, found.items)) for task, found in zip(tasks, now, strict=True)
-    )
-    keep(
-        "teacher_rankings",
-        {"tasks": len(tasks), "before": len(before)},
-        {"teacher_rankings_changed": changed},
-    )
-
-
-@app.command()
 def socket(run: _Run = Path("runs/demo"), tasks: _Tasks = 200) -> None:
     """The policy behind a socket: are its trajectories those in process, and what an agent's run costs."""
     opened = reopen(run)

@@ -8,7 +8,7 @@ results.json; the page ends with what it was computed from and the command that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,18 @@ from starrec.evaluation.charts import (
     latency_figure,
     training_figures,
 )
-from starrec.evaluation.markup import Html, Node, element, page
+from starrec.evaluation.markup import Html, element, page
 from starrec.evaluation.report_examples import examples_section
+from starrec.evaluation.report_tables import (
+    comparisons_html,
+    plain_value,
+    systems_html,
+    table_html,
+    tie_seeds_html,
+)
 from starrec.evaluation.wording import (
     CITING_NOTES,
     STUDENT,
-    SYSTEM_NOTES,
     TEACHER,
     chance,
     decimal,
@@ -160,51 +166,13 @@ def _accuracy(results: Mapping[str, Any], ranks: pl.DataFrame, figures: dict[str
             class_="quiet",
         ),
         _figure("accuracy", accuracy_figure(evaluation), figures),
-        _systems_table(evaluation, results.get("latency_ms", {})),
+        systems_html(evaluation, results.get("latency_ms", {})),
         element("h3", "True item among the first k"),
         _figure("hits", hits_figure(ranks, evaluation), figures),
         element("h3", "Comparisons on the same tasks") if evaluation["comparisons"] else None,
-        _comparisons_table(evaluation),
-        _tie_seeds(results.get("tie_seeds", {})),
+        comparisons_html(evaluation),
+        tie_seeds_html(results.get("tie_seeds", {})),
     )
-
-
-def _systems_table(evaluation: Mapping[str, Any], latency: Mapping[str, Mapping[str, float]]) -> Html:
-    head = ["system", "avg_hr", "95% interval", "HR@1", "HR@3", "HR@5", "NDCG@10", "MRR", "tasks"]
-    head += ["p50", "p99"] if latency else []
-    rows = []
-    for name, system in evaluation["systems"].items():
-        lo, hi = system["avg_hr_ci95"]
-        cells = [decimal(system["avg_hr"]), f"{decimal(lo)} – {decimal(hi)}"]
-        cells += [decimal(system[metric]) for metric in ("hr@1", "hr@3", "hr@5", "ndcg@10", "mrr")]
-        cells.append(f"{system['n_tasks']:,}")
-        if latency:
-            cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
-        rows.append((name, cells))
-    return _table(head, rows, notes=SYSTEM_NOTES)
-
-
-def _comparisons_table(evaluation: Mapping[str, Any]) -> Html | None:
-    rows = []
-    for compared in evaluation["comparisons"]:
-        lo, hi = compared["ci95"]
-        cells = [percent_gain(compared["ratio"]), f"{percent_gain(lo)} to {percent_gain(hi)}"]
-        cells += [f"{compared['p']:.2g}", f"{compared['n_users']:,}", f"{compared['n_tasks']:,}"]
-        rows.append((f"{compared['a']} over {compared['b']}", cells))
-    return _table(["avg_hr of", "gain", "95% interval", "p", "users", "tasks"], rows) if rows else None
-
-
-def _tie_seeds(tie_seeds: Mapping[str, Mapping[str, float]]) -> Node:
-    if not tie_seeds:
-        return None
-    systems = list(dict.fromkeys(name for values in tie_seeds.values() for name in values))
-    rows = []
-    for name in systems:
-        values = [seed.get(name) for seed in tie_seeds.values()]
-        held = [value for value in values if value is not None]
-        rows.append((name, [*map(decimal, values), decimal(max(held) - min(held))]))
-    head = ["system", *(f"seed {seed}" for seed in tie_seeds), "range"]
-    return [element("h3", "avg_hr under other orders of equal times"), _table(head, rows)]
 
 
 def _other_evaluations(results: Mapping[str, Any]) -> Html | None:
@@ -217,8 +185,8 @@ def _other_evaluations(results: Mapping[str, Any]) -> Html | None:
         [
             [
                 element("h3", f"{other['split']}, {other['scenario']}"),
-                _systems_table(other, {}),
-                _comparisons_table(other),
+                systems_html(other, {}),
+                comparisons_html(other),
             ]
             for other in others
         ],
@@ -233,7 +201,7 @@ def _latency(results: Mapping[str, Any], figures: dict[str, Figure]) -> Html | N
     for name in sorted(latency, key=lambda name: float(latency[name]["p50"])):
         rate = latency[name].get("throughput_per_s")
         cells = [duration(latency[name][level]) for level in ("p50", "p95", "p99")]
-        rows.append((name, [*cells, _plain(rate)]))
+        rows.append((name, [*cells, plain_value(rate)]))
     return element(
         "section",
         element("h2", "Latency"),
@@ -244,7 +212,7 @@ def _latency(results: Mapping[str, Any], figures: dict[str, Figure]) -> Html | N
             class_="quiet",
         ),
         _figure("latency", latency_figure(latency), figures),
-        _table(["system", "p50", "p95", "p99", "batched, per second"], rows),
+        table_html(["system", "p50", "p95", "p99", "batched, per second"], rows),
     )
 
 
@@ -254,7 +222,7 @@ def _training(results: Mapping[str, Any], figures: dict[str, Figure]) -> Html | 
         return None
     stages = {stage: facts for stage, facts in training.items() if stage != "curves"}
     columns = list(dict.fromkeys(name for facts in stages.values() for name in facts))
-    rows = [(stage, [_plain(facts.get(name)) for name in columns]) for stage, facts in stages.items()]
+    rows = [(stage, [plain_value(facts.get(name)) for name in columns]) for stage, facts in stages.items()]
     panels = [
         element("div", element("h3", title), _figure(f"curve-{place}", figure, figures))
         for place, (title, figure) in enumerate(training_figures(training.get("curves", {})).items())
@@ -262,7 +230,7 @@ def _training(results: Mapping[str, Any], figures: dict[str, Figure]) -> Html | 
     return element(
         "section",
         element("h2", "Training"),
-        _table(["stage", *(name.replace("_", " ") for name in columns)], rows) if rows else None,
+        table_html(["stage", *(name.replace("_", " ") for name in columns)], rows) if rows else None,
         element("div", panels, class_="panels") if panels else None,
     )
 
@@ -272,7 +240,7 @@ def _faithfulness(results: Mapping[str, Any]) -> Html | None:
     if not checked:
         return None
     columns = list(dict.fromkeys(name for counts in checked.values() for name in counts))
-    rows = [(name, [_plain(counts.get(column)) for column in columns]) for name, counts in checked.items()]
+    rows = [(name, [plain_value(counts.get(column)) for column in columns]) for name, counts in checked.items()]
     return element(
         "section",
         element("h2", "Faithfulness"),
@@ -282,7 +250,7 @@ def _faithfulness(results: Mapping[str, Any]) -> Html | None:
             "fact counted again in the graph as the task may see it.",
             class_="quiet",
         ),
-        _table(["system", *(name.replace("_", " ") for name in columns)], rows, notes=CITING_NOTES),
+        table_html(["system", *(name.replace("_", " ") for name in columns)], rows, notes=CITING_NOTES),
     )
 
 
@@ -297,7 +265,7 @@ def _provenance(run_folder: Path, results: Mapping[str, Any]) -> Html:
         "environment": ", ".join(f"{name} {value}" for name, value in environment.items()),
         "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
     }
-    facts |= {str(name): _plain(value) for name, value in results.get("cost", {}).items()}
+    facts |= {str(name): plain_value(value) for name, value in results.get("cost", {}).items()}
     protocol = results["protocol"]
     # An absolute path says more about somebody's machine than about the run.
     here = Path.cwd()
@@ -321,34 +289,3 @@ def _figure(name: str, figure: Figure, figures: dict[str, Figure]) -> Html:
     figures[f"figure-{name}"] = figure
     # The height is reserved, so that the page does not jump while figures are drawn.
     return element("div", id=f"figure-{name}", style=f"height:{figure['layout']['height']}px")
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[tuple[str, Sequence[str]]],
-    *,
-    notes: Mapping[str, str] | None = None,
-) -> Html:
-    body = [
-        element(
-            "tr",
-            element("td", name, element("small", notes[name]) if notes and name in notes else None),
-            [element("td", cell) for cell in cells],
-            class_="student" if name == STUDENT else None,
-        )
-        for name, cells in rows
-    ]
-    table = element(
-        "table",
-        element("thead", element("tr", [element("th", name, scope="col") for name in head])),
-        element("tbody", body),
-    )
-    return element("div", table, class_="scroll")
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
-    return f"{value:,.0f}" if isinstance(value, (int, float)) else str(value)

@@ -3,7 +3,7 @@
 Another attempt follows time-outs, lost connections, 408, 409, 425, 429, 5xx, and bodies that are no completion
 (502 from `llm.transport`). It waits as long as `Retry-After` says, and then at random up to a bound that
 doubles with each attempt, so that many clients do not come back at once. When the attempts are used up, the
-last response is returned: through an exception the provider's client would lose its status and its message.
+last response is returned: through an exception its body is lost, which says why (`findings`).
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def test_only_those_asked_about_stand_in_an_order():
     ],
 )
 def test_reading_by_hand(text, orders):
-    assert read_orders(text) == [Order(signal, tuple(groups)) for signal, *groups in orders]
+    assert list(read_orders(text)) == [Order(signal, tuple(groups)) for signal, *groups in orders]
 
 
 scores_of = st.lists(
@@ -82,7 +82,7 @@ def test_an_order_is_read_as_it_was_written(scores, signal, data):
     asked = range(n) if columns is None else columns
     known = [at for at in asked if scores[at] > 0]
     if not known:
-        assert text == "" and read_orders(text) == []
+        assert text == "" and list(read_orders(text)) == []
         return
     [found] = read_orders(f"{text} ‹A› #1 Words.")
     assert found.signal == signal
@@ -101,8 +101,8 @@ def test_permuting_candidates_permutes_the_order(scores, data):
     names = labels(n)
     # The candidate at `moved[to]` is called names[to] now.
     renamed = {names[at]: names[to] for to, at in enumerate(moved)}
-    plain = read_orders(text_of(scores, ties))
-    permuted = read_orders(text_of([scores[at] for at in moved], ties[list(moved)]))
+    plain = list(read_orders(text_of(scores, ties)))
+    permuted = list(read_orders(text_of([scores[at] for at in moved], ties[list(moved)])))
     assert permuted == [
         Order(signal, tuple(tuple(renamed[name] for name in group) for group in groups))
         for signal, groups in plain
@@ -117,7 +117,7 @@ def test_several_orders_are_read_in_their_order(several, data):
         for name, scores in zip(names, several, strict=False)
     ]
     written = [text for text in texts if text]
-    assert read_orders(" ".join(written)) == [order for text in written for order in read_orders(text)]
+    assert list(read_orders(" ".join(written))) == [order for text in written for order in read_orders(text)]
 
 
 titles = st.sampled_from(
@@ -139,8 +139,8 @@ def test_no_title_becomes_an_order_or_a_level(strange):
     facts = " ".join(
         f"{labels(6)[at]} #{at + 1} 3 of 7 people took {text}." for at, text in enumerate(mentions)
     )
-    assert read_orders(facts) == [] and read_levels(facts) == {}
-    assert read_orders(f"ease ‹A›. {facts}") == [Order("ease", (("‹A›",),))]
+    assert list(read_orders(facts)) == [] and read_levels(facts) == {}
+    assert list(read_orders(f"ease ‹A›. {facts}")) == [Order("ease", (("‹A›",),))]
     assert escape("".join(strange)).count("‹") == 0
 
 
@@ -157,7 +157,7 @@ def test_levels_are_read_as_they_were_written(rows):
         names[at]: {signal: level for signal, level in zip(SIGNALS, levels, strict=True) if level >= 0}
         for at, (_, levels) in enumerate(rows)
     }
-    assert read_orders(text) == []
+    assert list(read_orders(text)) == []
 
 
 def test_levels_by_hand():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -21,6 +22,9 @@ _LEVELS: Final = re.compile(r"‹([a-z_.]+)=(\d+)›")
 _OF_LABEL: Final = re.compile(rf"({_LABEL}) ((?:⟦[^⟦⟧]*⟧|[^‹⟦])+)")
 _NUMBERED: Final = re.compile(r"(?<!&)(#\d+) ((?:⟦[^⟦⟧]*⟧|&#\d+;|[^#⟦])+)")
 _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
+
+_KEPT: Final = 64
+"""Answers of which what was read is kept: each agent of a run reads what those before it read."""
 
 
 class Order(NamedTuple):
@@ -56,7 +60,8 @@ def order_text(
     return f"{signal} {text}."
 
 
-def read_orders(text: str) -> list[Order]:
+@lru_cache(maxsize=_KEPT)
+def read_orders(text: str) -> tuple[Order, ...]:
     """The orders that a tool's answer holds."""
     orders = []
     for signal, places in _ORDER.findall(text):
@@ -67,7 +72,7 @@ def read_orders(text: str) -> list[Order]:
             else:
                 groups.append([label])
         orders.append(Order(signal, tuple(map(tuple, groups))))
-    return orders
+    return tuple(orders)
 
 
 def read_levels(text: str) -> dict[str, dict[str, int]]:
@@ -78,10 +83,11 @@ def read_levels(text: str) -> dict[str, dict[str, int]]:
     }
 
 
-def read_facts(text: str) -> list[tuple[str, str, str]]:
+@lru_cache(maxsize=_KEPT)
+def read_facts(text: str) -> tuple[tuple[str, str, str], ...]:
     """The facts that an answer states of candidates: label, number (`#12`) and sentence of each."""
-    return [
+    return tuple(
         (label, cite, words.strip())
         for label, part in _OF_LABEL.findall(text)
         for cite, words in _NUMBERED.findall(part)
-    ]
+    )

@@ -37,6 +37,8 @@ def select(facts: Sequence[Fact], budget: int, *, support: int = MIN_SUPPORT) ->
     open_ = [fact for fact in dict.fromkeys(facts) if strength(fact) > 0]
     open_ = [fact for fact in open_ if fact.kind not in PEOPLE or max(fact.both, 0) >= support or
              fact.kind == "contrary"]  # fmt: skip
+    if len(open_) < 2:
+        return open_
     keys = dict(zip(open_, text_keys(map(repr, open_), 0, "selection").tolist(), strict=True))
     kinds: Counter[str] = Counter()
     subjects: Counter[int] = Counter()

@@ -74,7 +74,7 @@ class Standing:
         self._column = {name: at for at, name in enumerate(self.labels)}
         self.trust: dict[Analyst, int] = {}
         self.orders: list[Order] = []
-        self._levels = np.zeros(len(self.labels))
+        self._levels = [0.0] * len(self.labels)
 
     def write_trust(self, trust: Mapping[Analyst, int]) -> None:
         """Take over trust in some analysts."""
@@ -83,7 +83,8 @@ class Standing:
     def read_answer(self, text: str) -> None:
         """Take in a tool's answer."""
         self.orders += read_orders(text)
-        for label, levels in read_levels(text).items():
+        # Only `compare` answers rows, and a row begins with a mention.
+        for label, levels in read_levels(text).items() if text.startswith("⟦") else ():
             at = self._column.get(label)
             if at is not None:
                 weighed = sum(LEVEL_WEIGHTS.get(signal, 0) * level for signal, level in levels.items())
@@ -91,7 +92,7 @@ class Standing:
 
     def scores(self) -> dict[str, float]:
         """The fused score of each label."""
-        fused = np.zeros(len(self.labels))
+        fused = [0.0] * len(self.labels)
         for signal, groups in self.orders:
             owner = OWNERS.get(signal)
             weight = self.trust.get(owner, 1) * SHARES[signal] if owner else 0.0
@@ -104,8 +105,9 @@ class Standing:
                 for name in group:
                     if name in self._column:
                         fused[self._column[name]] += points
-        fused += self._levels
-        return dict(zip(self.labels, fused.tolist(), strict=True))
+        return {
+            name: points + levels for name, points, levels in zip(self.labels, fused, self._levels, strict=True)
+        }
 
     def order(self) -> list[str]:
         """All labels, best first."""

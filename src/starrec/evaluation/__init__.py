@@ -24,6 +24,7 @@ from starrec.evaluation.results import (
     summarise,
     write_results,
 )
+from starrec.evaluation.scorer import Scorer, rank_by_scores
 from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
 from starrec.evaluation.tables import comparison_lines, print_results, systems_table, worked_example
 
@@ -32,6 +33,7 @@ __all__ = [
     "SYSTEMS",
     "EvaluationConfig",
     "Results",
+    "Scorer",
     "TraceCitations",
     "accuracy_picture",
     "best_tool",
@@ -48,6 +50,7 @@ __all__ = [
     "print_results",
     "probe",
     "rank_at_random",
+    "rank_by_scores",
     "rank_by_signals",
     "ranking_changes",
     "ranks_frame",

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.evaluation.ranks import mean_avg_hr
+from starrec.evaluation.scorer import TIE_SEED
 from starrec.hashing import text_keys
 from starrec.ranking import Ranking, from_scores
 from starrec.signals import SIGNALS
 from starrec.tools import World
 
-TIE_SEED: Final = 5
 SYSTEMS: Final[Mapping[str, str]] = {
     "item_cf": "item_cf.recent",
     "user_cf": "user_cf.recent",

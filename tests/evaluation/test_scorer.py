@@ -37,5 +37,5 @@ def test_ties_do_not_depend_on_the_order_of_the_candidates():
 
 
 def test_a_score_too_few_is_an_error_that_names_the_task():
-    with pytest.raises(StarrecError, match="task a .*one score a candidate"):
+    with pytest.raises(StarrecError, match=r"task a .*one score a candidate"):
         rank_by_scores(Given([[1, 2]]), [task("a", [1, 2, 3])])

@@ -436,10 +436,12 @@ def test_nobody_to_teach_is_an_error_before_anything_is_stored(shop):
     (shop / "five.csv").write_text("\n".join([header, *few]) + "\n")
     command = ["--interactions", "five.csv", "--items", "my_items.csv", "--run", "runs/five"]
     assert starrec("data", *command).exit_code == 0
-    refused(starrec("teach", "--run", "runs/five"), "nobody to teach", "min_history = 2", "6 interactions")
+    recorded = (shop / "runs" / "five" / "config.toml").read_text()
+    (shop / "three.toml").write_text(recorded.replace("min_history = 1", "min_history = 3"))
+    teach = ["teach", "--config", "three.toml", "--run", "runs/five"]
+    refused(starrec(*teach), "nobody to teach", "min_history = 2", "6 interactions")
     assert not (shop / "runs" / "five" / "trajectories.sqlite").exists()
-    config = (shop / "runs" / "five" / "config.toml").read_text().replace("min_history = 3", "min_history = 2")
-    (shop / "two.toml").write_text(config)
+    (shop / "two.toml").write_text(recorded.replace("min_history = 1", "min_history = 2"))
     taught = starrec("teach", "--config", "two.toml", "--run", "runs/five")
     assert taught.exit_code == 0 and "240 runs over 60 tasks" in taught.stderr, taught.output
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from starrec.data import (
+    SHORT_HISTORY,
     Sequences,
     Split,
     build,
@@ -123,6 +124,31 @@ def test_training_tasks(dataset, split):
         assert set(task.candidates.tolist()) & set(train.tolist()) == {train[position]}
     per_user = np.bincount(positions.users, minlength=dataset.n_users)
     assert per_user.tolist() == np.clip(split.train.lengths - 3, 0, 4).tolist()
+
+
+def test_a_share_of_the_positions_has_a_short_history(dataset, split):
+    # u24 has 23 training items, so with one before the target positions 1 to 22. Of five places with a share of
+    # .3 one is short (at most 5 items before it), and a second one with probability .5.
+    counts = []
+    for seed in range(200):
+        positions = training_positions(dataset, split, per_user=5, seed=seed, min_history=1, short_share=0.3)
+        of_user = positions.users == dataset.user_ids.index("u24")
+        chosen = positions.positions[of_user].tolist()
+        assert len(set(chosen)) == 5 and min(chosen) >= 1
+        counts.append(sum(position <= SHORT_HISTORY for position in chosen))
+    assert set(counts) == {1, 2}
+    assert abs(np.mean(counts) - 1.5) < 5 * 0.5 / np.sqrt(200)
+
+
+def test_who_lacks_one_kind_of_position_gets_more_of_the_other(dataset, split):
+    lengths = split.train.lengths
+    for share in (0.0, 0.5, 1.0):
+        positions = training_positions(dataset, split, per_user=8, seed=2, min_history=1, short_share=share)
+        per_user = np.bincount(positions.users, minlength=dataset.n_users)
+        assert per_user.tolist() == np.clip(lengths - 1, 0, 8).tolist()
+        long_enough = np.flatnonzero(lengths >= 14)[0]  # 5 short and at least 8 other positions
+        short = int((positions.positions[positions.users == long_enough] <= SHORT_HISTORY).sum())
+        assert short == {0.0: 0, 0.5: 4, 1.0: 5}[share]
 
 
 def test_training_positions_are_a_uniform_sample(dataset, split):

@@ -22,7 +22,7 @@ def refusal(pipeline):
 
 def test_leave_one_out_counts_the_two_that_are_held_out(open_run):
     # Five each, two held out: three to train on, so two before the last of these, where three are needed.
-    message = refusal(open_run(taken(5)))
+    message = refusal(open_run(taken(5), teacher=TeacherConfig(min_history=3)))
     assert "two more are held out, so a user with 6 interactions" in message and "your own split" not in message
     assert "`[teacher] min_history = 2`" in message
 
@@ -30,7 +30,7 @@ def test_leave_one_out_counts_the_two_that_are_held_out(open_run):
 def test_a_split_of_ones_own_counts_the_training_part_alone(open_run):
     # Three to train on however many are held out.
     held_out = [(user, 30 + item, 9000 + item, "test") for user in ("u", "v") for item in range(4)]
-    message = refusal(open_run(taken(3, "train") + held_out))
+    message = refusal(open_run(taken(3, "train") + held_out, teacher=TeacherConfig(min_history=3)))
     assert "so a user with 4 interactions in the training part of your own split" in message
     assert "two more are held out" not in message
     advised = int(re.search(r"`\[teacher\] min_history = (\d+)`", message)[1])

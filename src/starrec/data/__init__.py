@@ -14,6 +14,7 @@ from starrec.data.split import Held, Split, hold_out, leave_one_out
 from starrec.data.storage import load_saved_dataset, save_dataset
 from starrec.data.tables import load_tables
 from starrec.data.tasks import (
+    SHORT_HISTORY,
     CandidateArrays,
     RankingTask,
     Targets,
@@ -33,6 +34,7 @@ from starrec.data.times import Times, TimeSpan, in_resolution
 __all__ = [
     "COLUMN_KEYS",
     "MENTION",
+    "SHORT_HISTORY",
     "STRUCTURAL",
     "Additions",
     "BadRow",

@@ -17,7 +17,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from starrec.data.dataset import Dataset, Sequences
 from starrec.data.negatives import NegativePool
 from starrec.data.split import Held, Split
 from starrec.hashing import Keys, combine, text_keys, uniform_integers
+
+SHORT_HISTORY: Final = 5
+"""Histories of up to so many items are short."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -139,6 +142,7 @@ def training_positions(
     per_user: int,
     seed: int,
     min_history: int = 3,
+    short_share: float | None = None,
     negatives: int = 19,
     before: Mapping[str, Collection[int]] | None = None,
 ) -> TrainingPositions:
@@ -146,6 +150,8 @@ def training_positions(
     for users who left too few items for negatives.
 
     Args:
+        short_share: share of all places that have a short history (`SHORT_HISTORY`); None for as many as chance
+            gives. A user who has too few of either kind gets more of the other.
         before: positions by user id that were chosen earlier; they come first.
     """
     train = split.train
@@ -155,7 +161,16 @@ def training_positions(
     users, position = train.users[allowed], position[allowed]
     # Each user keeps the positions with the smallest keys: a sample without replacement that is the user's
     # own.
-    keys = combine(text_keys(dataset.user_ids, seed, "positions")[users], position)
+    user_keys = text_keys(dataset.user_ids, seed, "positions")
+    keys = combine(user_keys[users], position)
+    within = np.ones(len(users), dtype=np.bool_)
+    if short_share is not None:
+        # A share of a few places is no whole number: it is rounded up or down by the user's hash.
+        drawn = uniform_integers(combine(user_keys, -1), 1 << 20) / (1 << 20)
+        n_short = np.floor(per_user * short_share + drawn).astype(np.int64)
+        is_short = position <= SHORT_HISTORY
+        wanted = np.where(is_short, n_short[users], per_user - n_short[users])
+        within = _place_in_group(users.astype(np.int64) * 2 + is_short, keys) < wanted
     index = {user_id: user for user, user_id in enumerate(dataset.user_ids)} if before else {}
     chosen_before = [
         (index[user_id], place)
@@ -164,7 +179,7 @@ def training_positions(
         for place in places
     ]
     known = np.isin(_pairs(users, position), [user << 32 | place for user, place in chosen_before])
-    order = np.lexsort((keys, ~known, users))
+    order = np.lexsort((keys, ~within, ~known, users))
     first_of_user = np.searchsorted(users, users, side="left")
     chosen = np.sort(order[np.arange(len(order)) - first_of_user < per_user])
     return TrainingPositions(users[chosen], position[chosen].astype(np.int32))
@@ -236,6 +251,15 @@ def training_tasks(
             )
         )
     return tasks, _targets(tasks, target_items)
+
+
+def _place_in_group(groups: NDArray[np.int64], keys: Keys) -> NDArray[np.int64]:
+    """`(n,)`: how many entries of the same group have a smaller key."""
+    order = np.lexsort((keys, groups))
+    ordered = groups[order]
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered, side="left")
+    return places
 
 
 def _still_right(

@@ -66,6 +66,7 @@ def distill_inputs(config: RunConfig, dataset: Dataset, taught: str) -> dict[str
         "tasks": task_inputs(config, dataset),
         "evidence": evidence_inputs(config, dataset),
         "min_history": config.teacher.min_history,
+        "short_share": config.teacher.short_share,
         "student": config.student,
     }
 
@@ -106,6 +107,7 @@ def draw_inputs(config: RunConfig) -> dict[str, object]:
         "seed": data.seed,
         "tie_seed": data.tie_seed,
         "negatives": data.negatives,
+        "short_share": config.teacher.short_share,
     }
 
 

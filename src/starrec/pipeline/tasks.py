@@ -106,6 +106,7 @@ class Tasks:
             per_user=per_user,
             seed=seed,
             min_history=self.config.teacher.min_history,
+            short_share=self.config.teacher.short_share,
             negatives=self.config.data.negatives,
             before=before,
         )

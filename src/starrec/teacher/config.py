@@ -24,7 +24,13 @@ class TeacherConfig(Section):
     runs: int = Field(
         default=4, ge=1, description="Sampled runs a task (K); the outcome filter selects among them."
     )
-    min_history: int = Field(default=3, ge=1, description="Items before a training position, at least.")
+    min_history: int = Field(default=1, ge=1, description="Items before a training position, at least.")
+    short_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the training positions that have at most 5 items before them (a short history).",
+    )
     seed: int = Field(default=0, description="Seed of exploration.")
     engine: EngineName = Field(
         default="processes",
@@ -82,6 +88,7 @@ class TeacherConfig(Section):
                 "tasks_per_user": True,
                 "runs": True,
                 "min_history": True,
+                "short_share": True,
                 "engine": True,
                 "address": True,
                 "telemetry": True,

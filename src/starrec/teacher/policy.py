@@ -24,6 +24,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from starrec.data import SHORT_HISTORY
 from starrec.hashing import text_keys
 from starrec.teacher.agents import (
     Analyst,
@@ -40,10 +41,9 @@ from starrec.teacher.agents import (
 from starrec.teacher.replay import OWNERS, Standing
 from starrec.tools import TOOLS, Window, fold, read_facts, tastes
 
-_SHORT: Final = 5
-"""Histories up to this length are short: their recent and their whole window are the same ..."""
 _LONG: Final = 20
-"""... and those above this one long."""
+"""Histories above this length are long; of short ones (`SHORT_HISTORY`) the recent and the whole window are the
+same."""
 _TRUST: Final[Mapping[Analyst, int]] = {
     "historical_interest": 3,
     "interest_divergence": 3,
@@ -107,7 +107,7 @@ class EmbeddedPolicy:
 
     async def plan(self, brief: Brief) -> Plan:
         length = len(brief.task.history)
-        trust = dict(_TRUST_SHORT if length <= _SHORT else _TRUST)
+        trust = dict(_TRUST_SHORT if length <= SHORT_HISTORY else _TRUST)
         rounds = 2
         if brief.explore:
             random = self._random(brief, "planner")
@@ -116,7 +116,7 @@ class EmbeddedPolicy:
             trust = {name: value for name, value in trust.items() if value > 0} or {"recent_interest": 5}
             trust = dict(sorted(trust.items(), key=lambda item: -item[1]))
             rounds = 1 + int(random.random() < 0.7)
-        size = "Short" if length <= _SHORT else "Long" if length > _LONG else "Medium"
+        size = "Short" if length <= SHORT_HISTORY else "Long" if length > _LONG else "Medium"
         began = f", at first {tastes(brief.memory)[0]}" if brief.memory else ""
         return Plan(text=f"{size} history{began}.", trust=trust, rounds=rounds)
 
@@ -126,7 +126,7 @@ class EmbeddedPolicy:
         if requests:
             answers = [call(request.tool, _follow_up(request)) for request in requests]
             return self._finding(analyst, brief, plan, answers)
-        asks = (_ASKS_SHORT if len(brief.task.history) <= _SHORT else _ASKS)[analyst]
+        asks = (_ASKS_SHORT if len(brief.task.history) <= SHORT_HISTORY else _ASKS)[analyst]
         if brief.explore:
             random = self._random(brief, analyst)
             more = [ask for ask in _MAY_ASK[analyst] if ask not in asks and random.random() < _ASK_MORE]
@@ -150,7 +150,7 @@ class EmbeddedPolicy:
         ahead = [name for name in standing.order()[:_CONTENDERS] if scores[name] > 0]
         if not ahead:
             return Verdict(text="Nothing is known of any candidate.")
-        short = len(brief.task.history) <= _SHORT
+        short = len(brief.task.history) <= SHORT_HISTORY
         if not final and not short and _disagree(standing):
             requests = [
                 Request(analyst=analyst, tool=tool, candidates=ahead) for analyst, tool in _AGAIN.items()

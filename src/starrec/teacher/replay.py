@@ -75,14 +75,17 @@ class Standing:
         self.trust: dict[Analyst, int] = {}
         self.orders: list[Order] = []
         self._levels = [0.0] * len(self.labels)
+        self._scores: dict[str, float] | None = None
 
     def write_trust(self, trust: Mapping[Analyst, int]) -> None:
         """Take over trust in some analysts."""
         self.trust.update(trust)
+        self._scores = None
 
     def read_answer(self, text: str) -> None:
         """Take in a tool's answer."""
         self.orders += read_orders(text)
+        self._scores = None
         # Only `compare` answers rows, and a row begins with a mention.
         for label, levels in read_levels(text).items() if text.startswith("⟦") else ():
             at = self._column.get(label)
@@ -92,6 +95,16 @@ class Standing:
 
     def scores(self) -> dict[str, float]:
         """The fused score of each label."""
+        if self._scores is None:
+            self._scores = self._fused()
+        return self._scores
+
+    def order(self) -> list[str]:
+        """All labels, best first."""
+        scores = np.array(list(self.scores().values()))
+        return [self.labels[at] for at in np.lexsort((self._ties, -scores)).tolist()]
+
+    def _fused(self) -> dict[str, float]:
         fused = [0.0] * len(self.labels)
         for signal, groups in self.orders:
             owner = OWNERS.get(signal)
@@ -108,11 +121,6 @@ class Standing:
         return {
             name: points + levels for name, points, levels in zip(self.labels, fused, self._levels, strict=True)
         }
-
-    def order(self) -> list[str]:
-        """All labels, best first."""
-        scores = np.array(list(self.scores().values()))
-        return [self.labels[at] for at in np.lexsort((self._ties, -scores)).tolist()]
 
 
 def trust_text(trust: Mapping[Analyst, int]) -> str:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LABEL: Final = "‹[A-Z]+›"
-_ORDER: Final = re.compile(rf"([a-z_]+(?:\.[a-z]+)?) ({_LABEL}(?:=?{_LABEL})*)\.(?= |$)")
+_ORDER: Final = re.compile(rf"(?<![a-z_])([a-z_]++(?:\.[a-z]++)?) ({_LABEL}(?:=?{_LABEL})*)\.(?= |$)")
 _PLACES: Final = re.compile(rf"(=?)({_LABEL})")
 _LEVELS: Final = re.compile(r"‹([a-z_.]+)=(\d+)›")
-_OF_LABEL: Final = re.compile(rf"({_LABEL}) ((?:⟦[^⟦⟧]*⟧|[^‹⟦])+)")
-_NUMBERED: Final = re.compile(r"(?<!&)(#\d+) ((?:⟦[^⟦⟧]*⟧|&#\d+;|[^#⟦])+)")
+_OF_LABEL: Final = re.compile(rf"({_LABEL}) ((?:⟦[^⟦⟧]*⟧|[^‹⟦]++)+)")
+_NUMBERED: Final = re.compile(r"(?<!&)(#\d+) ((?:⟦[^⟦⟧]*⟧|&#\d+;|&|[^#⟦&]++)+)")
 _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
 
 _KEPT: Final = 64
@@ -49,7 +49,7 @@ def order_text(
         ties: `(c,)` hash of each candidate, by which those that score alike are written.
         columns: of the candidates that were asked about; None for all.
     """
-    known = np.nan_to_num(scores, nan=0.0)
+    known = np.where(scores > 0, scores, 0.0)
     asked = range(len(labels)) if columns is None else set(columns)
     order = [at for at in np.lexsort((ties, -known)).tolist() if known[at] > 0 and at in asked]
     if not order:

@@ -98,6 +98,13 @@ def facts():
             "star_think": CITING,
             "star_think_ungrounded": {**CITING, "holds": 7, "unknown": 2, "misused": 1, "uncited_numerals": 4},
         },
+        "data": {"users tested": 31},
+        "settings": {"data.draws": "2"},
+        "breakdown": {
+            "a": "star",
+            "b": "teacher",
+            "groups": {"length": [{"group": "1–4", "difference": 0.1, "ci95": [-0.1, 0.2]}]},
+        },
         "tie_seeds": {"1": {"star": 0.70}, "2": {"star": 0.71}},
         "worked_examples": [
             {

@@ -1,5 +1,6 @@
 """Floor 7: how good and how fast each system is, and how that is shown."""
 
+from starrec.evaluation.breakdown import breakdown
 from starrec.evaluation.charts import accuracy_picture
 from starrec.evaluation.config import EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
@@ -37,6 +38,7 @@ __all__ = [
     "TraceCitations",
     "accuracy_picture",
     "best_tool",
+    "breakdown",
     "check_ranks",
     "check_trace",
     "code_commit",

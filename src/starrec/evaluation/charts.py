@@ -1,16 +1,17 @@
-"""The pictures of a run: what each shows, as Plotly figures for the report, and one as a file for a README.
+"""The pictures of a run, drawn by matplotlib: as SVG within the report, and one as a PNG for documents.
 
-Figures are plain Plotly JSON. Colours are names of the page's CSS variables (`--accent`), which report.js
-replaces by the theme's values, so that one figure serves light and dark. The student has the one accent; the
-teacher a second colour of the Okabe–Ito palette, which colour-blind readers tell apart from it; everything
-else is grey.
+The report's pictures are static, so the page needs no script and prints as it looks. Each colour has a role; in
+SVG the colour of a role is a variable of the page's style sheet, so that one picture serves light and dark. The
+student has the one accent; the teacher a second colour of the Okabe–Ito palette, which colour-blind readers
+tell apart from it; everything else is grey.
 """
 
 from __future__ import annotations
 
-import html
 import importlib
-from collections.abc import Mapping
+import io
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -21,276 +22,318 @@ from starrec.errors import StarrecError
 from starrec.evaluation.wording import STUDENT, TEACHER, chance, decimal, duration, is_student
 from starrec.runs import write_atomic
 
-Figure: TypeAlias = dict[str, Any]
-"""Plotly JSON: {"data": [trace…], "layout": {…}}."""
+Drawing: TypeAlias = Any
+"""A matplotlib figure."""
 
-ROLE_COLOURS: Final[Mapping[str, str]] = {
-    "--accent": "#D55E00",
-    "--accent-soft": "#EDA877",
-    "--teacher": "#0072B2",
-    "--other": "#9AA3AD",
+ROLES: Final[Mapping[str, str]] = {
+    "accent": "#d55e00",
+    "accent-soft": "#eda877",
+    "teacher": "#0072b2",
+    "other": "#9aa3ad",
+    "ink": "#1b2431",
+    "quiet": "#5b6674",
+    "line": "#dfe3e9",
 }
-"""Colours of systems on white; the report's style sheet has its own for dark."""
+"""Colours by role, on white; the report's style sheet has its own for dark."""
 
-_ROW_PX: Final = 30
-_FRAME_PX: Final = 74
+_WIDTH: Final = 8.4
+_SMALL: Final = 3.9
+_VARIABLES: Final = re.compile("|".join(ROLES.values()))
+_NAMES: Final = {value: f"var(--{role})" for role, value in ROLES.items()}
+_OWN_IDS: Final = re.compile(r' id="(?:[a-zA-Z0-9.]+_\d+)"')
 
 
-def colour(system: str) -> str:
-    """The CSS variable of a system's colour."""
+def role(system: str) -> str:
+    """The role of a system's colour."""
     if system == STUDENT:
-        return "--accent"
+        return "accent"
     if is_student(system):
-        return "--accent-soft"
-    return "--teacher" if system == TEACHER else "--other"
+        return "accent-soft"
+    return "teacher" if system == TEACHER else "other"
 
 
-def accuracy_figure(evaluation: Mapping[str, Any]) -> Figure:
+def svg(figure: Drawing, label: str) -> str:
+    """A figure as an SVG element that takes colours and fonts from the page.
+
+    Args:
+        label: what the picture shows, for those who do not see it.
+    """
+    text = io.StringIO()
+    matplotlib = _module("matplotlib")
+    # The salt keeps the names of markers and clips of one page apart.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    element = text.getvalue()
+    element = element[element.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = _VARIABLES.sub(lambda found: _NAMES[found.group()], _OWN_IDS.sub("", element))
+    element = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", element)
+    width, height = re.findall(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', element)[0]
+    opening = re.compile(r"<svg [^>]*>", re.DOTALL)
+    return opening.sub(
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'aria-label="{_attribute(label)}" viewBox="0 0 {width} {height}">',
+        element,
+        count=1,
+    )
+
+
+def accuracy_chart(evaluation: Mapping[str, Any]) -> Drawing:
     """avg_hr of each system with its 95% interval, best on top, and where chance lies."""
-    # Plotly and matplotlib both fill an axis from below.
+    # Axes fill from below.
     systems = dict(sorted(evaluation["systems"].items(), key=lambda item: item[1]["avg_hr"]))
-    values = [system["avg_hr"] for system in systems.values()]
-    bounds = [system["avg_hr_ci95"] for system in systems.values()]
-    bars = {
-        "type": "bar",
-        "orientation": "h",
-        "x": values,
-        "y": [html.escape(name) for name in systems],
-        "marker": {"color": [colour(name) for name in systems]},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [hi - value for (_, hi), value in zip(bounds, values, strict=True)],
-            "arrayminus": [value - lo for (lo, _), value in zip(bounds, values, strict=True)],
-            "color": "--ink",
-            "thickness": 1.4,
-            "width": 4,
-        },
-        "customdata": [
-            [lo, hi, system["n_tasks"]] for (lo, hi), system in zip(bounds, systems.values(), strict=True)
-        ],
-        "hovertemplate": "%{y}: %{x:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], "
-        "%{customdata[2]:,} tasks<extra></extra>",
-    }
-    labels = {
-        "type": "scatter",
-        "mode": "text",
-        "x": [hi for _, hi in bounds],
-        "y": bars["y"],
-        "text": [f"  {decimal(value)}" for value in values],
-        "textposition": "middle right",
-        "hoverinfo": "skip",
-        "cliponaxis": False,
-    }
-    layout = _rows(len(systems), "mean of HR@1, HR@3 and HR@5, with 95% interval over users")
-    layout["xaxis"] |= {"rangemode": "tozero"}
-    layout |= {"bargap": 0.34, "showlegend": False} | _mark(chance(evaluation), "chance")
-    return {"data": [bars, labels], "layout": layout}
+    figure, axes = _axes(_WIDTH, 0.9 + 0.34 * len(systems))
+    for row, (name, system) in enumerate(systems.items()):
+        value, (lo, hi) = system["avg_hr"], system["avg_hr_ci95"]
+        axes.barh(row, value, height=0.66, color=ROLES[role(name)])
+        axes.errorbar(
+            value, row, xerr=_whiskers(value, lo, hi), color=ROLES["ink"], capsize=2.5, elinewidth=1.2
+        )
+        bold = "bold" if name == STUDENT else "normal"
+        axes.annotate(
+            decimal(value),
+            (hi, row),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            weight=bold,
+            color=ROLES["ink"],
+        )
+    axes.axvline(chance(evaluation), color=ROLES["quiet"], linestyle=":", linewidth=1.2)
+    _above(axes, chance(evaluation), "chance")
+    _name_rows(axes, list(systems))
+    axes.set_xlabel("mean of HR@1, HR@3 and HR@5, with 95% interval over users")
+    axes.set_xlim(0, 1.1 * max(system["avg_hr_ci95"][1] for system in systems.values()))
+    axes.margins(y=0.03)
+    return figure
 
 
-def hits_figure(ranks: pl.DataFrame, evaluation: Mapping[str, Any]) -> Figure:
-    """Share of tasks whose true item is among the first k, for every k: where rankings differ, not only at
-    three cut-offs. Student, teacher, the best other system, and chance."""
+def hits_chart(ranks: pl.DataFrame, evaluation: Mapping[str, Any]) -> Drawing:
+    """Share of tasks whose true item is among the first k, for every k: student, teacher, the best other
+    system, and chance."""
+    cutoffs, shares = hits(ranks, evaluation)
+    figure, axes = _axes(_WIDTH, 3.4)
+    for name, share in shares.items():
+        axes.plot(
+            cutoffs, share, color=ROLES[role(name)], linewidth=2.4 if name == STUDENT else 1.6, label=name
+        )
+    axes.plot(cutoffs, cutoffs / len(cutoffs), color=ROLES["other"], linestyle=":", label="chance")
+    _legend(axes)
+    axes.set_xlabel("first k of the ranking")
+    axes.set_xticks(cutoffs[:: max(1, len(cutoffs) // 10)])
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(color=ROLES["line"])
+    return figure
+
+
+def hits(
+    ranks: pl.DataFrame, evaluation: Mapping[str, Any]
+) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Cut-offs 1 to the number of candidates, and each shown system's share of tasks whose true item is among
+    the first k."""
     others = [
-        name for name in evaluation["systems"] if not is_student(name) and name not in (TEACHER, "random")
+        name
+        for name in evaluation["systems"]
+        if not is_student(name) and not name.startswith(TEACHER) and name != "random"
     ]
     # Systems stand best first.
     shown = [name for name in (STUDENT, TEACHER, *others[:1]) if name in evaluation["systems"]]
-    size = int(evaluation["negatives"]) + 1
-    cutoffs = np.arange(1, size + 1)
+    cutoffs = np.arange(1, int(evaluation["negatives"]) + 2)
     chosen = ranks.filter(pl.col("split") == evaluation["split"], pl.col("scenario") == evaluation["scenario"])
-    traces: list[dict[str, Any]] = []
-    for name in shown:
-        placed = chosen.filter(pl.col("system") == name)["target_rank"].to_numpy()
-        share = (placed[:, None] <= cutoffs).mean(axis=0)
-        line = {"color": colour(name), "width": 3 if name == STUDENT else 2}
-        traces.append(_line(name, cutoffs.tolist(), share.round(4).tolist(), line))
-    traces.append(
-        _line("chance", cutoffs.tolist(), (cutoffs / size).tolist(), {"color": "--other", "dash": "dot"})
-    )
-    layout = _panel("first k of the ranking", height=360)
-    layout["yaxis"] |= {"tickformat": ".0%", "range": [0, 1.02]}
-    layout["xaxis"] |= {"range": [0.7, size + 0.3], "tick0": 1, "dtick": max(1, size // 10)}
-    layout |= {"showlegend": True, "hovermode": "x unified"}
-    return {"data": traces, "layout": layout}
+    placed = {name: chosen.filter(pl.col("system") == name)["target_rank"].to_numpy() for name in shown}
+    return cutoffs, {name: (at[:, None] <= cutoffs).mean(axis=0) for name, at in placed.items()}
 
 
-def latency_figure(latency: Mapping[str, Mapping[str, float]]) -> Figure:
-    """p50, p95 and p99 of one request, quickest on top, on a logarithmic axis."""
-    systems = sorted(latency, key=lambda name: -latency[name]["p50"])
-    names = [html.escape(name) for name in systems]
-    spans = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [latency[name]["p50"], latency[name]["p99"]],
-            "y": [label, label],
-            "line": {"color": colour(name), "width": 3},
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-        for name, label in zip(systems, names, strict=True)
-    ]
-    shapes = {"p50": "circle", "p95": "line-ns-open", "p99": "diamond"}
-    points = [
-        {
-            "type": "scatter",
-            "mode": "markers+text" if level == "p99" else "markers",
-            "name": level,
-            "x": [latency[name][level] for name in systems],
-            "y": names,
-            "marker": {
-                "color": [colour(name) for name in systems],
-                "symbol": symbol,
-                "size": 11,
-                "line": {"width": 2 if level == "p95" else 0, "color": [colour(name) for name in systems]},
-            },
-            "text": [
-                f"   {duration(latency[name]['p50'])} · {duration(latency[name]['p99'])}" for name in systems
-            ],
-            "textposition": "middle right",
-            "cliponaxis": False,
-            "hovertemplate": f"%{{y}} {level}: %{{x:.3~g}} ms<extra></extra>",
-            "showlegend": False,
-        }
-        for level, symbol in shapes.items()
-    ]
-    every = [latency[name][level] for name in systems for level in shapes]
-    low, high = np.floor(np.log10(min(every))), np.log10(max(every)) + 0.8
-    decades = [10.0**power for power in range(int(low), int(np.ceil(high)) + 1)]
-    layout = _rows(len(systems), "one request, evidence look-up included: ● p50, | p95, ◆ p99")
-    layout["xaxis"] |= {
-        "type": "log",
-        "range": [float(low), float(high)],
-        "tickvals": decades,
-        "ticktext": [_decade(value) for value in decades],
+def scenarios_chart(evaluations: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> Drawing:
+    """avg_hr with interval of the shown systems in each evaluation, the first on top."""
+    rows = list(reversed(evaluations))
+    figure, axes = _axes(_WIDTH, 0.9 + 0.62 * len(rows))
+    offsets = np.linspace(0.24, -0.24, len(shown)) if len(shown) > 1 else [0.0]
+    markers = ("o", "s", "D", "^", "v", "P")
+    for offset, name, marker in zip(offsets, shown, markers, strict=False):
+        held = [(row, each["systems"][name]) for row, each in enumerate(rows) if name in each["systems"]]
+        values = [system["avg_hr"] for _, system in held]
+        whiskers = np.hstack(
+            [_whiskers(value, *system["avg_hr_ci95"]) for value, (_, system) in zip(values, held, strict=True)]
+            or [np.empty((2, 0))]
+        )
+        axes.errorbar(
+            values,
+            [row + offset for row, _ in held],
+            xerr=whiskers,
+            fmt=marker,
+            color=ROLES[role(name)],
+            capsize=2.5,
+            markersize=5,
+            label=name,
+        )
+    _legend(axes)
+    _name_rows(axes, [evaluation_name(each) for each in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlabel("avg_hr with 95% interval over users")
+    axes.grid(axis="x", color=ROLES["line"])
+    return figure
+
+
+def evaluation_name(evaluation: Mapping[str, Any]) -> str:
+    """`classic`, or `validation, classic` where it is not the test split."""
+    split = "" if evaluation["split"] == "test" else f"{evaluation['split']}, "
+    return f"{split}{evaluation['scenario']}"
+
+
+def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The systems that no other is both quicker and more accurate than, quickest first.
+
+    Args:
+        points: milliseconds and avg_hr by system.
+    """
+    kept: list[str] = []
+    best = -np.inf
+    for name in sorted(points, key=lambda name: (points[name][0], -points[name][1])):
+        if points[name][1] > best:
+            kept.append(name)
+            best = points[name][1]
+    return kept
+
+
+def latency_chart(evaluation: Mapping[str, Any], latency: Mapping[str, Mapping[str, float]]) -> Drawing | None:
+    """avg_hr against the median time of one request, with the frontier; None where fewer than two systems have
+    both."""
+    points = {
+        name: (latency[name]["p50"], system["avg_hr"])
+        for name, system in evaluation["systems"].items()
+        if name in latency
     }
-    return {"data": [*spans, *points], "layout": layout}
+    if len(points) < 2:
+        return None
+    figure, axes = _axes(_WIDTH, 3.6)
+    ahead = frontier(points)
+    most = max(system["n_tasks"] for system in evaluation["systems"].values())
+    axes.step(*zip(*(points[name] for name in ahead), strict=True), where="post", color=ROLES["other"])
+    for name, (milliseconds, value) in points.items():
+        axes.plot(milliseconds, value, "o" if name in ahead else "x", color=ROLES[role(name)], markersize=7)
+        count = evaluation["systems"][name]["n_tasks"]
+        axes.annotate(
+            f"{name} {duration(milliseconds)}" + (f", {count:,} tasks" if count < most else ""),
+            (milliseconds, value),
+            (7, 5),
+            textcoords="offset points",
+            parse_math=False,
+            color=ROLES["ink"],
+        )
+    axes.set_xscale("log")
+    times = [milliseconds for milliseconds, _ in points.values()]
+    axes.set_xlim(0.6 * min(times), 4 * max(times))
+    axes.margins(y=0.2)
+    axes.set_xlabel(
+        "median time of one request, milliseconds, evidence included; ● on the frontier, × behind it"
+    )
+    axes.set_ylabel("avg_hr")
+    axes.grid(color=ROLES["line"])
+    return figure
 
 
-def training_figures(curves: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, Figure]:
+def breakdown_chart(groups: Sequence[Mapping[str, Any]], caption: str) -> Drawing:
+    """Difference of two systems' avg_hr in each group of tasks, with its 95% interval."""
+    figure, axes = _axes(_SMALL, 2.6)
+    at = np.arange(len(groups))
+    values = np.array([group["difference"] for group in groups])
+    whiskers = np.hstack([_whiskers(group["difference"], *group["ci95"]) for group in groups])
+    axes.axhline(0, color=ROLES["quiet"], linewidth=1)
+    axes.errorbar(at, values, yerr=whiskers, fmt="o", color=ROLES["accent"], capsize=3)
+    axes.set_xticks(at, [str(group["group"]) for group in groups], parse_math=False)
+    axes.set_xlabel(caption)
+    axes.margins(x=0.15)
+    axes.grid(axis="y", color=ROLES["line"])
+    return figure
+
+
+def training_charts(curves: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, Drawing]:
     """One figure for each stage and recorded quantity, titled `grpo: reward`; points without it are left
     out."""
-    figures = {}
+    drawn = {}
     for stage, points in curves.items():
-        names = dict.fromkeys(name for point in points for name in point if name != "step")
-        for name in names:
+        for name in dict.fromkeys(name for point in points for name in point if name != "step"):
             held = [point for point in points if point.get(name) is not None]
-            held_out = name.startswith("validation")
-            trace = _line(
-                name,
+            figure, axes = _axes(_SMALL, 2.2)
+            axes.plot(
                 [point["step"] for point in held],
                 [point[name] for point in held],
-                {"color": "--accent" if held_out else "--teacher", "width": 2},
+                color=ROLES["accent" if name.startswith("validation") else "teacher"],
+                marker="o" if len(held) <= 40 else None,
+                markersize=3,
             )
-            trace |= {"mode": "lines+markers" if len(held) <= 40 else "lines"}
-            figures[f"{stage}: {name}"] = {
-                "data": [trace],
-                "layout": _panel("step", height=240) | {"showlegend": False},
-            }
-    return figures
+            axes.set_xlabel("step")
+            axes.grid(color=ROLES["line"])
+            drawn[f"{stage}: {name}"] = figure
+    return drawn
 
 
 def accuracy_picture(results: Mapping[str, Any], path: Path) -> Path:
-    """The accuracy chart of the first evaluation as a PNG on white, for documents that show no Plotly.
+    """The accuracy chart of the first evaluation as a PNG on white, for documents that show no SVG.
 
     Raises:
         StarrecError: matplotlib is not installed.
     """
+    figure = accuracy_chart(results["evaluations"][0])
+    figure.set_dpi(160)
+    return write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def _module(name: str) -> Any:
     try:
-        figures, backend = (
-            importlib.import_module(f"matplotlib.{name}") for name in ("figure", "backends.backend_agg")
-        )
+        return importlib.import_module(name)
     except ImportError as error:
         raise StarrecError(
-            "The accuracy picture needs matplotlib, which is not installed. Install it with "
-            "`pip install matplotlib`."
+            "The pictures need matplotlib, which is not installed. Install it with "
+            "`pip install 'starrec[report]'`."
         ) from error
-    evaluation = results["evaluations"][0]
-    systems = dict(sorted(evaluation["systems"].items(), key=lambda item: item[1]["avg_hr"]))
-    figure = figures.Figure(figsize=(8, 0.9 + 0.36 * len(systems)), dpi=160, layout="constrained")
-    backend.FigureCanvasAgg(figure)
+
+
+def _axes(width: float, height: float) -> tuple[Drawing, Any]:
+    figure = _module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    for row, (name, system) in enumerate(systems.items()):
-        value, (lo, hi) = system["avg_hr"], system["avg_hr_ci95"]
-        axes.barh(row, value, height=0.66, color=ROLE_COLOURS[colour(name)])
-        axes.errorbar(value, row, xerr=[[value - lo], [hi - value]], color="#222", capsize=2.5, elinewidth=1.2)
-        bold = "bold" if name == STUDENT else "normal"
-        axes.annotate(decimal(value), (hi, row), (6, 0), textcoords="offset points", va="center", weight=bold)
-    axes.axvline(chance(evaluation), color="#666", linestyle=":", linewidth=1.2)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(ROLES["line"])
+    axes.tick_params(length=0, colors=ROLES["ink"], labelsize=9)
+    axes.xaxis.label.set_color(ROLES["quiet"])
+    axes.yaxis.label.set_color(ROLES["quiet"])
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _whiskers(value: float, lo: float, hi: float) -> np.ndarray[Any, Any]:
+    # An interval of resamples can leave out the value itself by a rounding.
+    return np.array([[max(value - lo, 0.0)], [max(hi - value, 0.0)]])
+
+
+def _name_rows(axes: Any, names: Sequence[str]) -> None:
+    # Names are data: a dollar sign in one must not become mathematics.
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+
+
+def _legend(axes: Any) -> None:
+    # Above the axes; names that begin with an underscore would be left out, so each is given.
+    handles, names = axes.get_legend_handles_labels()
+    legend = axes.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        text.set_color(ROLES["ink"])
+
+
+def _above(axes: Any, x: float, text: str) -> None:
     axes.annotate(
-        "chance",
-        (chance(evaluation), 1),
+        text,
+        (x, 1),
         (0, 2),
         xycoords=axes.get_xaxis_transform(),
         textcoords="offset points",
         ha="center",
-        color="#666",
+        color=ROLES["quiet"],
         fontsize=8,
     )
-    # Names are data: a dollar sign in one must not become mathematics.
-    axes.set_yticks(range(len(systems)), [name.replace("$", r"\$") for name in systems])
-    axes.set_xlabel("mean of HR@1, HR@3 and HR@5, with 95% interval over users", color="#444")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlim(0, 1.1 * max(system["avg_hr_ci95"][1] for system in systems.values()))
-    axes.margins(y=0.03)
-    return write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
-def _line(name: str, x: list[Any], y: list[Any], line: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": html.escape(name),
-        "x": x,
-        "y": y,
-        "line": dict(line),
-        "marker": {"size": 5},
-        "hovertemplate": "%{y:.3~f}",
-    }
-
-
-def _rows(count: int, caption: str) -> dict[str, Any]:
-    layout = _panel(caption, height=_FRAME_PX + _ROW_PX * count)
-    layout["yaxis"] |= {"showgrid": False, "ticks": "", "range": [-0.6, count - 0.3], "type": "category"}
-    layout["margin"] |= {"r": 60}
-    return layout
-
-
-def _panel(caption: str, *, height: int) -> dict[str, Any]:
-    axis = {"gridcolor": "--line", "zeroline": False, "automargin": True, "fixedrange": True}
-    return {
-        "height": height,
-        "margin": {"l": 8, "r": 16, "t": 18, "b": 44},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "--ink"},
-        "hoverlabel": {"bgcolor": "--paper", "bordercolor": "--line", "font": {"color": "--ink"}},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": {**axis, "title": {"text": caption, "font": {"size": 12, "color": "--quiet"}}},
-        "yaxis": dict(axis),
-        "showlegend": False,
-    }
-
-
-def _mark(x: float, text: str) -> dict[str, Any]:
-    vertical = {"x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1}
-    return {
-        "shapes": [{"type": "line", **vertical, "line": {"color": "--quiet", "width": 1.4, "dash": "dot"}}],
-        "annotations": [
-            {
-                "x": x,
-                "yref": "paper",
-                "y": 1,
-                "yanchor": "bottom",
-                "text": text,
-                "showarrow": False,
-                "font": {"size": 11, "color": "--quiet"},
-            }
-        ],
-    }
-
-
-def _decade(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:g} s" if milliseconds >= 1000 else f"{milliseconds:g} ms"
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -7,6 +7,9 @@
 
 Besides these, a run adds facts that ranks cannot tell and that are passed through as they are:
 
+    data            counts of the dataset and its split, by their names for people
+    breakdown       difference of star and teacher by groups of tasks (`breakdown`)
+    settings        {"section.key": value} of those that are not at their default
     teacher_kind    what the teacher is, said wherever something is compared with it
     teacher_failures {reason: failed greedy runs of the teacher}
     reflection      {"changed_first", "raised_target", "lowered_target": shares of the tasks, "n_tasks"}: what

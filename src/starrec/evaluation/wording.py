@@ -89,20 +89,113 @@ def evidence_line(results: Mapping[str, Any]) -> str | None:
 
 def student_over_teacher(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The headline comparison, if it was made and has a ratio."""
-    for comparison in results["comparisons"]:
-        if (comparison["a"], comparison["b"]) == (STUDENT, TEACHER) and comparison["ratio"] is not None:
-            return dict(comparison)
-    return None
+    return _compared(results, STUDENT, TEACHER)
 
 
 def verdict(comparison: Mapping[str, Any]) -> str:
     """What a comparison of student and teacher shows, no more than its interval carries."""
+    return (
+        "The student ranks better than its teacher.",
+        "Student and teacher cannot be told apart: the interval includes no difference.",
+        "The student ranks worse than its teacher.",
+    )[_side(comparison)]
+
+
+_CONTROLS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "star_labels": (
+        "Trajectories raise accuracy: trained on the labels alone, the same model ranks worse.",
+        "Trajectories add reasons and not accuracy: trained on the labels alone, the same model ranks as well.",
+        "Trajectories cost accuracy: trained on the labels alone, the same model ranks better.",
+    ),
+    "star_ce": (
+        "GRPO adds to what cross-entropy on the same labels gives.",
+        "GRPO adds nothing that cross-entropy on the same labels would not give.",
+        "Cross-entropy on the same labels gives more than GRPO.",
+    ),
+    "star_imitate": (
+        "The outcome filter pays: imitating all runs ranks worse.",
+        "The outcome filter changes nothing that can be told: imitating all runs ranks as well.",
+        "The outcome filter costs accuracy: imitating all runs ranks better.",
+    ),
+    "mlp_evidence": (
+        "The student reads the evidence better than a small MLP that is given every number of it.",
+        "A small MLP that is given every number of the evidence ranks as well as the student.",
+        "A small MLP that is given every number of the evidence ranks better than the student.",
+    ),
+    "mlp_levels": (
+        "The student makes more of its own input than a small MLP does.",
+        "A small MLP makes as much of the student's own input: the language model adds nothing to it.",
+        "A small MLP makes more of the student's own input than the student does.",
+    ),
+    "teacher_tuned": (
+        "The student ranks better than its teacher's rules with their constants fitted on the same labels.",
+        "Its teacher's rules, with their constants fitted on the same labels, rank as well as the student.",
+        "Its teacher's rules, with their constants fitted on the same labels, rank better than the student.",
+    ),
+}
+"""What it means where the student is better than a control, cannot be told apart from it, or is worse."""
+
+
+def lessons(results: Mapping[str, Any]) -> list[str]:
+    """What controls, peers and clocks say about the headline, one sentence each with its figures."""
+    found = []
+    for name, meanings in _CONTROLS.items():
+        if (compared := _compared(results, STUDENT, name)) is not None:
+            found.append(f"{meanings[_side(compared)]} {_figures(compared)}")
+    evaluation = results["evaluations"][0]
+    if (peer := best_peer(results)) is not None and (compared := _compared(results, STUDENT, peer)) is not None:
+        better = ("ranks better than", "cannot be told apart from", "ranks worse than")[_side(compared)]
+        late = results["peers"][peer].get("converged") is False
+        unfinished = ", which had not stopped improving" if late else ""
+        found.append(f"The student {better} the best peer, {peer}{unfinished}. {_figures(compared)}")
+    latency = results.get("latency_ms", {})
+    if STUDENT in latency and TEACHER in latency:
+        own, other = latency[STUDENT]["p50"], latency[TEACHER]["p50"]
+        pace = "slower" if own > other else "quicker"
+        found.append(
+            f"The student is {pace} than its teacher: {duration(own)} a request against {duration(other)}."
+        )
+    broken = [name for name, facts in results.get("controls", {}).items() if facts.get("broken")]
+    found += [f"{name} does not reach its reference and counts as broken." for name in broken]
+    if missing := [name for name in ("mlp_evidence",) if name not in evaluation["systems"]]:
+        found.append(f"Not measured in this run: {', '.join(missing)}.")
+    return found
+
+
+def best_peer(results: Mapping[str, Any]) -> str | None:
+    """The peer with the highest avg_hr in the first evaluation."""
+    systems = results["evaluations"][0]["systems"]
+    peers = [name for name in results.get("peers", {}) if name in systems]
+    return max(peers, key=lambda name: float(systems[name]["avg_hr"]), default=None)
+
+
+def leading_systems(results: Mapping[str, Any]) -> list[str]:
+    """Student, teacher, the best control and the best peer, as far as they were measured."""
+    systems = results["evaluations"][0]["systems"]
+    controls = [name for name in results.get("controls", {}) if name in systems]
+    control = max(controls, key=lambda name: float(systems[name]["avg_hr"]), default=None)
+    tool = results.get("best_tool", {}).get("name")
+    named = (STUDENT, TEACHER, control, best_peer(results), tool)
+    return [name for name in dict.fromkeys(named) if name in systems]
+
+
+def _compared(results: Mapping[str, Any], a: str, b: str) -> Mapping[str, Any] | None:
+    for comparison in results["comparisons"]:
+        if (comparison["a"], comparison["b"]) == (a, b) and comparison["ratio"] is not None:
+            return dict(comparison)
+    return None
+
+
+def _side(comparison: Mapping[str, Any]) -> int:
+    """0 where the interval is above no difference, 1 where it holds it, 2 where it is below."""
     lo, hi = comparison["ci95"]
-    if lo is not None and lo > 1:
-        return "The student ranks better than its teacher."
-    if hi is not None and hi < 1:
-        return "The student ranks worse than its teacher."
-    return "Student and teacher cannot be told apart: the interval includes no difference."
+    return 0 if lo is not None and lo > 1 else 2 if hi is not None and hi < 1 else 1
+
+
+def _figures(comparison: Mapping[str, Any]) -> str:
+    lo, hi = comparison["ci95"]
+    pair = f"{comparison['a']} over {comparison['b']}"
+    return f"({pair}: x{decimal(comparison['ratio'])} [{decimal(lo)}, {decimal(hi)}])"
 
 
 def percent_gain(ratio: float | None) -> str:
@@ -122,3 +215,12 @@ def duration(milliseconds: float | None) -> str:
     value, unit = (milliseconds, "ms") if milliseconds < 999.5 else (milliseconds / 1000, "s")
     digits = 2 if value < 0.995 else 1 if value < 9.95 else 0
     return f"{value:.{digits}f} {unit}"
+
+
+def plain_value(value: object) -> str:
+    """A figure of results.json for a cell; `–` for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,.0f}" if isinstance(value, (int, float)) else str(value)

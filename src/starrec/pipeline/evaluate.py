@@ -21,6 +21,7 @@ from starrec.engines import Workers
 from starrec.evaluation import (
     Results,
     best_tool,
+    breakdown,
     check_trace,
     code_commit,
     environment,
@@ -53,6 +54,7 @@ from starrec.pipeline.greedy_teacher import (
     first_draws,
     rank_greedily,
 )
+from starrec.pipeline.report_facts import changed_settings, data_summary, task_numbers
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import Tasks, held_out_tasks
@@ -119,9 +121,18 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     ungrounded = [star.think(task, grounded=False) for task in subset[: config.ungrounded_users]]
     probed = half_b[:: max(1, len(half_b) // config.probe_tasks)][: config.probe_tasks]
     beside = {
+        "data": data_summary(prepared.dataset, prepared.split, test),
         "teacher_kind": greedy.kind,
         "teacher_failures": greedy.failures,
         "reflection": _reflection(greedy, targets),
+        "breakdown": breakdown(
+            ranks,
+            "star",
+            TEACHER,
+            task_numbers(prepared.split, test, targets),
+            seed=config.seed,
+            n_resamples=config.n_resamples,
+        ),
         "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
         "latency_ms": latency,
         "training": training,
@@ -137,6 +148,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]
         ],
         "cost": _cost(training, time.monotonic() - started),
+        "settings": changed_settings(session.config),
         "data_sha256": prepared.dataset.sha256,
         "commit": code_commit(),
         "policy_sha": policy_sha(),

@@ -19,7 +19,11 @@ def examples_section(results: Mapping[str, Any]) -> Html | None:
     return element(
         "section",
         element("h2", "Worked examples"),
-        element("p", "What was asked, what was looked up, what was concluded.", class_="quiet"),
+        element(
+            "p",
+            "What was asked, what came back, and what decided; below it the trace as it was written.",
+            class_="quiet",
+        ),
         [_example(example, opened=place == 0) for place, example in enumerate(examples)],
     )
 
@@ -27,6 +31,18 @@ def examples_section(results: Mapping[str, Any]) -> Html | None:
 def _example(example: Mapping[str, Any], *, opened: bool) -> Html:
     history, ranking = list(example["history"]), list(example["ranking"])
     found = f" true item {example['target']}, ranked {example['rank']} of {len(ranking)}"
+    entries = [
+        element(
+            "div",
+            element("b", _message(entry["who"])),
+            element("div", _message(entry["text"])),
+            element("ul", [element("li", _message(line)) for line in entry["lines"]])
+            if entry["lines"]
+            else None,
+            class_="step",
+        )
+        for entry in example["readable"]
+    ]
     steps = [
         element(
             "div",
@@ -46,7 +62,12 @@ def _example(example: Mapping[str, Any], *, opened: bool) -> Html:
         element("summary", f"User {example['user_id']}", element("span", found, class_="quiet")),
         element(
             "div",
-            element("div", element("h3", "Reasoning"), steps),
+            element(
+                "div",
+                element("h3", "Reasoning"),
+                entries,
+                element("details", element("summary", "As it was written"), steps),
+            ),
             element(
                 "div",
                 element("h3", "Ranking"),

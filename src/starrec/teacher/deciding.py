@@ -1,0 +1,140 @@
+"""What decided a trace's first place, computed: answers are taken away from its text, and `replay` ranks again.
+
+Nothing here is what a trace says of itself. The score of a candidate is a sum over answers (`replay`), so each
+answer has its part of the lead. Whether it decided is another question: who leads without it?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from starrec.data import escape
+from starrec.teacher.agents import TOOLS_OF
+from starrec.teacher.replay import OWNERS, read_trust, standing_of
+from starrec.tools import TOOLS
+from starrec.trajectories import LABEL, Element, LinearFormError, ToolCall, parse_call
+
+RANKER: Final = "ranker"
+_ALIKE: Final = 1e-9
+"""Scores that differ by less are equal: they are sums of floats."""
+
+
+class Asked(NamedTuple):
+    """A tool call of a trace."""
+
+    call: ToolCall
+    name: str
+    """The tool, with its window where it takes one: `item_cf.recent`."""
+    asker: str
+    """The agent that asked; where that is not known, the analyst whose trust the answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one tool, or one analyst's tools, answered in a trace."""
+
+    name: str
+    """As `Asked.name`, or the analyst's."""
+    part: float
+    """Of the first candidate's lead, in the unit of scores; negative where it speaks for the second."""
+    leader: str
+    """Who leads without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the first place of a trace rests on. Candidates are labels."""
+
+    ranking: tuple[str, ...]
+    """As the trace recommends; empty where it does not."""
+    order: tuple[str, ...]
+    """As its text gives it (`replay`)."""
+    second: str
+    """Whom `order[0]` leads: the second of the ranking where that begins alike, else of the order."""
+    alike: bool
+    """Whether the text gives these two the same score."""
+    tools: tuple[Source, ...]
+    """Those that make a difference, the largest part of the lead first."""
+    analysts: tuple[Source, ...]
+    """The same by analyst, of those that asked more than one tool."""
+    unreflected: str
+    """Who leads without what reflection added: the trust that it wrote, and what analysts asked after it. Empty
+    where it added nothing."""
+
+
+def decided(trace: Sequence[Element]) -> Decided | None:
+    """What decided a trace, finished or not; None where fewer than two candidates are to be ranked."""
+    standing = standing_of(trace)
+    order = tuple(standing.order())
+    if len(order) < 2:
+        return None
+    ranking = tuple(
+        found.group() for tag, text, _ in trace if tag == "recommend" for found in LABEL.finditer(text)
+    )
+    first, second = order[0], ranking[1] if ranking[:1] == order[:1] else order[1]
+    scores = standing.scores()
+    lead = scores[first] - scores[second]
+
+    def source(name: str, answers: Collection[int]) -> Source:
+        rest = standing_of(_without(trace, answers))
+        left = rest.scores()
+        return Source(name, lead - (left[first] - left[second]), rest.order()[0])
+
+    def telling(groups: dict[str, list[int]]) -> tuple[Source, ...]:
+        found = [source(name, answers) for name, answers in groups.items()]
+        found = [each for each in found if abs(each.part) > _ALIKE or each.leader != first]
+        return tuple(sorted(found, key=lambda each: -each.part))
+
+    by_tool: dict[str, list[int]] = {}
+    by_analyst: dict[str, list[int]] = {}
+    tools_of: dict[str, set[str]] = {}
+    for at, asked in answers_of(trace):
+        by_tool.setdefault(asked.name, []).append(at)
+        by_analyst.setdefault(asked.asker, []).append(at)
+        tools_of.setdefault(asked.asker, set()).add(asked.name)
+    several = {name: by_analyst[name] for name, tools in tools_of.items() if len(tools) > 1 and name != RANKER}
+    added = _added_by_reflection(trace)
+    return Decided(
+        ranking,
+        order,
+        second,
+        abs(lead) < _ALIKE,
+        telling(by_tool),
+        telling(several),
+        standing_of(_without(trace, added)).order()[0] if added else "",
+    )
+
+
+def read_asked(call: Element) -> Asked:
+    """What a call asks; a call that is cut off or malformed asks the tool `unreadable`."""
+    try:
+        read = parse_call(call.text)
+    except LinearFormError:
+        read = ToolCall("unreadable")
+    spec = TOOLS.get(read.name)
+    window = escape(str(read.arguments.get("window", "recent"))) if spec is not None and spec.windows else ""
+    analysts = (analyst for analyst, tools in TOOLS_OF.items() if read.name in tools)
+    name = f"{read.name}.{window}" if window else read.name
+    return Asked(read, name, call.agent or OWNERS.get(name) or next(analysts, RANKER))
+
+
+def answers_of(trace: Sequence[Element]) -> Iterator[tuple[int, Asked]]:
+    """The place of each answer in a trace, with the call that it answers."""
+    for at in range(1, len(trace)):
+        if (trace[at - 1].tag, trace[at].tag) == ("tool_call", "tool_response"):
+            yield at, read_asked(trace[at - 1])
+
+
+def _added_by_reflection(trace: Sequence[Element]) -> set[int]:
+    """Places of the reflections that write trust, and of the answers to analysts after the first reflection."""
+    reflections = [at for at, part in enumerate(trace) if part.tag == "reflection"]
+    if not reflections:
+        return set()
+    trusting = {at for at in reflections if read_trust(trace[at].text)}
+    return trusting | {at for at, asked in answers_of(trace) if at > reflections[0] and asked.asker != RANKER}
+
+
+def _without(trace: Sequence[Element], places: Collection[int]) -> list[Element]:
+    return [part for at, part in enumerate(trace) if at not in places]

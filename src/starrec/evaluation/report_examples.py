@@ -34,7 +34,7 @@ def _example(example: Mapping[str, Any], *, opened: bool) -> Html:
     entries = [
         element(
             "div",
-            element("b", _message(entry["who"])),
+            element("b", entry["who"]),
             element("div", _message(entry["text"])),
             element("ul", [element("li", _message(line)) for line in entry["lines"]])
             if entry["lines"]

@@ -12,11 +12,14 @@ from typing import Final, NamedTuple
 
 from starrec.data import escape
 from starrec.teacher.agents import TOOLS_OF
+from starrec.teacher.phrases import Names, all_of, words
 from starrec.teacher.replay import OWNERS, read_trust, standing_of
-from starrec.tools import TOOLS
+from starrec.tools import TOOLS, read_orders
 from starrec.trajectories import LABEL, Element, LinearFormError, ToolCall, parse_call
 
 RANKER: Final = "ranker"
+_FAST: Final = "star"
+"""What the student's `fast_order` calls its order."""
 _ALIKE: Final = 1e-9
 """Scores that differ by less are equal: they are sums of floats."""
 
@@ -59,9 +62,12 @@ class Decided:
     """Those that make a difference, the largest part of the lead first."""
     analysts: tuple[Source, ...]
     """The same by analyst, of those that asked more than one tool."""
-    unreflected: str
-    """Who leads without what reflection added: the trust that it wrote, and what analysts asked after it. Empty
-    where it added nothing."""
+    unreflected: str | None
+    """Who leads without what reflection added: the trust that it wrote, and what analysts asked after it. None
+    where nobody reflected."""
+    fast: str | None
+    """The first of the student's own fast order, which `replay` leaves out of account; None where nobody asked
+    for it."""
 
 
 def decided(trace: Sequence[Element]) -> Decided | None:
@@ -95,7 +101,8 @@ def decided(trace: Sequence[Element]) -> Decided | None:
         by_analyst.setdefault(asked.asker, []).append(at)
         tools_of.setdefault(asked.asker, set()).add(asked.name)
     several = {name: by_analyst[name] for name, tools in tools_of.items() if len(tools) > 1 and name != RANKER}
-    added = _added_by_reflection(trace)
+    reflected = any(part.tag == "reflection" for part in trace)
+    orders = (order for at, _ in answers_of(trace) for order in read_orders(trace[at].text))
     return Decided(
         ranking,
         order,
@@ -103,8 +110,64 @@ def decided(trace: Sequence[Element]) -> Decided | None:
         abs(lead) < _ALIKE,
         telling(by_tool),
         telling(several),
-        standing_of(_without(trace, added)).order()[0] if added else "",
+        standing_of(_without(trace, _added_by_reflection(trace))).order()[0] if reflected else None,
+        next((order.groups[0][0] for order in orders if order.signal == _FAST), None),
     )
+
+
+def in_words(found: Decided, names: Names) -> str:
+    """What decided, in a few sentences."""
+    first = found.order[0]
+    if not found.ranking:
+        leads = "" if found.alike else f" By what stands here, {names.name(first)} leads."
+        return f"Unfinished: no ranking.{leads}"
+    if found.ranking[0] != first:
+        parts = [
+            f"First place: {names.name(found.ranking[0])}.",
+            f"The ranking differs from what its text gives: there, {names.name(first)} leads.",
+        ]
+        if found.fast == found.ranking[0]:
+            parts.append("The student's fast order has the same first.")
+        return " ".join(parts)
+    parts = [f"First place: {names.name(first)}, ahead of {names.name(found.second)}."]
+    parts += _because(found, names)
+    if found.unreflected == first:
+        parts.append("The reflection did not change the first place.")
+    elif found.unreflected is not None:
+        parts.append(f"Without the reflection, {names.name(found.unreflected)} would lead.")
+    agreeing = next(
+        (at for at, place in enumerate(found.order) if found.ranking[at : at + 1] != (place,)), None
+    )
+    if agreeing is None:
+        parts.append("The ranking follows from the text.")
+    else:
+        parts.append(f"The first {agreeing} of the ranking follow from the text; below, it differs.")
+    return " ".join(parts)
+
+
+def _because(found: Decided, names: Names) -> list[str]:
+    """Without which tool somebody else would lead, and from which the lead comes."""
+    if found.alike:
+        return ["The text gives both the same score, and a hash of the item orders them."]
+    first = found.order[0]
+    leaders: dict[str, list[str]] = {}
+    for source in found.tools:
+        if source.leader != first:
+            leaders.setdefault(source.leader, []).append(source.name)
+    parts = []
+    for leader, (tool, *others) in leaders.items():
+        alike = f" (or {all_of(others, 'or')})" if others else ""
+        parts.append(f"Without what {tool} said{alike}, {names.name(leader)} would lead.")
+    if not leaders:
+        parts.append("It would lead without any one tool.")
+        parts += [
+            f"Without all that {words(source.name)} asked, {names.name(source.leader)} would lead."
+            for source in found.analysts
+            if source.leader != first
+        ]
+    if found.tools and found.tools[0].leader == first:
+        parts.append(f"The largest part of its lead comes from {found.tools[0].name}.")
+    return parts
 
 
 def read_asked(call: Element) -> Asked:

@@ -54,7 +54,7 @@ def raw(trace):
 def test_by_hand():
     pulp = plain(PULP)
     assert shown(TRACE) == [
-        ("Task", "History: Alien, Heat. 3 candidates to rank."),
+        ("Task", "History: Alien; Heat. 3 candidates to rank."),
         (
             "Planner",
             "Short history. Trusts recent interest and interest divergence most (6 of 9 each), "
@@ -63,7 +63,7 @@ def test_by_hand():
         (
             "Recent interest",
             "What else did people take who took one of the latest items? (item_cf.recent, all 3)",
-            f"Order: Pulp Fiction ‹B›, Fargo ‹A› = {HOSTILE} ‹C›.",
+            f"Order: Pulp Fiction ‹B› > Fargo ‹A› = {HOSTILE} ‹C›.",
             f"#1 {pulp}",
         ),
         (
@@ -74,7 +74,7 @@ def test_by_hand():
         ),
         (
             "Reflector",
-            "They disagree: check Fargo, Pulp Fiction. From now on trusts user profile more (7 of 9, was 1).",
+            "They disagree: check Fargo; Pulp Fiction. From now on trusts user profile more (7 of 9, was 1).",
             "First places so far: Pulp Fiction by item_cf.recent; Fargo by transitions.",
         ),
         (
@@ -86,7 +86,7 @@ def test_by_hand():
         ("After that", "Pulp Fiction takes the first place from Fargo."),
         (
             "Reflector",
-            f"Ahead: Pulp Fiction #1, Fargo #2, {HOSTILE}.",
+            f"Ahead: Pulp Fiction #1; Fargo #2; {HOSTILE}.",
             f"#1 {pulp}",
             "#2 3 of the 7 people who took Heat took Fargo within 3.",
         ),
@@ -94,13 +94,13 @@ def test_by_hand():
             "Ranker",
             "How strong is every signal for every candidate? (compare)",
             "Strongest, by ease, transitions and item_cf.recent in levels from 0 to 15: "
-            "Fargo (0, 4, none), Pulp Fiction (1, none, none).",
+            "Fargo (0, 4, none); Pulp Fiction (1, none, none).",
         ),
-        ("Ranker", f"Ranks Pulp Fiction, Fargo, {HOSTILE}."),
+        ("Ranker", f"Ranks Pulp Fiction > Fargo > {HOSTILE}."),
         (
             "What decided",
-            "First place: Pulp Fiction, ahead of Fargo. Without what content said, Fargo would lead. "
-            "Without the reflection, Fargo would lead. The ranking follows from the text.",
+            "First place: Pulp Fiction, ahead of Fargo. The ranking follows from the text: without what "
+            "content said, Fargo would lead. Without the reflection, Fargo would lead.",
         ),
     ]
 
@@ -127,15 +127,44 @@ def test_a_students_ranking_and_its_fast_order():
     assert first[-4] == (
         "Ranker",
         "How would the student rank without thinking? (fast_order)",
-        f"Order: {HOSTILE}, Pulp Fiction, Fargo.",
+        f"Order: {HOSTILE} > Pulp Fiction > Fargo.",
     )
     assert first[-1][1] == (
         f"First place: {HOSTILE}. The ranking differs from what its text gives: there, Pulp Fiction leads. "
         "The student's fast order has the same first."
     )
     below = shown([*student, Element("recommend", "‹B›‹C›‹A›")])[-1][1]
-    assert below.startswith(f"First place: Pulp Fiction, ahead of {HOSTILE}. ")
-    assert below.endswith("The first 1 of the ranking follow from the text; below, it differs.")
+    assert below.startswith(
+        f"First place: Pulp Fiction, ahead of {HOSTILE}. The first place follows from the text: without "
+    )
+
+
+def test_what_moved_and_long_orders():
+    """Of more than three, three are named: here the trust of a reflection moves the second and the third, or
+    nothing."""
+    listed = "".join(f"‹{name}›⟦{at}|{name.lower()}⟧" for at, name in enumerate("ABCDE"))
+    asked = [
+        Element("task", f"History:  Candidates: {listed}"),
+        Element("plan", "Trust historical_interest 9, user_profile 1."),
+        *(
+            Element("tool_call", '{"name":"ease","arguments":{}}'),
+            Element("tool_response", "ease ‹A›=‹B›‹C›=‹D›."),
+        ),
+        Element("tool_call", '{"name":"item_facts","arguments":{}}'),
+        Element("tool_response", "popularity ‹E›‹D›‹C›‹B›‹A›. trend ‹E›."),
+    ]
+    found = shown(asked)
+    assert found[0][1] == "No history. 5 candidates to rank."
+    assert found[2][2] == "Order: a ‹A› = b ‹B› > c ‹C› > 1 more; no evidence on 1."
+    assert found[3][2:] == ("Most popular: e ‹E› > d ‹D› > c > 2 more.", "Rising most: e; no evidence on 4.")
+    # ease gives A and B 9/3.5 = 2.57 each, C and D 9/5.5 = 1.64; popularity at trust 1 gives E .33, D .25, C .2,
+    # B .17, A .14: B 2.74, A 2.71, D 1.89. At trust 2 the same order; at 9 B has 4.07, D 3.89, A 3.86.
+    for degree, moved in ((2, "The first 3 stay b > a > d."), (9, "The first 3 are now b > d > a.")):
+        reflected = shown([*asked, Element("reflection", f"Trust user_profile {degree}.")])
+        assert reflected[-3:-1] == [
+            ("Reflector", f"From now on trusts user profile more ({degree} of 9, was 1)."),
+            ("After that", moved),
+        ]
 
 
 @pytest.mark.parametrize("length", range(len(TRACE)))
@@ -187,7 +216,7 @@ def test_every_label_stands_once_behind_its_title(names, data):
     prose = st.lists(st.sampled_from([*labels, " ", "and", "#1", *items]), max_size=8).map("".join)
     listed = "".join(label + item for label, item in zip(labels, items, strict=True))
     trace = [
-        Element("task", f"History: Candidates: {listed}"),
+        Element("task", f"History:  Candidates: {listed}"),
         Element("plan", data.draw(prose)),
         *TRACE[2:6],
         Element("reflection", data.draw(prose)),
@@ -214,7 +243,7 @@ def test_runs_of_the_policy(world, task, data):
     for label, item in zip(found.labels, toolbox.mentions(toolbox.task.candidates), strict=True):
         assert text.count(label) == text.count(f"{item} {label}") <= 1
     assert "(no candidate)" not in text and "No tool stated this" not in text
-    assert text.endswith("The ranking follows from the text.")
+    assert "The ranking follows from the text: " in text
 
 
 def test_categories_that_look_like_facts():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 from typing import Final, NamedTuple
 
 from starrec.data import escape
@@ -129,37 +130,41 @@ def in_words(found: Decided, names: Names) -> str:
         if found.fast == found.ranking[0]:
             parts.append("The student's fast order has the same first.")
         return " ".join(parts)
+    agreeing = len(list(takewhile(lambda both: both[0] == both[1], zip_longest(found.order, found.ranking))))
+    follows = (
+        "The ranking follows"
+        if agreeing == len(found.order)
+        else "The first place follows"
+        if agreeing == 1
+        else f"The first {agreeing} places follow"
+    )
     parts = [f"First place: {names.name(first)}, ahead of {names.name(found.second)}."]
-    parts += _because(found, names)
+    because, *more = _because(found, names)
+    parts += [f"{follows} from the text: {because}", *more]
     if found.unreflected == first:
         parts.append("The reflection did not change the first place.")
     elif found.unreflected is not None:
         parts.append(f"Without the reflection, {names.name(found.unreflected)} would lead.")
-    agreeing = next(
-        (at for at, place in enumerate(found.order) if found.ranking[at : at + 1] != (place,)), None
-    )
-    if agreeing is None:
-        parts.append("The ranking follows from the text.")
-    else:
-        parts.append(f"The first {agreeing} of the ranking follow from the text; below, it differs.")
     return " ".join(parts)
 
 
 def _because(found: Decided, names: Names) -> list[str]:
-    """Without which tool somebody else would lead, and from which the lead comes."""
+    """Without which tool somebody else would lead, and from which the lead comes: sentences, of which the first
+    goes on after a colon."""
     if found.alike:
-        return ["The text gives both the same score, and a hash of the item orders them."]
+        return ["both score alike, and a hash of the item orders them."]
     first = found.order[0]
     leaders: dict[str, list[str]] = {}
     for source in found.tools:
         if source.leader != first:
             leaders.setdefault(source.leader, []).append(source.name)
-    parts = []
+    parts: list[str] = []
     for leader, (tool, *others) in leaders.items():
         alike = f" (or {all_of(others, 'or')})" if others else ""
-        parts.append(f"Without what {tool} said{alike}, {names.name(leader)} would lead.")
+        without = "Without" if parts else "without"
+        parts.append(f"{without} what {tool} said{alike}, {names.name(leader)} would lead.")
     if not leaders:
-        parts.append("It would lead without any one tool.")
+        parts.append("it would lead without any one tool.")
         parts += [
             f"Without all that {words(source.name)} asked, {names.name(source.leader)} would lead."
             for source in found.analysts

@@ -39,10 +39,17 @@ class Names:
         self._named.add(label)
         return f"{mention} {label}"
 
-    def listed(self, labels: Sequence[str], between: str = ", ") -> str:
-        """The first `SHOWN` of these, and how many there are beside."""
-        rest = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-        return between.join(map(self.name, labels[:SHOWN])) + rest
+    def ordered(self, groups: Iterable[Sequence[str]]) -> str:
+        """`Fargo ‹A› = Heat ‹C› > Alien ‹B› > 4 more`: labels, best first, in groups of equals."""
+        named, shown, rest = "", 0, 0
+        for group in groups:
+            for place, label in enumerate(group):
+                if shown == SHOWN:
+                    rest += 1
+                    continue
+                named += (" = " if place else " > " if named else "") + self.name(label)
+                shown += 1
+        return named + (f" > {rest} more" if rest else "")
 
     def in_prose(self, text: str) -> str:
         """A text with names for its labels; of a row of labels, with what they cite, the first are named."""
@@ -54,7 +61,8 @@ class Names:
     def _row(self, labels: str) -> str:
         found = _NAMED.findall(labels)
         rest = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        return ", ".join(self.name(label) + cites for label, cites in found[:SHOWN]) + rest
+        # Titles hold commas.
+        return "; ".join(self.name(label) + cites for label, cites in found[:SHOWN]) + rest
 
 
 def words(agent: str) -> str:

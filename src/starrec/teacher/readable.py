@@ -105,7 +105,7 @@ class _Reader:
             elif tag == "recommend":
                 yield from self._moved(at)
                 labels = [found.group() for found in LABEL.finditer(text)]
-                yield Entry("Ranker", f"Ranks {self.names.listed(labels)}.")
+                yield Entry("Ranker", f"Ranks {self.names.ordered([label] for label in labels)}.")
         yield from self._moved(len(self.trace))
         if (found := decided(self.trace)) is not None:
             yield Entry("What decided", in_words(found, self.names))
@@ -120,7 +120,7 @@ class _Reader:
             return Entry("Task", ranked)
         items = [item.group() for item in MENTION.finditer(found[2])]
         ends = "The history ends with" if len(items) > SHOWN or found[1] else "History:"
-        history = f"{ends} {', '.join(items[-SHOWN:])}." if items else "No history."
+        history = f"{ends} {'; '.join(items[-SHOWN:])}." if items else "No history."
         earlier = f" It began with: {self.names.in_prose(found[1])}." if found[1] else ""
         return Entry("Task", f"{history}{earlier} {ranked}")
 
@@ -185,17 +185,8 @@ class _Reader:
         return (*orders, *facts, *levels) or (self.names.in_prose(text),)
 
     def _order(self, order: Order, n: int) -> str:
-        """`Fargo ‹A› = Casablanca ‹C›, Heat ‹B›, 4 more; no evidence on 2`."""
-        named, shown = "", 0
-        for group in order.groups:
-            for place, label in enumerate(group):
-                if shown == SHOWN:
-                    break
-                named += (" = " if place else ", " if named else "") + self.names.name(label)
-                shown += 1
         known = sum(map(len, order.groups))
-        more = f", {known - shown} more" if known > shown else ""
-        return f"{named}{more}" + (f"; no evidence on {n - known}" if n > known else "")
+        return self.names.ordered(order.groups) + (f"; no evidence on {n - known}" if n > known else "")
 
     def _levels(self, text: str) -> str:
         """The candidates whose levels weigh most in the ranking (an answer of `compare`)."""
@@ -208,7 +199,7 @@ class _Reader:
             shown.append(f"{self.names.name(label)} ({', '.join(own)})")
         if not shown:
             return "Nothing is known."
-        return f"Strongest, by {all_of(LEVEL_WEIGHTS)} in levels from 0 to {N_LEVELS - 1}: {', '.join(shown)}."
+        return f"Strongest, by {all_of(LEVEL_WEIGHTS)} in levels from 0 to {N_LEVELS - 1}: {'; '.join(shown)}."
 
     # What reflection did
 
@@ -224,7 +215,7 @@ class _Reader:
         if not firsts or set.intersection(*map(set, firsts)):
             return ()
         named = [
-            f"{self.names.listed(group, ' = ')} by {all_of(dict.fromkeys(signals))}"
+            f"{self.names.ordered([group])} by {all_of(dict.fromkeys(signals))}"
             for group, signals in firsts.items()
         ]
         return (f"First places so far: {'; '.join(named)}.",)
@@ -239,9 +230,9 @@ class _Reader:
             return
         before, after = (standing_of(self.trace[:place]).order()[:SHOWN] for place in (start, end))
         if before == after:
-            text = f"The first {len(after)} stay {self.names.listed(after)}."
+            text = f"The first {len(after)} stay {self.names.ordered([label] for label in after)}."
         elif before[0] == after[0]:
-            text = f"{self.names.name(after[0])} stays first, now before {self.names.listed(after[1:])}."
+            text = f"The first {len(after)} are now {self.names.ordered([label] for label in after)}."
         else:
             text = f"{self.names.name(after[0])} takes the first place from {self.names.name(before[0])}."
         yield Entry("After that", text)

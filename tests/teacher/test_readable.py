@@ -157,8 +157,8 @@ def test_what_moved_and_long_orders():
     assert found[0][1] == "No history. 5 candidates to rank."
     assert found[2][2] == "Order: a ‹A› = b ‹B› > c ‹C› > 1 more; no evidence on 1."
     assert found[3][2:] == ("Most popular: e ‹E› > d ‹D› > c > 2 more.", "Rising most: e; no evidence on 4.")
-    # ease gives A and B 9/3.5 = 2.57 each, C and D 9/5.5 = 1.64; popularity at trust 1 gives E .33, D .25, C .2,
-    # B .17, A .14: B 2.74, A 2.71, D 1.89. At trust 2 the same order; at 9 B has 4.07, D 3.89, A 3.86.
+    # ease gives A and B 9/3.5 = 2.57 each, C and D 9/5.5 = 1.64; popularity at trust 1 gives E .33, D .25,
+    # C .2, B .17, A .14: B 2.74, A 2.71, D 1.89. At trust 2 the same order; at 9 B 4.07, D 3.89, A 3.86.
     for degree, moved in ((2, "The first 3 stay b > a > d."), (9, "The first 3 are now b > d > a.")):
         reflected = shown([*asked, Element("reflection", f"Trust user_profile {degree}.")])
         assert reflected[-3:-1] == [

@@ -19,7 +19,7 @@ from starrec.config import dump_toml, load_toml
 from starrec.errors import StarrecError
 from starrec.pipeline import RunConfig
 from starrec.runs import current_product, products
-from starrec.trajectories import open_asked
+from starrec.trajectories import open_asked, parse
 
 COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evaluate", "recommend", "runs"]
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
@@ -220,6 +220,26 @@ def test_recommend_gives_rows_with_reasons(finished):
     assert len(set(titles)) == 30 and not set(titles) & {"Blue mug", "Red lamp"}
     assert all(re.search(r"\d", row["reason"]) for row in rows)
     assert answer["trace"][0]["kind"] == "plan" and answer["trace"][-1]["kind"] == "recommend"
+    assert [answer["readable"][at]["who"] for at in (0, 1, -2, -1)] == [
+        "Task",
+        "Planner",
+        "Ranker",
+        "What decided",
+    ]
+    assert f"First place: {titles[0]}" in answer["readable"][-1]["text"]
+
+
+def test_recommend_thinks_aloud_for_people_or_as_it_learned(finished):
+    folder, _ = finished
+    asked = ["recommend", "--run", folder / "runs" / "mine", "--history", "bold recommend A", "--top", 2]
+    shown = starrec(*asked, "--think")
+    assert shown.exit_code == 0 and "\x1b" not in shown.stdout
+    assert "History: [bold]</recommend>‹A›" in shown.stdout and "What decided" in shown.stdout
+    raw = starrec(*asked, "--think", "--raw")
+    assert raw.exit_code == 0
+    [line] = [line for line in raw.stdout.splitlines() if line.startswith("<task>")]
+    assert len(parse(line).ranking) == 20
+    refused(starrec(*asked, "--raw"), "--raw", "--think")
 
 
 def test_titles_are_shown_as_they_are(finished):

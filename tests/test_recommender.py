@@ -150,7 +150,7 @@ def test_recommendations_are_new_distinct_and_explained(recommender, movies, his
         assert row.title == movies.titles[int(row.item_id[1:])]
         assert row.reason.endswith(".") and "⟦" not in row.reason.replace(HOSTILE, "")
         assert row.title in row.reason or row.reason == "Nothing is known of it."
-    assert found.trace == ()
+    assert found.thought is None
     assert recommender.recommend(history, top) == found
 
 
@@ -161,9 +161,9 @@ def test_the_first_window_is_stars_ranking(recommender):
 def test_think_mode_shows_its_trace(recommender):
     found = recommender.recommend([1, 2], 10, think=True)
     assert len(found.rows) == 10
-    assert found.trace[0].tag == "plan" and found.trace[-1].tag == "recommend"
-    text = "".join(f"<{step.tag}>{step.text}</{step.tag}>" for step in found.trace)
-    ranking = parse(f"<task>of twenty</task>{text}").ranking
+    steps = found.thought.steps
+    assert steps[0].tag == "plan" and steps[-1].tag == "recommend"
+    ranking = parse(found.thought.text).ranking
     assert len(ranking) == 20
     assert not {row.item_id for row in found.rows} & {"m1", "m2"}
 

@@ -255,9 +255,13 @@ def recommend(
         bool,
         typer.Option(
             "--think",
-            help="Write the whole reasoning: plan, tool calls, answers, reflection.",
+            help="Think aloud: who asked what, what came back, and what decided.",
             show_default=False,
         ),
+    ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="With --think: the trace in linear form.", show_default=False),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)
@@ -269,15 +273,18 @@ def recommend(
     Examples:
       starrec recommend --run runs/demo --history "Star Wars" --history "Fargo" --top 10
       starrec recommend --run runs/demo --history "Star Wars" --think
+      starrec recommend --run runs/demo --history "Star Wars" --think --raw
       starrec recommend --run runs/mine --history "Blue mug" --json
     """
     from starrec.recommender import Recommender
 
+    if raw and not think:
+        raise StarrecError("--raw shows what was thought. Give --think with it.")
     recommender = Recommender.open(run)
     taken = [recommender.match(title) for title in history]
     titles = recommender.dataset.titles
     answer = recommender.recommend(taken, top, think=think)
-    show_recommendation([titles[item] for item in taken], answer, as_json=as_json)
+    show_recommendation([titles[item] for item in taken], answer, as_json=as_json, raw=raw)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from starrec.hashing import combine
 from starrec.runs import current_product
 from starrec.signals import SIGNALS, Graph, SignalsConfig, count_signals, select
 from starrec.signals.embeddings import item_embeddings
-from starrec.student import Star, Step
+from starrec.student import Star, Thought
 from starrec.tools import World, retrieve
 
 WINDOW: Final = 20
@@ -43,8 +43,8 @@ class Recommendation:
     """What was recommended, and in think mode how."""
 
     rows: tuple[Row, ...]
-    trace: tuple[Step, ...] = ()
-    repairs: tuple[str, ...] = ()
+    thought: Thought | None = None
+    """The trace that ranked the first rows."""
 
 
 class Recommender:
@@ -98,8 +98,7 @@ class Recommender:
         if not len(found):
             raise StarrecError("The history holds the whole catalogue: there is nothing left to recommend.")
         ordered: list[tuple[int, str]] = []
-        trace: tuple[Step, ...] = ()
-        repairs: tuple[str, ...] = ()
+        thought: Thought | None = None
         for start in range(0, len(found), WINDOW):
             # Labels must not repeat the retriever's order, which would be a hint of its own.
             window = found[start : start + WINDOW]
@@ -107,7 +106,7 @@ class Recommender:
             task = RankingTask(f"live/{start}", -1, "", seen, window)
             if think and start == 0:
                 thought = self.star.think(task)
-                ranking, trace, repairs = thought.ranking, thought.steps, thought.repairs
+                ranking = thought.ranking
             else:
                 ranking = self.star.rank(task)
             reasons = self._reasons(task)
@@ -116,7 +115,7 @@ class Recommender:
             Row(rank, self.dataset.item_ids[item], self.dataset.titles[item], reason)
             for rank, (item, reason) in enumerate(ordered[:top], start=1)
         ]
-        return Recommendation(tuple(rows), trace, repairs)
+        return Recommendation(tuple(rows), thought)
 
     def _reasons(self, task: RankingTask) -> dict[int, str]:
         """For each candidate the sentence of its most telling personal fact; popularity where there is none."""

@@ -194,9 +194,19 @@ def show_next_steps(folder: Path, history: Sequence[str]) -> None:
         console.print(Text.assemble(f"  {what}:\n    ", text(how, "cyan")), soft_wrap=True)
 
 
-def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_json: bool) -> None:
-    from starrec.data import plain
+def show_recommendation(
+    history: Sequence[str], answer: Recommendation, *, as_json: bool, raw: bool = False
+) -> None:
+    """Rows with their reasons; before them what was thought.
 
+    Args:
+        raw: the trace in linear form, not as entries for people.
+    """
+    from starrec.data import plain
+    from starrec.teacher import readable
+
+    thought = answer.thought
+    entries = readable(thought.elements) if thought is not None else ()
     if as_json:
         content = {
             "history": list(history),
@@ -204,19 +214,26 @@ def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_js
                 {"rank": row.rank, "item_id": row.item_id, "title": row.title, "reason": row.reason}
                 for row in answer.rows
             ],
-            "trace": [{"kind": step.tag, "text": plain(step.text)} for step in answer.trace],
-            "repairs": list(answer.repairs),
+            "readable": [
+                {"who": entry.who, "text": plain(entry.text), "lines": [plain(line) for line in entry.lines]}
+                for entry in entries
+            ],
+            "trace": [
+                {"kind": step.tag, "text": plain(step.text)} for step in (thought.steps if thought else ())
+            ],
+            "repairs": list(thought.repairs if thought else ()),
         }
         print(json.dumps(content, ensure_ascii=False, indent=1))
         return
     from rich.table import Table
 
+    from starrec.evaluation import trace_table
+
     console = output()
     console.print(text("After ").append(text(", ".join(history), "bold")))
-    for step in answer.trace:
+    if thought is not None:
         console.print()
-        console.print(text(step.tag.replace("_", " "), "bold"))
-        console.print(text(f"  {plain(step.text)}"))
+        console.print(text(thought.text) if raw else trace_table(entries), soft_wrap=raw)
     table = Table(box=None, pad_edge=False)
     table.add_column("", justify="right")
     table.add_column("recommendation", style="bold")
@@ -225,7 +242,7 @@ def show_recommendation(history: Sequence[str], answer: Recommendation, *, as_js
         table.add_row(str(row.rank), text(row.title), text(row.reason))
     console.print()
     console.print(table)
-    for repair in answer.repairs:
+    for repair in thought.repairs if thought else ():
         console.print(text(f"repaired: {repair}", "dim"))
 
 

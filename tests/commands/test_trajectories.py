@@ -7,7 +7,18 @@ import pytest
 from tests.commands.conftest import done, own, refused, starrec
 
 from starrec.runs import current_product
-from starrec.trajectories import STORE, Cost, EvidenceOrigin, Failure, Spent, Store, linear, open_asked
+from starrec.teacher import readable
+from starrec.trajectories import (
+    STORE,
+    Cost,
+    EvidenceOrigin,
+    Failure,
+    Spent,
+    Store,
+    elements,
+    linear,
+    open_asked,
+)
 
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 TINY = "[teacher]\ntasks_per_user = 3\nruns = 2\n"
@@ -58,13 +69,23 @@ def test_facts_say_what_each_agent_took(taught):
 
 def test_show_prints_one_run_as_it_was(taught):
     folder = taught[0] / "run"
-    example = next(found for found in read(folder) if "⟦hostile|" in found.messages[0].content)
+    example = next(
+        found
+        for found in read(folder)
+        if any(
+            "⟦hostile|" in line for entry in readable(elements(found)) for line in (entry.text, *entry.lines)
+        )
+    )
     shown = done("trajectories", "show", example.task_id, "--number", example.run, "--run", folder).stdout
-    assert f"{example.task_id}, run {example.run}  the target came " in shown and "\x1b" not in shown
+    assert f"{example.task_id}, run {example.run}  the target, " in shown and "\x1b" not in shown
     # As it stands in the catalogue: no markup, no tag, no label.
     assert "[bold]</recommend>" in shown
-    for part in ("plan: ", " calls ", "answer: ", "reflection 1: ", "ranking: ", example.teacher):
+    for part in ("Planner ", "Trusts ", "Reflector ", "Ranker ", "What decided ", example.teacher):
         assert part in shown
+    raw = done("trajectories", "show", example.task_id, "--run", folder, "--raw").stdout.splitlines()
+    assert [line for line in raw if line.startswith("<task>")] == [
+        linear(found) for found in read(folder) if found.task_id == example.task_id
+    ]
     every = json.loads(done("trajectories", "show", example.task_id, "--run", folder, "--json").stdout)
     assert [one["run"] for one in every] == [0, 1] and every[example.run]["ranking"] == list(example.ranking)
 

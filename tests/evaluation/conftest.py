@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starrec.data import RankingTask
+from starrec.data import RankingTask, escape
 from starrec.evaluation import ranks_frame, summarise
 from starrec.ranking import Ranking
 
@@ -110,6 +110,14 @@ def facts():
             {
                 "user_id": HOSTILE,
                 "history": [HOSTILE, "Fargo (1996)"],
+                "readable": [
+                    {"who": "Planner", "text": "Asks about ⟦9|Fargo (1996)⟧ ‹A›.", "lines": []},
+                    {
+                        "who": "Reflector",
+                        "text": escape(HOSTILE),
+                        "lines": ["see ⟦1|&#60;i&#62;Tag⟧", escape(HOSTILE)],
+                    },
+                ],
                 "steps": [
                     {"agent": "planner", "kind": "plan", "text": "Ask about ⟦9|Fargo (1996)⟧."},
                     {"agent": HOSTILE, "kind": HOSTILE, "text": HOSTILE},

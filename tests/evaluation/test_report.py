@@ -74,9 +74,9 @@ def test_the_page_is_small(tmp_path, results, ranks):
 
 def test_hostile_text_is_shown_as_text(report):
     assert not report.scripts and "img" not in report.tags
-    # User, history, agent, kind, step, ranking, target: wherever the data spoke.
+    # User, history, entry, line, agent, kind, step, ranking, target: wherever the data spoke.
     shown = "\n".join(report.text)
-    assert shown.count("<script>alert(1)</script>") >= 7
+    assert shown.count("<script>alert(1)</script>") >= 9
     assert any(name == "class" and value == "step" for name, value in report.attributes)
 
 
@@ -91,7 +91,9 @@ def test_hostile_names_of_systems_and_datasets_are_text(tmp_path, answers, hosti
 
 def test_messages_are_shown_as_people_read_them(report):
     shown = "".join(report.text)
-    assert "Ask about Fargo (1996)." in shown
+    assert "Asks about Fargo (1996) ‹A›." in shown and "see <i>Tag" in shown
+    # Below them the steps as they were written.
+    assert shown.index("see <i>Tag") < shown.index("As it was written") < shown.index("Ask about Fargo (1996).")
     assert "see <b>Tag" in shown
     assert "⟦9|" not in shown
 

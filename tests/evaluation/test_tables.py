@@ -85,17 +85,17 @@ def test_results_end_with_the_verdict(results):
 def test_a_worked_example_shows_data_as_it_is_written(facts, hostile):
     shown = printed(worked_example(facts["worked_examples"][0]))
     # [bold] is a title's text here, not console markup, and a mention reads as its title.
-    # In the title as user and target, in the history, as agent, kind and text of a step, in the ranking.
-    assert shown.count(hostile) == 7
-    assert "Ask about Fargo (1996)." in shown
-    assert "see <b>Tag" in shown
+    # In the title as user and target, in the history, as text and line of an entry, in the ranking.
+    assert shown.count(hostile) == 6
+    assert "Asks about Fargo (1996) ‹A›." in shown
+    assert "see <i>Tag" in shown
 
 
 def test_the_true_item_is_shown_even_below_the_cut():
     example = {
         "user_id": "1",
         "history": [f"Old {place}" for place in range(5)],
-        "steps": [],
+        "readable": [],
         "ranking": [f"Film {place}" for place in range(20)],
         "target": "Film 17",
         "rank": 18,

@@ -1,5 +1,7 @@
 """Two modes of one model: always a permutation, always a trace that parses, whatever the model would write."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,6 +13,7 @@ from starrec.ranking import from_scores
 from starrec.signals import FactNumbers, Graph, check_citations
 from starrec.student import Star
 from starrec.student.engine import TIE_SEED
+from starrec.teacher import readable
 from starrec.tools import World, read_orders
 from starrec.trajectories import linear, parse
 
@@ -285,3 +288,17 @@ def test_a_student_of_another_catalogue_is_refused(newborn, world, small, tmp_pa
     renamed = World([*world.mentions[:-1], "⟦new|Never seen⟧"], world.graph, world.semantics)
     with pytest.raises(RunError, match=r"another catalogue.*Never seen.*starrec distill"):
         Star.load(tmp_path, renamed)
+
+
+def test_a_students_trace_is_readable(newborn, lessons):
+    """Whatever an untrained student writes: each label stands behind its title, and what decided is said."""
+    for seed, each in enumerate(lessons[0][:4]):
+        thought = newborn(seed).think(each)
+        text = "\n".join("\n".join((entry.text, *entry.lines)) for entry in readable(thought.elements))
+        items = dict(
+            zip(thought.labels, newborn(seed).world.toolbox(each).mentions(each.candidates), strict=True)
+        )
+        for label, item in items.items():
+            assert text.count(label) == text.count(f"{item} {label}") <= 1
+        first = re.search(r"^First place: (⟦[^⟦⟧]*⟧)", text, re.MULTILINE)
+        assert first[1] == items[parse(thought.text).ranking[0]]

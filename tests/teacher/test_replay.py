@@ -56,6 +56,14 @@ def test_trust_reads_back_as_it_is_written():
     assert replay("no trace") == ()
 
 
+def test_a_title_that_says_candidates_is_a_candidate():
+    listed = "‹A›⟦1|a⟧‹B›⟦2|Candidates: b⟧‹C›⟦3|c⟧"
+    task = f"<task>Earlier: Candidates: ‹A›⟦7|x⟧. History: ⟦9|Candidates: h⟧ Candidates: {listed}</task>"
+    assert replay(
+        f"{task}<plan>Trust user_profile 1.</plan><tool_response>category ‹C›‹A›.</tool_response>"
+    ) == (ordered("C", "A", "B"))
+
+
 class Edited(Toolbox):
     """Tools whose nth answer comes back changed."""
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starrec.data import escape, mention
-from starrec.signals import SIGNALS, compact, labels
-from starrec.tools import Order, read_levels, read_orders
+from starrec.signals import SIGNALS, FactNumbers, compact, labels
+from starrec.tools import Order, read_levels, read_orders, read_sentences
 from starrec.tools.orders import order_text
 
 FOUR = labels(4)
@@ -163,3 +163,17 @@ def test_levels_are_read_as_they_were_written(rows):
 def test_levels_by_hand():
     text = "⟦1|Fargo⟧‹ease=3›‹trend=none›‹A›⟦2|Heat⟧‹ease=none›‹trend=none›‹B›⟦3|No levels⟧‹C›"
     assert read_levels(text) == {"‹A›": {"ease": 3}, "‹B›": {}}
+
+
+@pytest.mark.parametrize("user", range(0, 80, 8))
+def test_every_fact_of_an_answer_is_read_with_its_number(world, task, user):
+    """Titles try to be facts, and categories hold full stops."""
+    asked = [("profile", {}), ("content", {}), ("item_facts", {}), ("ease", {}), ("transitions", {})]
+    asked += [(name, {"window": window}) for name in ("item_cf", "user_cf") for window in ("recent", "whole")]
+    toolbox, facts, read = world.toolbox(task(user, range(9), range(9, 40))), FactNumbers(), {}
+    for name, arguments in asked:
+        read |= read_sentences(toolbox.call(name, arguments, facts))
+    assert read == {f"#{facts.number(fact)}": world.sentence(fact) for fact in facts}
+    assert len(read) > 10
+    assert read_sentences(toolbox.call("compare", {}, facts)) == ()
+    assert read_sentences("error: There is no tool '#1 x.'") == ()

@@ -64,14 +64,20 @@ def show(
         ),
     ] = None,
     run: FolderOption = DEMO,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The linear form, as it is learned.", show_default=False)
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what the agents did over one task: plan, tool calls and answers, reflections, ranking, outcome.
+    """Print what the agents did over one task: who asked what, what came back, and what decided.
+
+    What decided is computed: answers are taken out of the trace, and its text ranks again.
 
     \b
     Examples:
       starrec trajectories show train/5/12/0
       starrec trajectories show train/5/12/0 --number 2 --run runs/mine
+      starrec trajectories show train/5/12/0 --number 2 --raw
       starrec trajectories show train/5/12/0 --json
     """
     from starrec.trajectories import open_asked
@@ -88,7 +94,7 @@ def show(
         print(json.dumps([_record(found) for found in chosen], ensure_ascii=False, indent=1))
         return
     for found in chosen:
-        _print(found)
+        _print(found, raw=raw)
 
 
 @app.command()
@@ -216,26 +222,20 @@ def _record(found: Trajectory) -> dict[str, Any]:
     return {**found.to_record(), "cost": asdict(found.cost)}
 
 
-def _print(found: Trajectory) -> None:
-    """One run, readable: who wrote what, with titles as they are."""
+def _print(found: Trajectory, *, raw: bool) -> None:
     from starrec.data import plain
+    from starrec.evaluation import trace_table
+    from starrec.teacher import readable
+    from starrec.teacher.replay import candidates_of
+    from starrec.trajectories import elements, linear
 
     console = output()
-    placed = f"the target came {_ordinal(found.outcome)}" if found.outcome else "not judged"
+    placed = "not judged"
+    if found.outcome:
+        target = candidates_of(found.messages[0].content).get(found.ranking[found.outcome - 1], "")
+        placed = f"the target, {plain(target)}, came {_ordinal(found.outcome)}"
     console.print(text(f"{found.task_id}, run {found.run}", "bold").append(text(f"  {placed}", "dim")))
-    for message in found.messages:
-        if message.tool_call is not None:
-            call = message.tool_call
-            who, content = f"{message.agent} calls {call.name}", call.arguments_json()
-        elif message.role == "tool":
-            who, content = "  answer", plain(message.content)
-        else:
-            name = {"planner": "plan", "reflector": "reflection", "ranker": "ranking"}.get(
-                message.agent, "task"
-            )
-            rounds = f" {message.round + 1}" if message.agent == "reflector" else ""
-            who, content = f"{name}{rounds}", plain(message.content)
-        console.print(text(f"{who}: ", "cyan").append(text(content)), soft_wrap=True)
+    console.print(text(linear(found)) if raw else trace_table(readable(elements(found))), soft_wrap=raw)
     spent = found.cost.total
     tokens = spent.prompt_tokens + spent.completion_tokens
     asked = f", {spent.requests:,} requests, {tokens:,} tokens, {spent.usd:.4f} USD" if spent.requests else ""

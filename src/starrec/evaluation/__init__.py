@@ -27,7 +27,13 @@ from starrec.evaluation.results import (
 )
 from starrec.evaluation.scorer import Scorer, rank_by_scores
 from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
-from starrec.evaluation.tables import comparison_lines, print_results, systems_table, worked_example
+from starrec.evaluation.tables import (
+    comparison_lines,
+    print_results,
+    systems_table,
+    trace_table,
+    worked_example,
+)
 
 __all__ = [
     "RANKS_SCHEMA",
@@ -64,6 +70,7 @@ __all__ = [
     "summarise",
     "systems_table",
     "throughput",
+    "trace_table",
     "worked_example",
     "write_report",
     "write_results",

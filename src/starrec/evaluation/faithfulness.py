@@ -14,16 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from starrec.data import RankingTask
 from starrec.signals import Cited, Fact, FactNumbers, check_citations, recount
-from starrec.tools import Toolbox, ToolError, World, think_task
-from starrec.trajectories import LinearFormError, Trajectory, parse, parse_call, segments
-
-REFUSED: Final = "error: "
-"""How the answer to a refused call begins; it states no facts. An agent's calls are also refused for tools that
-are not its own, so a refusal is not asked again."""
+from starrec.tools import REFUSED, Toolbox, ToolError, World, think_task
+from starrec.trajectories import LinearFormError, Trajectory, elements, parse, parse_call
 
 OwnTools: TypeAlias = Mapping[str, Callable[[Toolbox], str]]
 """Tools that a caller has beside those of `tools`, by name; they state no facts."""
@@ -69,6 +65,7 @@ def check_trace(
         if tag == "tool_call":
             call = text
         elif tag == "tool_response":
+            # A refusal is not asked again: an agent's calls are also refused for tools that are not its own.
             altered += not text.startswith(REFUSED) and text != _answer(call, toolbox, facts, own_tools or {})
         elif tag in ("plan", "reflection"):
             cited = check_citations(
@@ -101,11 +98,7 @@ def steps_of(trajectory: Trajectory) -> list[tuple[str, str]]:
     Raises:
         TrajectoryError: as `Trajectory.check`.
     """
-    steps = []
-    for text, _ in segments(trajectory)[1:]:
-        tag, _, rest = text[1:].partition(">")
-        steps.append((tag, rest.removesuffix(f"</{tag}>")))
-    return steps
+    return [(tag, text) for tag, text, _ in elements(trajectory)[1:]]
 
 
 def faithfulness(traces: Iterable[TraceCitations]) -> dict[str, int]:

@@ -6,15 +6,16 @@ as `[bold]` or `[link=…]` is shown as it is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from starrec.data import plain
+from starrec.data import plain, printable
 from starrec.evaluation.wording import (
     STUDENT,
     TEACHER,
@@ -27,9 +28,9 @@ from starrec.evaluation.wording import (
     teacher_kind,
     verdict,
 )
+from starrec.teacher import Entry
 
 _METRICS = (("HR@1", "hr@1"), ("HR@3", "hr@3"), ("HR@5", "hr@5"), ("NDCG@10", "ndcg@10"), ("MRR", "mrr"))
-_STEP_STYLES = {"tool_call": "cyan", "tool_response": "blue", "reflection": "magenta", "recommend": "green"}
 
 
 def print_results(console: Console, results: Mapping[str, Any]) -> None:
@@ -87,8 +88,23 @@ def comparison_lines(results: Mapping[str, Any]) -> list[Text]:
     ]
 
 
+def trace_table(entries: Iterable[Entry]) -> Table:
+    """A trace for people: who in one column, what they said and what came back in the other."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for entry in entries:
+        lines = [Padding(_shown(line), (0, 0, 0, 2)) for line in entry.lines]
+        table.add_row(Text(entry.who, style="bold"), Group(_shown(entry.text), *lines))
+    return table
+
+
+def _shown(message: str) -> Text:
+    return Text(printable(plain(message)))
+
+
 def worked_example(example: Mapping[str, Any], *, shown_history: int = 12, shown_ranking: int = 10) -> Panel:
-    """One whole example: history, every step of the reasoning, the ranking and the true item.
+    """One whole example: history, the reasoning for people, the ranking and the true item.
 
     Args:
         example: as in results.json's worked_examples; texts as they stand in messages.
@@ -97,15 +113,11 @@ def worked_example(example: Mapping[str, Any], *, shown_history: int = 12, shown
     """
     history = list(example["history"])
     older = len(history) - shown_history
-    lines = [Text("History", style="bold")]
+    lines: list[RenderableType] = [Text("History", style="bold")]
     if older > 0:
         lines.append(Text(f"  … {older} older", style="dim"))
     lines += [Text(f"  {title}") for title in history[-shown_history:]]
-    for step in example["steps"]:
-        kind = str(step["kind"])
-        heading = Text(f"{step['agent']} · {kind.replace('_', ' ')}", style="bold")
-        body = Text(plain(str(step["text"])), style=_STEP_STYLES.get(kind, ""))
-        lines += [Text(), heading, *(Text("  ").append(line) for line in body.split("\n"))]
+    lines += [Text(), trace_table(Entry(**entry) for entry in example["readable"])]
     lines += [Text(), Text("Ranking", style="bold")]
     for place, title in enumerate(example["ranking"], start=1):
         true = place == example["rank"]

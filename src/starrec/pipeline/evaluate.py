@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from filecmp import cmp
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ from starrec.pipeline.tasks import Tasks, held_out_tasks
 from starrec.runs import Product, write_atomic
 from starrec.student import Star, Thought
 from starrec.student.calls import FAST_ORDER
-from starrec.teacher import policy_sha, rank_with_teacher, rank_with_v1
+from starrec.teacher import policy_sha, rank_with_teacher, rank_with_v1, readable
 from starrec.trajectories import Trajectory
 
 _BATCHED = 1024
@@ -281,10 +282,12 @@ def _faithfulness_of_runs(
 
 
 def _worked_example(dataset: Dataset, task: RankingTask, thought: Thought, target: int) -> dict[str, object]:
-    """A task as the report shows it: the history, each step of the thought, and the rank of the target."""
+    """A task as the report shows it: the history, the thought for people and as it was written, and the rank of
+    the target."""
     return {
         "user_id": printable(task.user_id),
         "history": [dataset.titles[item] for item in task.history.tolist()],
+        "readable": [asdict(entry) for entry in readable(thought.elements)],
         "steps": [
             {"agent": "star" if step.written else "tools", "kind": step.tag, "text": step.text}
             for step in thought.steps

@@ -21,7 +21,7 @@ from starrec.signals import FactNumbers
 from starrec.student.calls import FAST_ORDER, CallForm
 from starrec.student.grounding import Grounding, Open
 from starrec.tools import Toolbox
-from starrec.trajectories import parse_call
+from starrec.trajectories import Element, parse_call
 
 if TYPE_CHECKING:
     from starrec.student.engine import Star
@@ -61,9 +61,14 @@ class Thought:
     """That tools stated in this trace, by the numbers under which it cites them."""
 
     @property
+    def elements(self) -> list[Element]:
+        """The trace, its task first."""
+        return [Element("task", self.task), *(Element(step.tag, step.text) for step in self.steps)]
+
+    @property
     def text(self) -> str:
         """The linear form of the trace."""
-        return f"<task>{self.task}</task>" + "".join(f"<{s.tag}>{s.text}</{s.tag}>" for s in self.steps)
+        return "".join(element.linear for element in self.elements)
 
 
 @dataclass

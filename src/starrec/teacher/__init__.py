@@ -19,6 +19,7 @@ from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import EmbeddedPolicy
+from starrec.teacher.readable import Entry, readable
 from starrec.teacher.signature import policy_sha
 from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
 from starrec.teacher.v1 import rank_with_v1
@@ -36,6 +37,7 @@ __all__ = [
     "Decision",
     "EmbeddedPolicy",
     "Ended",
+    "Entry",
     "Estimate",
     "Finding",
     "Meter",
@@ -54,6 +56,7 @@ __all__ = [
     "rank_with_teacher",
     "rank_with_v1",
     "ranking_of",
+    "readable",
     "run",
     "teach",
     "teach_with",

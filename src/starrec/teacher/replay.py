@@ -12,7 +12,7 @@ the plan's, until a reflection writes another. Equal candidates are ordered by t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from starrec.hashing import Keys
 from starrec.teacher.agents import ANALYSTS, Analyst
 from starrec.tools import Order, mention_ties, read_levels, read_orders
-from starrec.trajectories import TAGS
+from starrec.trajectories import TAGS, Element
 
 RRF: Final = 2.0
 """Constant of reciprocal-rank fusion; small, because candidates are few."""
@@ -59,6 +59,8 @@ LEVEL_UNIT: Final = 0.05
 _TRUST: Final = re.compile(rf"Trust ((?:{'|'.join(ANALYSTS)}) \d(?:, (?:{'|'.join(ANALYSTS)}) \d)*)\.")
 _ELEMENT: Final = re.compile(rf"<({'|'.join(TAGS)})>([^<>]*)</\1>")
 _CANDIDATE: Final = re.compile("(‹[A-Z]+›)(⟦[^⟦⟧]*⟧)")
+# To the end: titles may say "Candidates: " as well, but hold no bracket.
+_CANDIDATES: Final = re.compile(f"(?:{_CANDIDATE.pattern})*$")
 
 
 class Standing:
@@ -138,15 +140,31 @@ def read_trust(text: str) -> dict[Analyst, int]:
     return trust
 
 
+def without_trust(text: str) -> str:
+    """A plan or a reflection without its statements of trust."""
+    return _TRUST.sub("", text).strip()
+
+
 def replay(text: str) -> tuple[str, ...]:
     """The ranking that a trace in linear form says, `<recommend>` left out of account; labels, best first."""
-    standing: Standing | None = None
-    for tag, content in _ELEMENT.findall(text):
+    return tuple(standing_of([Element(*found) for found in _ELEMENT.findall(text)]).order())
+
+
+def standing_of(trace: Iterable[Element]) -> Standing:
+    """How the candidates stand by the elements of a trace; of no candidates where there is no task."""
+    standing = Standing([], mention_ties([]))
+    for tag, text, _ in trace:
         if tag == "task":
-            listed = _CANDIDATE.findall(content.rpartition("Candidates: ")[2])
-            standing = Standing([name for name, _ in listed], mention_ties([item for _, item in listed]))
-        elif standing is not None and tag in ("plan", "reflection"):
-            standing.write_trust(read_trust(content))
-        elif standing is not None and tag == "tool_response":
-            standing.read_answer(content)
-    return tuple(standing.order()) if standing is not None else ()
+            listed = candidates_of(text)
+            standing = Standing(list(listed), mention_ties(list(listed.values())))
+        elif tag in ("plan", "reflection"):
+            standing.write_trust(read_trust(text))
+        elif tag == "tool_response":
+            standing.read_answer(text)
+    return standing
+
+
+def candidates_of(task: str) -> dict[str, str]:
+    """The mention of each label in the text of a task (`tools.think_task`), in its order."""
+    listed = _CANDIDATES.search(task)
+    return dict(_CANDIDATE.findall(listed.group())) if listed else {}

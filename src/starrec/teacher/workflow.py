@@ -22,7 +22,7 @@ from starrec.signals import FactNumbers
 from starrec.teacher.agents import ANALYSTS, TOOLS_OF, Agents, Analyst, Answer, Brief, Finding, Meter, Request
 from starrec.teacher.checking import unverified
 from starrec.teacher.replay import trust_text
-from starrec.tools import Toolbox, ToolError, think_task
+from starrec.tools import REFUSED, Toolbox, ToolError, think_task
 from starrec.trajectories import Agent, Message, Spent, ToolCall, Trajectory, TrajectoryError
 
 _SPECIAL: Final = "<>⟦⟧‹›\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
@@ -75,7 +75,7 @@ class _Caller:
             text = self.record.toolbox.call(tool, arguments, self.record.facts)
         except ToolError as error:
             if _has_linear_form(call):
-                self._record(call, safe(f"error: {error}"))
+                self._record(call, safe(f"{REFUSED}{error}"))
             raise
         self._record(call, text)
         answer = Answer(tool, arguments, text)

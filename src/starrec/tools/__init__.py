@@ -1,12 +1,21 @@
 """Floor 4: what teacher and student may call, how they are asked, and candidate retrieval."""
 
 from starrec.tools.memory import SHOWN, Window, fold, tastes
-from starrec.tools.orders import Order, order_text, read_facts, read_levels, read_orders
+from starrec.tools.orders import (
+    REFUSED,
+    Order,
+    order_text,
+    read_facts,
+    read_levels,
+    read_orders,
+    read_sentences,
+)
 from starrec.tools.prompts import fast_task, think_task
 from starrec.tools.retrieval import retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
+    "REFUSED",
     "SHOWN",
     "TOOLS",
     "Order",
@@ -22,6 +31,7 @@ __all__ = [
     "read_facts",
     "read_levels",
     "read_orders",
+    "read_sentences",
     "retrieve",
     "tastes",
     "think_task",

@@ -21,8 +21,12 @@ _PLACES: Final = re.compile(rf"(=?)({_LABEL})")
 _LEVELS: Final = re.compile(r"‹([a-z_.]+)=(\d+)›")
 _OF_LABEL: Final = re.compile(rf"({_LABEL}) ((?:⟦[^⟦⟧]*⟧|[^‹⟦]++)+)")
 _NUMBERED: Final = re.compile(r"(?<!&)(#\d+) ((?:⟦[^⟦⟧]*⟧|&#\d+;|&|[^#⟦&]++)+)")
+# A full stop ends a sentence only before a space or the end: categories hold none there, mentions may.
+_SENTENCE: Final = re.compile(r"(?:^|(?<= ))(#\d+) ((?:⟦[^⟦⟧]*⟧|[^⟦.]|\.(?! |$))*\.)")
 _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
 
+REFUSED: Final = "error: "
+"""How the answer to a refused call begins; it states no facts."""
 _KEPT: Final = 64
 """Answers of which what was read is kept: each agent of a run reads what those before it read."""
 
@@ -91,3 +95,12 @@ def read_facts(text: str) -> tuple[tuple[str, str, str], ...]:
         for label, part in _OF_LABEL.findall(text)
         for cite, words in _NUMBERED.findall(part)
     )
+
+
+@lru_cache(maxsize=_KEPT)
+def read_sentences(text: str) -> tuple[tuple[str, str], ...]:
+    """All facts that an answer states, those of the history too: number (`#12`) and sentence of each. None in
+    what is no answer: a refusal, or the rows of `compare`."""
+    if text.startswith((REFUSED, "⟦")):
+        return ()
+    return tuple(_SENTENCE.findall(text))

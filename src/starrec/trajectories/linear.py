@@ -60,6 +60,21 @@ class LinearFormError(ValueError):
     """Text that is not a trajectory in linear form; the message names the character and what was expected."""
 
 
+class Element(NamedTuple):
+    """One element of the linear form."""
+
+    tag: str
+    text: str
+    """What stands between the tags."""
+    agent: str = ""
+    """Who wrote it, or asked for it; empty where that is not known, as of a student's trace."""
+
+    @property
+    def linear(self) -> str:
+        """As it stands in the linear form."""
+        return f"<{self.tag}>{self.text}</{self.tag}>"
+
+
 class Segment(NamedTuple):
     """A piece of the linear form."""
 
@@ -69,20 +84,24 @@ class Segment(NamedTuple):
     """Whether the assistant writes it, and so learns it."""
 
 
-def segments(trajectory: Trajectory) -> list[Segment]:
+def elements(trajectory: Trajectory) -> list[Element]:
     """The elements of the linear form in order; raises `TrajectoryError` as `Trajectory.check`."""
     trajectory.check()
     result = []
     for message in trajectory.messages:
         if message.tool_call is not None:
-            result.append(Segment(f"<tool_call>{message.tool_call.json()}</tool_call>", True))
+            result.append(Element("tool_call", message.tool_call.json(), message.agent))
         elif message.role == "assistant":
-            tag = _AGENT_TAGS[message.agent]
-            result.append(Segment(f"<{tag}>{message.content}</{tag}>", True))
+            result.append(Element(_AGENT_TAGS[message.agent], message.content, message.agent))
         else:
             tag = "task" if message.role == "user" else "tool_response"
-            result.append(Segment(f"<{tag}>{message.content}</{tag}>", False))
+            result.append(Element(tag, message.content, message.agent))
     return result
+
+
+def segments(trajectory: Trajectory) -> list[Segment]:
+    """`elements` as text, and which of them are learned; raises `TrajectoryError` as `Trajectory.check`."""
+    return [Segment(part.linear, part.tag not in ("task", "tool_response")) for part in elements(trajectory)]
 
 
 def linear(trajectory: Trajectory) -> str:
@@ -100,12 +119,11 @@ def parse(text: str, labels: Sequence[str] | None = None) -> Canonical:
         LinearFormError: the text is not exactly a task, a plan, calls with their responses and reflections,
             and a ranking of distinct labels, with nothing between, before or after them.
     """
-    elements = _elements(text)
     position = 0
     found: dict[str, list[str]] = {tag: [] for tag in TAGS}
     calls: list[ToolCall] = []
     expected: tuple[str, ...] = ("task",)
-    for start, tag, content in elements:
+    for start, tag, content in _split(text):
         if tag not in expected:
             raise LinearFormError(f"character {start}: <{tag}> where {_names(expected)} was expected")
         if tag == "tool_call":
@@ -145,8 +163,8 @@ _FOLLOWING: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def _elements(text: str) -> list[tuple[int, str, str]]:
-    elements = []
+def _split(text: str) -> list[tuple[int, str, str]]:
+    found = []
     position = 0
     while position < len(text):
         element = _ELEMENT.match(text, position)
@@ -158,9 +176,9 @@ def _elements(text: str) -> list[tuple[int, str, str]]:
                 f"character {opening.end()}: {text[opening.end() : opening.end() + 20]!r} "
                 f"where </{opening.group(1)}> was expected"
             )
-        elements.append((position, element.group(1), element.group(2)))
+        found.append((position, element.group(1), element.group(2)))
         position = element.end()
-    return elements
+    return found
 
 
 def _call(text: str, position: int) -> ToolCall:

@@ -54,6 +54,16 @@ def test_equal_scores_and_too_few_candidates():
 
 
 @pytest.mark.parametrize(
+    ("ranking", "second"), [("‹A›", "‹B›"), ("‹A›‹Z›", "‹B›"), ("‹A›‹C›", "‹C›"), ("‹B›‹C›", "‹B›")]
+)
+def test_a_ranking_that_is_cut_off_or_names_nobody(ranking, second):
+    trace = [TASK, call("ease"), answer("ease ‹A›‹B›‹C›."), Element("recommend", ranking)]
+    found = decided(trace)
+    assert found.order == ("‹A›", "‹B›", "‹C›") and found.second == second
+    assert "".join(found.ranking) == ranking
+
+
+@pytest.mark.parametrize(
     ("asked", "name", "asker"),
     [
         (call("item_cf"), "item_cf.recent", "recent_interest"),

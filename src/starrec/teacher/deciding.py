@@ -80,8 +80,10 @@ def decided(trace: Sequence[Element]) -> Decided | None:
     ranking = tuple(
         found.group() for tag, text, _ in trace if tag == "recommend" for found in LABEL.finditer(text)
     )
-    first, second = order[0], ranking[1] if ranking[:1] == order[:1] else order[1]
     scores = standing.scores()
+    first, second = order[:2]
+    if ranking[:1] == order[:1] and ranking[1:2] and ranking[1] in scores:
+        second = ranking[1]
     lead = scores[first] - scores[second]
 
     def source(name: str, answers: Collection[int]) -> Source:

@@ -38,7 +38,7 @@ MADE = {
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
     "student": (3, "4626c43cf552ddb4"),
-    "evaluation": (4, "c00f6341192647fe"),  # 3: faithfulness of citations, 4: teacher_v1 is ranked too
+    "evaluation": (5, "c00f6341192647fe"),  # 3: faithfulness of citations, 4: teacher_v1, 5: scenarios
 }
 
 
@@ -146,6 +146,11 @@ def test_every_version_is_held():
         ("[teacher]\nseed = 1\n", {"teacher", "teach", "evaluate"}),
         ("[student.grpo]\nsteps = 7\n", {"distill"}),
         ("[evaluation]\nseed = 1\n", {"evaluate"}),
+        ("[evaluation]\nscenarios = ['classic']\n", {"evaluate"}),
+        ("[data]\nsplit = 'global-time'\n", {"draw", "teach", "distill", "evaluate"}),
+        ("[data]\nhold_out = 'item_cold_start'\n", {"draw", "teach", "distill", "evaluate"}),
+        # Of no split but that at two moments.
+        ("[data]\ntest_share = 0.2\n", set()),
     ],
 )
 def test_a_step_depends_on_its_own_settings_alone(small, toml, changed):

@@ -40,6 +40,7 @@ from starrec.evaluation.wording import (
     decimal,
     duration,
     percent_gain,
+    scenario_notes,
     student_over_teacher,
     teacher_kind,
     verdict,
@@ -176,12 +177,13 @@ def _accuracy(results: Mapping[str, Any], ranks: pl.DataFrame, figures: dict[str
 
 
 def _other_evaluations(results: Mapping[str, Any]) -> Html | None:
-    others = results["evaluations"][1:]
-    if not others:
+    others, notes = results["evaluations"][1:], scenario_notes(results)
+    if not others and not notes:
         return None
     return element(
         "section",
         element("h2", "Other splits and scenarios"),
+        [element("p", note, class_="quiet") for note in notes],
         [
             [
                 element("h3", f"{other['split']}, {other['scenario']}"),

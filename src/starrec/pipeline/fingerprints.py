@@ -26,7 +26,7 @@ FORMATS: Final[Mapping[str, int]] = {
     "signals": 1,  # counts, levels, facts and their sentences
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
     "student": 3,  # renderings, tokenizer, training, engine
-    "evaluation": 4,  # systems, metrics, content of results.json
+    "evaluation": 5,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
 
@@ -95,6 +95,7 @@ def task_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
         "format": FORMATS["tasks"],
         "dataset": dataset.sha256,
         "draws": {name: getattr(data, name) for name in ("tie_seed", "seed", "draws", "negatives")},
+        **split_inputs(config),
     }
 
 
@@ -106,6 +107,7 @@ def draw_inputs(config: RunConfig) -> dict[str, object]:
         "seed": data.seed,
         "tie_seed": data.tie_seed,
         "negatives": data.negatives,
+        **split_inputs(config),
     }
 
 
@@ -116,7 +118,14 @@ def evidence_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
         "dataset": dataset.sha256,
         "tie_seed": config.data.tie_seed,
         "signals": config.signals,
+        **split_inputs(config),
     }
+
+
+def split_inputs(config: RunConfig) -> dict[str, object]:
+    """What is held out, where that is another rule than the default."""
+    rule = canonical(config.data.rule)
+    return {"split": rule} if rule else {}
 
 
 # Keys of the store of trajectories

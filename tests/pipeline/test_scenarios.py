@@ -1,14 +1,22 @@
 """What a run says of its split and scenarios, and how too few tasks are reported and not dropped."""
 
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
 import pytest
 
 from starrec.config import parse_toml
-from starrec.data import DataConfig
+from starrec.data import SCENARIOS, DataConfig, scenario_tasks
+from starrec.engines import Workers
 from starrec.errors import ConfigError
-from starrec.evaluation import EvaluationConfig
+from starrec.evaluation import SYSTEMS, EvaluationConfig, check_ranks, summarise
 from starrec.pipeline import Pipeline, RunConfig
-from starrec.pipeline.evaluate import scenario_record
+from starrec.pipeline.greedy_teacher import rank_with_policy
+from starrec.pipeline.scenarios import rank_scenarios, scenario_record
 from starrec.pipeline.tasks import Tasks
+from starrec.signals import Graph
+from starrec.tools import World
 
 DAY = 86_400
 
@@ -163,3 +171,49 @@ def test_a_split_of_ones_own_reports_what_lies_the_wrong_way_round(tasks_of):
 def test_scenarios_that_cannot_be_meant(given, message):
     with pytest.raises(ConfigError, match=message):
         parse_toml(f"[evaluation]\nscenarios = {given}\n", RunConfig, "a test")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_scenario_sees_what_a_stranger_with_its_history_would_see(small, split, world, scenario):
+    """A history that was cut is all that there is of the user: the graph knows nothing more of her."""
+    tasks = scenario_tasks(scenario, small, split.sequences, split, "test", seed=0).tasks
+    for task in tasks[:: max(1, len(tasks) // 4)]:
+        others = split.train.kept(split.train.users != task.user)
+        rebuilt = World.of(small, Graph.build(others, small.n_items))
+        stranger = replace(task, user=-1, user_id="stranger")
+        seen, expected = world.toolbox(task).evidence, rebuilt.toolbox(stranger).evidence
+        # EASE forgets her by another sum than one that never knew her.
+        assert np.allclose(seen.scores, expected.scores, rtol=0, atol=1e-6, equal_nan=True)
+        assert np.array_equal(seen.levels, expected.levels) and seen.profile == expected.profile
+
+
+def test_the_order_of_the_candidates_decides_nothing(small, split, world):
+    tasks = [
+        task
+        for scenario in SCENARIOS
+        for task in scenario_tasks(scenario, small, split.sequences, split, "test", seed=0).tasks[:3]
+    ]
+    turned = [replace(task, candidates=task.candidates[::-1]) for task in tasks]
+    with Workers(world, 1) as workers:
+        ranked, again = (rank_with_policy(workers, asked, 0) for asked in (tasks, turned))
+    assert len(tasks) == 15 and ranked == again
+
+
+def test_every_fast_system_answers_the_scenarios(small, split, world, newborn):
+    config = RunConfig()
+    made = [
+        scenario_tasks(scenario, small, split.sequences, split, "test", seed=0)
+        for scenario in ("user_cold_start", "classic_popular")
+    ]
+    asked = [each._replace(tasks=each.tasks[:8]) for each in made]
+    with Workers(world, 1) as workers:
+        ranks = pl.concat(rank_scenarios(workers, newborn(0), newborn(1), asked, config))
+        assert rank_scenarios(workers, newborn(0), newborn(1), [], config) == []
+    check_ranks(ranks, source="a test")
+    systems = {"star", "star_sft", "teacher", "teacher_no_reflection", "teacher_v1", "random", *SYSTEMS}
+    assert {(name, scenario) for name, scenario in ranks.select("system", "scenario").iter_rows()} == {
+        (system, each.scenario) for system in systems for each in asked
+    }
+    results = summarise(ranks, dataset="small", comparisons=[("star", "teacher")], seed=0, n_resamples=100)
+    assert [each["scenario"] for each in results["evaluations"]] == ["classic_popular", "user_cold_start"]
+    assert all(each["comparisons"][0]["n_tasks"] == len(asked[0].tasks) for each in results["evaluations"])

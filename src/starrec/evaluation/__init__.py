@@ -26,7 +26,13 @@ from starrec.evaluation.results import (
 )
 from starrec.evaluation.scorer import Scorer, rank_by_scores
 from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
-from starrec.evaluation.tables import comparison_lines, print_results, systems_table, worked_example
+from starrec.evaluation.tables import (
+    comparison_lines,
+    print_results,
+    scenarios_table,
+    systems_table,
+    worked_example,
+)
 
 __all__ = [
     "RANKS_SCHEMA",
@@ -57,6 +63,7 @@ __all__ = [
     "read_results",
     "recompute",
     "save_ranks",
+    "scenarios_table",
     "signal_scores",
     "steps_of",
     "summarise",

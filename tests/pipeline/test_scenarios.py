@@ -84,7 +84,8 @@ def test_draws_of_the_scenarios_are_a_setting(tasks_of):
 
 
 def test_fewer_users_than_draws_are_asked_and_said_to_be_too_few(tasks_of):
-    tasks, _ = tasks_of(crowd(2, 5))
+    tasks, lines = tasks_of(crowd(2, 5))
+    assert any("6 test tasks of 2 users, and 300 are needed" in line for line in lines)
     assert [(each.scenario, len(each.tasks)) for each in tasks.evaluations()] == [("classic", 6)]
     missing = scenario_record(tasks)["not_measurable"]
     assert missing["classic"] == {"tasks": 6, "needed": 300}

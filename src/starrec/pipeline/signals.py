@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import (
+    MIN_TASKS,
     SECONDS_A_DAY,
     Dataset,
     Sequences,
@@ -130,6 +131,12 @@ def _report_left_out(session: Session, prepared: Prepared) -> None:
         )
     negatives = session.config.data.negatives
     short = took_too_much(prepared.dataset, prepared.sequences, negatives) & (prepared.split.test >= 0)
+    asked = int(((prepared.split.test >= 0) & ~short).sum())
+    if 0 < asked * session.config.data.draws < MIN_TASKS:
+        session.announce(
+            f"signals: {asked * session.config.data.draws:,} test tasks of {_users(asked)}, and {MIN_TASKS} are "
+            "needed: what is evaluated on them is for orientation only"
+        )
     if not short.any():
         return
     if short.sum() == (prepared.split.test >= 0).sum():

@@ -67,7 +67,7 @@ def test_scenarios_with_enough_tasks_are_evaluated_and_the_others_counted(tasks_
         name: {"tasks": 103, "needed": 300} for name in ("evolving_long", "evolving_short")
     }
     assert record["scenarios"]["classic"] == {"tasks": 930, "users": 310, "users_without_a_task": 0}
-    assert record["scenarios"]["evolving_long"] == {"tasks": 103, "users": 103, "users_without_a_task": None}
+    assert record["scenarios"]["evolving_long"] == {"tasks": 103, "users": 103, "users_without_a_task": 0}
     assert record["clock_note"] == {"within_one_day": 0.0, "note": None}
     assert record["split"]["kind"] == "leave-one-out"
     ids = [task.task_id for each in tasks.evaluations() for task in each.tasks]
@@ -81,6 +81,18 @@ def test_draws_of_the_scenarios_are_a_setting(tasks_of):
         ("classic", 930),
         ("evolving_short", 309),
     ]
+
+
+def test_some_users_by_hash_are_asked_in_the_scenarios_and_all_in_classic(tasks_of):
+    rows = crowd(340, 6)
+    scenarios = ("classic", "user_cold_start")
+    tasks, _ = tasks_of(rows, EvaluationConfig(scenarios=scenarios, scenario_users=320))
+    classic, cold = tasks.evaluations()
+    assert (len(classic.tasks), len(cold.tasks)) == (1020, 320)
+    # The others keep theirs when somebody goes.
+    fewer, _ = tasks_of(rows[6:], EvaluationConfig(scenarios=scenarios, scenario_users=320))
+    before, after = ({task.user_id for task in each.evaluations()[1].tasks} for each in (tasks, fewer))
+    assert len(after) == 320 and before - {"u0"} <= after
 
 
 def test_fewer_users_than_draws_are_asked_and_said_to_be_too_few(tasks_of):

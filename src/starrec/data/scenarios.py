@@ -66,9 +66,14 @@ def scenario_tasks(
     seed: int,
     draws: int = 1,
     negatives: int = 19,
+    most_users: int = 0,
 ) -> Evaluation:
     """The tasks of a scenario, ids those of the classic tasks with `{scenario}/` before them (`classic`: as
-    they are)."""
+    they are).
+
+    Args:
+        most_users: ask about so many users, chosen by hash; 0 for all.
+    """
     tasks, targets = evaluation_tasks(
         dataset,
         sequences,
@@ -91,6 +96,8 @@ def scenario_tasks(
             tasks = [task for task in tasks if task.user in chosen]
             if scenario == "evolving_short":
                 tasks = [_cut(task, RECENT) for task in tasks]
+    if most_users:
+        tasks = _of_some(tasks, most_users, seed)
     named = [replace(task, task_id=f"{scenario}/{task.task_id}", scenario=scenario) for task in tasks]
     return Evaluation(
         scenario,
@@ -172,6 +179,14 @@ def _cut(task: RankingTask, last: int) -> RankingTask:
         days=None if task.days is None else task.days[-last:],
         ratings=None if task.ratings is None else task.ratings[-last:],
     )
+
+
+def _of_some(tasks: list[RankingTask], most: int, seed: int) -> list[RankingTask]:
+    """The tasks of the users with the smallest hashes."""
+    users = sorted({task.user_id for task in tasks})
+    keys = text_keys(users, seed, "scenario/users")
+    kept = {users[at] for at in np.argsort(keys)[:most].tolist()}
+    return [task for task in tasks if task.user_id in kept]
 
 
 def _sums(histories: Sequence[NDArray[np.int32]], vectors: NDArray[np.float64]) -> NDArray[np.float64]:

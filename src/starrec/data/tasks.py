@@ -105,12 +105,11 @@ def evaluation_tasks(
             anybody has in training.
     """
     held_out = split.targets(which)
-    if by_popularity:
-        popular = np.bincount(split.train.items, minlength=dataset.n_items) > 0
-        own = np.bincount(sequences.users, weights=popular[sequences.items], minlength=dataset.n_users)
-        short = popular.sum() - own < negatives
-    else:
-        short = took_too_much(dataset, sequences, negatives)
+    short = (
+        took_too_much_of_popular(dataset, split, negatives)
+        if by_popularity
+        else took_too_much(dataset, sequences, negatives)
+    )
     eligible = np.flatnonzero((held_out >= 0) & ~short).astype(np.int32)
     users = np.repeat(eligible, draws)
     draw = np.tile(np.arange(draws), len(eligible))
@@ -147,6 +146,16 @@ def evaluation_tasks(
 def took_too_much(dataset: Dataset, sequences: Sequences, negatives: int) -> NDArray[np.bool_]:
     """`(n_users,)` whether a user took so much of the catalogue that no task can be made for her."""
     return dataset.n_items - sequences.lengths < negatives
+
+
+def took_too_much_of_popular(dataset: Dataset, split: Split, negatives: int) -> NDArray[np.bool_]:
+    """`(n_users,)` whether a user took so many of the items that anybody has in training that no task with
+    negatives by popularity can be made for her."""
+    everything = split.sequences
+    popular = np.bincount(split.train.items, minlength=dataset.n_items) > 0
+    own = np.bincount(everything.users[popular[everything.items]], minlength=dataset.n_users)
+    short: NDArray[np.bool_] = popular.sum() - own < negatives
+    return short
 
 
 def training_positions(

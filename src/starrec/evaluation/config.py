@@ -21,6 +21,11 @@ class EvaluationConfig(Section):
     scenario_draws: int = Field(
         default=1, ge=1, description="Draws of candidates for each user in the scenarios beside `classic`."
     )
+    scenario_users: int = Field(
+        default=500,
+        ge=0,
+        description="Users (by seeded hash) asked about in each scenario beside `classic`, at most; 0 for all.",
+    )
     think_users: int = Field(
         default=300, ge=1, description="Users (by seeded hash, one draw each) that think mode answers."
     )

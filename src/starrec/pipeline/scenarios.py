@@ -17,6 +17,8 @@ from starrec.data import (
     SECONDS_A_DAY,
     Evaluation,
     date_of,
+    took_too_much,
+    took_too_much_of_popular,
     within_one_day,
 )
 from starrec.engines import Workers
@@ -57,15 +59,19 @@ def rank_scenarios(
 
 def scenario_record(tasks: Tasks) -> dict[str, Any]:
     """What results.json says of split and scenarios, from the tasks alone."""
-    prepared = tasks.prepared
-    split, dataset = prepared.split, prepared.dataset
-    held_out = int((split.test >= 0).sum())
-    scenarios: dict[str, dict[str, Any]] = {}
+    split, dataset, negatives = tasks.prepared.split, tasks.prepared.dataset, tasks.config.data.negatives
+    scenarios: dict[str, dict[str, int]] = {}
     for each in tasks.scenarios:
-        users = len({task.user for task in each.tasks})
-        # The evolving scenarios choose users; the others ask about everybody that they can.
-        without = None if each.scenario.startswith("evolving") else held_out - users
-        scenarios[each.scenario] = {"tasks": len(each.tasks), "users": users, "users_without_a_task": without}
+        short = (
+            took_too_much_of_popular(dataset, split, negatives)
+            if each.scenario == "classic_popular"
+            else took_too_much(dataset, split.sequences, negatives)
+        )
+        scenarios[each.scenario] = {
+            "tasks": len(each.tasks),
+            "users": len({task.user for task in each.tasks}),
+            "users_without_a_task": int(((split.test >= 0) & short).sum()),
+        }
     ticks = SECONDS_A_DAY * dataset.resolution
     return {
         "split": {

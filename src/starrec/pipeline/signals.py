@@ -132,10 +132,11 @@ def _report_left_out(session: Session, prepared: Prepared) -> None:
     negatives = session.config.data.negatives
     short = took_too_much(prepared.dataset, prepared.sequences, negatives) & (prepared.split.test >= 0)
     asked = int(((prepared.split.test >= 0) & ~short).sum())
-    if 0 < asked * session.config.data.draws < MIN_TASKS:
+    tasks = asked * session.config.data.draws
+    if 0 < tasks < MIN_TASKS:
         session.announce(
-            f"signals: {asked * session.config.data.draws:,} test tasks of {_users(asked)}, and {MIN_TASKS} are "
-            "needed: what is evaluated on them is for orientation only"
+            f"signals: {tasks:,} test tasks of {_users(asked)}, and {MIN_TASKS} are needed: figures on them are "
+            "for orientation only"
         )
     if not short.any():
         return

@@ -105,6 +105,7 @@ class Tasks:
                     seed=self.config.data.seed,
                     draws=self.config.evaluation.scenario_draws,
                     negatives=self.config.data.negatives,
+                    most_users=self.config.evaluation.scenario_users,
                 )
                 for scenario in self.config.evaluation.scenarios
                 if scenario != "classic"

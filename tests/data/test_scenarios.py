@@ -153,6 +153,17 @@ def test_item_vectors_tell_tastes_apart_and_need_a_few_users(dataset):
         assert not item_vectors(few, 7).any()
 
 
+def test_groups_that_share_nothing_have_the_same_vectors_in_every_call():
+    # Three groups of 20 users and 10 items: singular value 1 three times, in any rotation of its vectors.
+    items = np.concatenate([10 * (user % 3) + np.arange(10) for user in range(60)]).astype(np.int32)
+    train = Sequences(10 * np.arange(61), items)
+    alike = [vectors @ vectors.T for vectors in (item_vectors(train, 30) for _ in range(4))]
+    # Corners of a triangle: 1 within a group, cos 120° = -1/2 between groups.
+    same = np.arange(30)[:, None] // 10 == np.arange(30) // 10
+    for found in alike:
+        assert np.allclose(found, np.where(same, 1, -0.5), atol=1e-6)
+
+
 # Popular negatives
 
 

@@ -27,7 +27,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import LinearOperator, svds
 
 from starrec.data.dataset import SECONDS_A_DAY, Dataset, Sequences
 from starrec.data.split import Held, Split
@@ -133,26 +133,33 @@ def item_vectors(train: Sequences, n_items: int) -> NDArray[np.float64]:
     """`(n_items, d)` directions of items, d at most 32, each of length 1; zero for items without training
     interactions, and for all where the training part is too small to have directions.
 
-    Right singular vectors 2 to d + 1, times their values, of D_u^(-1/2) A D_i^(-1/2), A being 1 where a user
-    took an item, D_u and D_i the numbers of interactions of users and items: the spectral embedding of Dhillon
-    (KDD 2001). The first vector is popularity alone and left out. Made from interactions, so that any dataset
-    has them.
+    The first right singular vectors, times their values, of D_u^(-1/2) A D_i^(-1/2) less its trivial one, A
+    being 1 where a user took an item, D_u and D_i the numbers of interactions of users and items: the spectral
+    embedding of Dhillon (KDD 2001). The trivial one, of value 1, is popularity alone. Made from interactions,
+    so that any dataset has them.
     """
     taken = csr_matrix((np.ones(len(train.items)), train.items, train.ptr), shape=(train.n_users, n_items))
-    size = min(int((train.lengths > 0).sum()), len(np.unique(train.items)))
-    wanted = min(_DIMENSIONS + 1, size - 1)
-    if wanted < 2:
+    of_users, of_items = train.lengths, taken.getnnz(axis=0)
+    wanted = min(_DIMENSIONS, np.count_nonzero(of_users) - 1, np.count_nonzero(of_items) - 1)
+    if wanted < 1:
         return np.zeros((n_items, 0))
 
     def scaling(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.divide(1, np.sqrt(counts), out=np.zeros(len(counts)), where=counts > 0)
 
-    scaled = diags(scaling(train.lengths)) @ taken @ diags(scaling(taken.getnnz(axis=0)))
-    # The start decides nothing but must be the same everywhere.
+    scaled = (diags(scaling(of_users)) @ taken @ diags(scaling(of_items))).tocsr()
+    left, right = np.sqrt(of_users / len(train.items)), np.sqrt(of_items / len(train.items))
+    # Taken away, not dropped from the result: where users fall into groups that share nothing, other vectors
+    # have the same value, and which of them comes first changes from call to call.
+    less = LinearOperator(
+        scaled.shape,
+        matvec=lambda x: scaled @ x.ravel() - left * (right @ x.ravel()),
+        rmatvec=lambda y: scaled.T @ y.ravel() - right * (left @ y.ravel()),
+        dtype=np.float64,
+    )
     start = np.random.default_rng(0).standard_normal(min(scaled.shape))
-    _, values, right = svds(scaled, k=wanted, v0=start)
-    order = np.argsort(-values)[1:]
-    vectors = (right[order] * values[order, None]).T
+    _, values, found = svds(less, k=wanted, v0=start)
+    vectors = found.T * values
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions: NDArray[np.float64] = np.divide(
         vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9

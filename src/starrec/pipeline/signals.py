@@ -135,7 +135,7 @@ def _report_left_out(session: Session, prepared: Prepared) -> None:
     tasks = asked * session.config.data.draws
     if 0 < tasks < MIN_TASKS:
         session.announce(
-            f"signals: {tasks:,} test tasks of {_users(asked)}, and {MIN_TASKS} are needed: figures on them are "
+            f"signals: {tasks:,} test tasks of {_users(asked)}, and {MIN_TASKS} are needed: their figures are "
             "for orientation only"
         )
     if not short.any():

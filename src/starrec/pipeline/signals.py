@@ -121,9 +121,12 @@ def _report_left_out(session: Session, prepared: Prepared) -> None:
         session.announce(f"signals: validation from {validation}, test from {test} (UTC)")
     for which, count in split.without_history.items():
         if count:
-            session.announce(
-                f"signals: no {which} task for {_users(count)} with held-out interactions but none before them"
+            why = (
+                "whose only cold item is their first item"
+                if split.kind == "item_cold_start"
+                else "with held-out interactions but none before them"
             )
+            session.announce(f"signals: no {which} task for {_users(count)} {why}")
     if split.kind == "own" and (count := split.trained_after):
         session.announce(
             f"signals: by your own split, {_users(count)} took training items after the test target; they are "

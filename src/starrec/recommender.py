@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from starrec.data import Dataset, RankingTask, Titles, hold_out, load_saved_dataset, plain
+from starrec.data import Dataset, RankingTask, SplitRule, Titles, hold_out, load_saved_dataset, plain
 from starrec.errors import RunError, StarrecError
 from starrec.hashing import combine
 from starrec.runs import current_product
@@ -69,7 +69,7 @@ class Recommender:
         # As the student was taught: the settings of the evidence that it reads, not those of a later call.
         evidence = student.inputs["evidence"]
         config = SignalsConfig.model_validate(evidence["signals"])
-        split = hold_out(dataset.sequences(evidence["tie_seed"]))
+        split = hold_out(dataset, evidence["tie_seed"], SplitRule.model_validate(evidence.get("split", {})))
         graph = Graph(count_signals(split.train, dataset.n_items, config))
         embeddings = item_embeddings(dataset, folder / "embeddings") if config.embeddings else None
         world = World.of(dataset, graph, config, embeddings)

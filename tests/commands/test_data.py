@@ -129,6 +129,17 @@ def test_settings_of_what_counts(files):
     done("signals", "--run", "run")
 
 
+def test_a_split_at_two_moments_is_an_option(files):
+    done("data", *files(), "--split", "global-time")
+    said = done("signals", "--run", "run").output
+    assert "validation from 2017-09-0" in said and "test from 2017-09-0" in said
+
+
+def test_a_split_at_moments_needs_moments(files):
+    done("data", *files(PLAIN.replace("timestamp", "position", 1)), "--split", "global-time")
+    refused(starrec("signals", "--run", "run"), "only has positions", "--column timestamp=")
+
+
 def test_a_weight_is_refused(files):
     refused(
         starrec("data", *files(PLAIN.replace("\n", ",1\n").replace("timestamp,1", "timestamp,weight"))),

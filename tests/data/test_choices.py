@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.data.files import HEADER, load, times_of, write
 
-from starrec.data import ColumnMap, describe, hold_out, load_saved_dataset, save_dataset
+from starrec.data import ColumnMap, SplitRule, describe, hold_out, load_saved_dataset, save_dataset
 from starrec.errors import DataError
 
 RATED = "user_id,item_id,timestamp,rating\n"
@@ -63,7 +63,7 @@ SPLIT = "user_id,item_id,timestamp,fold\n" + "".join(
 
 def test_a_split_of_the_data_s_own(tmp_path):
     dataset, _ = load(tmp_path, SPLIT, split_column="fold")
-    split = hold_out(dataset.sequences(0))
+    split = hold_out(dataset, 0, SplitRule())
     assert [split.train.of(user).tolist() for user in range(3)] == [[0, 1, 3, 6, 8], [1, 2], [0, 1]]
     # The last of a part in order is its target; nothing stands before the only test item of b, who is no task.
     assert split.validation.tolist() == [4, -1, -1] and split.test.tolist() == [7, -1, -1]

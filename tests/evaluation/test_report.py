@@ -193,6 +193,16 @@ def test_other_scenarios_have_their_tables(tmp_path, ranks, answers):
     assert "test, user_cold_start" in found.text
 
 
+def test_scenarios_that_could_not_be_measured_are_named(tmp_path, ranks):
+    facts = {
+        "not_measurable": {"evolving_long": {"tasks": 17, "needed": 300}},
+        "clock_note": {"note": "No claim."},
+    }
+    results = summarise(ranks, dataset="tiny", comparisons=[], seed=0, n_resamples=10, facts=facts)
+    text = Page(write_report(tmp_path / "demo", results, ranks).read_text(encoding="utf-8")).text
+    assert "evolving_long: 17 tasks of 300 needed; not measurable." in text and "No claim." in text
+
+
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib.figure"])
 def test_without_its_packages_the_error_names_the_extra(tmp_path, results, ranks, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)

@@ -81,6 +81,15 @@ def test_without_classic_test_tasks_there_is_no_headline(answers):
     assert results["systems"] == {} and results["comparisons"] == []
 
 
+def test_a_run_about_cold_items_has_its_headline_there(answers):
+    results = summarised(
+        answers("star", {"u": [1]}, scenario="item_cold_start"),
+        answers("star", {"u": [9]}, scenario="item_cold_start", split="validation"),
+    )
+    assert results["systems"]["star"]["hr@1"] == 1
+    assert results["systems"] == results["evaluations"][0]["systems"]
+
+
 def test_comparisons_that_cannot_be_made_are_left_out(answers):
     frames = answers("star", {"u": [1]}), answers("teacher", {"v": [1]})
     assert summarised(*frames, comparisons=[("star", "teacher"), ("star", "absent")])["comparisons"] == []

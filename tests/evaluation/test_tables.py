@@ -2,11 +2,19 @@
 
 import io
 
+import polars as pl
 import pytest
 from rich.console import Console
 
-from starrec.evaluation import comparison_lines, print_results, summarise, systems_table, worked_example
-from starrec.evaluation.wording import duration, percent_gain, verdict
+from starrec.evaluation import (
+    comparison_lines,
+    print_results,
+    scenarios_table,
+    summarise,
+    systems_table,
+    worked_example,
+)
+from starrec.evaluation.wording import duration, percent_gain, scenario_notes, verdict
 
 
 def printed(*renderables):
@@ -115,3 +123,41 @@ def test_durations_are_in_the_unit_a_person_would_use(milliseconds, said):
 
 def test_gains_are_signed():
     assert [percent_gain(ratio) for ratio in (1.045, 0.968, 1.0, None)] == ["+4.5%", "−3.2%", "+0.0%", "–"]
+
+
+def test_accuracy_by_scenario_and_what_has_to_be_known_of_it(answers):
+    ranks = pl.concat(
+        [
+            answers("star", {"u": [1], "v": [2]}),
+            answers("teacher", {"u": [2], "v": [4]}),
+            # Another order, and a system that did not answer here.
+            answers("star", {"u": [9], "v": [9]}, scenario="user_cold_start"),
+        ]
+    )
+    facts = {
+        "not_measurable": {
+            "classic": {"tasks": 2, "needed": 300},
+            "evolving_long": {"tasks": 17, "needed": 300},
+        },
+        "scenarios": {
+            "classic": {"tasks": 2, "users": 2, "users_without_a_task": 3},
+            "evolving_long": {"tasks": 17, "users": 17, "users_without_a_task": None},
+        },
+        "clock_note": {"within_one_day": 0.68, "note": "No claim about time."},
+    }
+    results = summarise(ranks, dataset="tiny", comparisons=[], seed=0, n_resamples=10, facts=facts)
+    lines = [line.split() for line in printed(scenarios_table(results)).splitlines()[1:]]
+    # star: HR 1/2, 1, 1 is 5/6; ranks 9 hit nothing. teacher: 0, 1/2, 1.
+    assert lines[0] == ["system", "classic", "user_cold_start"]
+    assert lines[1:] == [["star", "0.833", "0.000"], ["teacher", "0.500", "–"], ["tasks", "2", "2"]]
+    notes = [
+        "classic: 2 tasks of 300 needed; its figures are for orientation only.",
+        "evolving_long: 17 tasks of 300 needed; not measurable.",
+        "classic: no task for 3 users with a test item.",
+        "No claim about time.",
+    ]
+    assert scenario_notes(results) == notes
+    console = Console(width=220, record=True, file=io.StringIO())
+    print_results(console, results)
+    shown = console.export_text()
+    assert "avg_hr by scenario" in shown and all(note in shown for note in notes)

@@ -16,6 +16,7 @@ import torch
 import starrec.teacher
 from starrec.config import canonical, fingerprint, parse_toml
 from starrec.data import (
+    SplitRule,
     evaluation_tasks,
     load_tables,
     task_key,
@@ -146,6 +147,11 @@ def test_every_version_is_held():
         ("[teacher]\nseed = 1\n", {"teacher", "teach", "evaluate"}),
         ("[student.grpo]\nsteps = 7\n", {"distill"}),
         ("[evaluation]\nseed = 1\n", {"evaluate"}),
+        ("[evaluation]\nscenarios = ['classic']\n", {"evaluate"}),
+        ("[data]\nsplit = 'global-time'\n", {"draw", "teach", "distill", "evaluate"}),
+        ("[data]\nhold_out = 'item_cold_start'\n", {"draw", "teach", "distill", "evaluate"}),
+        # Of no split but that at two moments.
+        ("[data]\ntest_share = 0.2\n", set()),
     ],
 )
 def test_a_step_depends_on_its_own_settings_alone(small, toml, changed):
@@ -163,6 +169,17 @@ def test_a_step_depends_on_its_own_settings_alone(small, toml, changed):
 
     before, after = names(RunConfig()), names(parse_toml(toml, RunConfig, "a test"))
     assert {step for step in before if before[step] != after[step]} == changed
+
+
+@pytest.mark.parametrize(
+    "toml", ["", "split = 'global-time'\ntest_share = 0.3", "hold_out = 'item_cold_start'"]
+)
+def test_the_split_is_read_back_from_the_inputs(small, toml):
+    """As the recommender does, which counts again what the student was taught with."""
+    config = parse_toml(f"[data]\n{toml}\n", RunConfig, "a test")
+    evidence = canonical(distill_inputs(config, small, "taught"))["evidence"]
+    assert ("split" in evidence) == bool(toml)
+    assert SplitRule.model_validate(evidence.get("split", {})) == config.data.rule
 
 
 def test_sampled_and_greedy_runs_are_not_mistaken_for_each_other():

@@ -30,6 +30,13 @@ class TimeUnitChoice(StrEnum):
     nanoseconds = "nanoseconds"
 
 
+class SplitChoice(StrEnum):
+    """`[data] split`"""
+
+    leave_one_out = "leave-one-out"
+    global_time = "global-time"
+
+
 class RepeatsChoice(StrEnum):
     """`[data] repeats`"""
 
@@ -132,6 +139,13 @@ MinRatingOption = Annotated[
     float | None,
     _option("--min-rating", metavar="NUMBER", help="Interactions rated lower do not count as taken."),
 ]
+SplitOption = Annotated[
+    SplitChoice | None,
+    _option(
+        "--split",
+        help="What is held out: each user's last items, or what all users took after two moments in time.",
+    ),
+]
 SplitColumnOption = Annotated[
     str | None,
     _option(
@@ -214,6 +228,7 @@ def data_overrides(
     users: UsersOption = None,
     validation_interactions: ValidationInteractionsOption = None,
     test_interactions: TestInteractionsOption = None,
+    split: SplitOption = None,
     split_column: SplitColumnOption = None,
     repeats: RepeatsOption = None,
     local: LocalOption = None,
@@ -232,6 +247,7 @@ def data_overrides(
         "users": users,
         "validation_interactions": validation_interactions,
         "test_interactions": test_interactions,
+        "split": None if split is None else split.value,
         "split_column": split_column,
         "repeats": None if repeats is None else repeats.value,
         "local": local,

@@ -2,15 +2,33 @@
 them."""
 
 from starrec.data.additions import Additions, described, load_additions
-from starrec.data.config import COLUMN_KEYS, ColumnMap, DataConfig, FieldNames, Repeats, TableOptions
-from starrec.data.dataset import Dataset, Order, Sequences, date_of, display_titles
+from starrec.data.config import (
+    COLUMN_KEYS,
+    ColumnMap,
+    DataConfig,
+    FieldNames,
+    Repeats,
+    SplitRule,
+    TableOptions,
+)
+from starrec.data.dataset import SECONDS_A_DAY, Dataset, Order, Sequences, date_of, display_titles
 from starrec.data.description import describe
 from starrec.data.files import file_sha256
 from starrec.data.frames import build
 from starrec.data.matching import Titles
 from starrec.data.report import BadRow, Report
+from starrec.data.scenarios import (
+    MIN_TASKS,
+    SCENARIOS,
+    Evaluation,
+    Scenario,
+    evolving_users,
+    item_vectors,
+    scenario_tasks,
+    within_one_day,
+)
 from starrec.data.sources import load_movielens_100k
-from starrec.data.split import Held, Split, hold_out, leave_one_out
+from starrec.data.split import Held, Split, global_time, hold_out, item_cold_start, leave_one_out, own_split
 from starrec.data.storage import load_saved_dataset, save_dataset
 from starrec.data.tables import load_tables
 from starrec.data.tasks import (
@@ -23,6 +41,7 @@ from starrec.data.tasks import (
     sample_negatives,
     task_key,
     took_too_much,
+    took_too_much_of_popular,
     training_arrays,
     training_positions,
     training_tasks,
@@ -34,6 +53,9 @@ from starrec.data.times import Times, TimeSpan, in_resolution
 __all__ = [
     "COLUMN_KEYS",
     "MENTION",
+    "MIN_TASKS",
+    "SCENARIOS",
+    "SECONDS_A_DAY",
     "SHORT_HISTORY",
     "STRUCTURAL",
     "Additions",
@@ -42,14 +64,17 @@ __all__ = [
     "ColumnMap",
     "DataConfig",
     "Dataset",
+    "Evaluation",
     "FieldNames",
     "Held",
     "Order",
     "RankingTask",
     "Repeats",
     "Report",
+    "Scenario",
     "Sequences",
     "Split",
+    "SplitRule",
     "TableOptions",
     "Targets",
     "TimeSpan",
@@ -63,24 +88,32 @@ __all__ = [
     "display_titles",
     "escape",
     "evaluation_tasks",
+    "evolving_users",
     "file_sha256",
+    "global_time",
     "hold_out",
     "in_resolution",
+    "item_cold_start",
+    "item_vectors",
     "leave_one_out",
     "load_additions",
     "load_movielens_100k",
     "load_saved_dataset",
     "load_tables",
     "mention",
+    "own_split",
     "plain",
     "printable",
     "sample_negatives",
     "save_dataset",
+    "scenario_tasks",
     "task_key",
     "took_too_much",
+    "took_too_much_of_popular",
     "training_arrays",
     "training_positions",
     "training_tasks",
     "unescape",
     "validation_half",
+    "within_one_day",
 ]

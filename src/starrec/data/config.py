@@ -147,7 +147,7 @@ class TableOptions(Section):
     split_column: str | None = Field(
         None,
         description="Column of the interactions with your own split: train, validation or test. Unset: "
-        "each user's last item is test, the one before it validation.",
+        "see `split`.",
     )
     category_separator: str = Field(
         "|", min_length=1, description="What separates categories within a text cell."
@@ -170,7 +170,40 @@ class TableOptions(Section):
         return value
 
 
-class DataConfig(TableOptions):
+class SplitRule(Section):
+    """What is held out, where the data bring no split of their own."""
+
+    split: Literal["leave-one-out", "global-time"] = Field(
+        "leave-one-out",
+        description="`leave-one-out`: each user's last item is test, the one before it validation. "
+        "`global-time`: one moment cuts all users' interactions into training and validation, another into "
+        "validation and test; it needs clock times.",
+    )
+    test_share: float = Field(
+        0.1,
+        gt=0,
+        le=0.4,
+        description="With `global-time`: the share of the interactions, the latest, that is test.",
+    )
+    validation_share: float = Field(
+        0.1, gt=0, le=0.4, description="With `global-time`: share before those that is validation."
+    )
+    hold_out: Literal["all", "item_cold_start"] = Field(
+        "all",
+        description="`item_cold_start`: hold out each user's latest interaction with an item of at most 5 "
+        "training interactions, a scenario that is a run of its own. `all`: any interaction may be held out.",
+    )
+
+    @property
+    def rule(self) -> SplitRule:
+        """These settings alone, those at their default that do not matter to the split."""
+        given: dict[str, Any] = {"split": self.split, "hold_out": self.hold_out}
+        if self.split == "global-time":
+            given |= {"test_share": self.test_share, "validation_share": self.validation_share}
+        return SplitRule(**given)
+
+
+class DataConfig(TableOptions, SplitRule):
     """`[data]`: interactions, items, and the ranking tasks made of them."""
 
     source: Literal["movielens-100k", "tables"] = Field(
@@ -205,6 +238,6 @@ class DataConfig(TableOptions):
     @property
     def reading(self) -> dict[str, Any]:
         """Settings that decide how files are read, without their paths and without how tasks are drawn."""
-        tasks = {"tie_seed", "seed", "draws", "negatives"}
+        tasks = {"tie_seed", "seed", "draws", "negatives", *SplitRule.model_fields}
         kept = set(type(self).model_fields) - tasks - {"local"} - set(self.files)
         return self.model_dump(mode="json", include=kept, exclude_defaults=True)

@@ -1,4 +1,6 @@
-"""Negatives of training tasks: uniform over what a user did not take, and the same next week.
+"""Negatives that are not drawn from the plain numbers of the catalogue.
+
+Of training tasks (`NegativePool`): uniform over what a user did not take, and the same next week.
 
 A catalogue that grows by an item must not change everybody's candidates: each changed task is a task that the
 teacher has to be asked, and paid, again. So items lie in a table at addresses given by a hash of their ids, a
@@ -6,6 +8,12 @@ task draws addresses by a hash of its own key, and an address without an item is
 address, so the draw is uniform; a new item fills one address, so only tasks that drew that one change (in
 expectation negatives / items of them). When the number of items passes a power of two the table doubles, and
 all tasks change.
+
+Of the scenario `classic_popular` (`sample_by_popularity`): each with probability proportional to its training
+interactions, as in the evaluation of BERT4Rec (Sun et al., CIKM 2019). The target is an interaction too, so by
+popularity it looks like any other candidate, and a system that knows nothing else falls towards chance. The
+other way, negatives of about the target's popularity, would let the target be told as the middle of the
+candidates' range; here the negatives do not depend on it.
 """
 
 from __future__ import annotations
@@ -23,6 +31,8 @@ _ROOM: Final = 8
 """Addresses an item, at least: with so few in use, a new item seldom finds its own taken."""
 _ATTEMPTS: Final = 2
 """Times the expected number of draws, after which what a task lacks is chosen directly."""
+_TRIES: Final = 4
+"""Draws by popularity for each negative, before what a task lacks is chosen directly."""
 _ROWS: Final = 4096
 
 
@@ -69,25 +79,62 @@ class NegativePool:
     ) -> NDArray[np.int32]:
         n_items = len(self.keys)
         addresses = uniform_integers(combine(keys[:, None], np.arange(draws)), len(self._table))
-        drawn = self._table[addresses]
-        rows, columns = np.nonzero(drawn >= 0)
-        items = drawn[rows, columns].astype(np.int64)
-        free = ~_among(taken, users[rows] * n_items + items)
-        rows, items = rows[free], items[free]
-        # The first time that a task draws an item counts; then the first `count` of each task.
-        _, first = np.unique(rows * n_items + items, return_index=True)
-        first.sort()
-        rows, items = rows[first], items[first]
-        place = np.arange(len(rows)) - np.searchsorted(rows, rows, side="left")
-        chosen = np.full((len(users), count), -1, dtype=np.int32)
-        fits = place < count
-        chosen[rows[fits], place[fits]] = items[fits]
+        chosen = _first_allowed(self._table[addresses], taken, users, n_items, count)
         for row in np.flatnonzero(chosen[:, -1] < 0).tolist():
             # A user who left little of a large catalogue.
             all_items = np.arange(n_items)
             left = all_items[~_among(taken, users[row] * n_items + all_items)]
             chosen[row] = left[np.argsort(combine(keys[row], self.keys[left]))[:count]]
         return chosen
+
+
+def sample_by_popularity(
+    train: Sequences, forbidden: Sequences, users: NDArray[np.int32], keys: Keys, n_items: int, count: int
+) -> NDArray[np.int32]:
+    """Distinct items that the user has not in `forbidden`, one after the other with probability proportional to
+    their interactions in `train`; `(n, count) int32`.
+
+    Row i is a function of `keys[i]`, `train` and the forbidden items of `users[i]` alone. Every user must have
+    left at least `count` items of `train`.
+    """
+    taken = np.sort(forbidden.users.astype(np.int64) * n_items + forbidden.items)
+    popularity = np.bincount(train.items, minlength=n_items)
+    result = np.empty((len(users), count), dtype=np.int32)
+    for start in range(0, len(users), _ROWS):
+        part = slice(start, start + _ROWS)
+        owners = users[part].astype(np.int64)
+        # A random interaction is an item by its popularity.
+        drawn = uniform_integers(combine(keys[part, None], np.arange(_TRIES * count), -2), len(train.items))
+        chosen = _first_allowed(train.items[drawn], taken, owners, n_items, count)
+        for row in np.flatnonzero(chosen[:, -1] < 0).tolist():
+            left = np.flatnonzero(popularity)
+            left = left[~_among(taken, owners[row] * n_items + left) & ~np.isin(left, chosen[row])]
+            # The smallest exponential times draw on as before (Efraimidis and Spirakis, 2006).
+            unit = ((combine(keys[start + row], left, -3) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+            missing = np.flatnonzero(chosen[row] < 0)
+            chosen[row, missing] = left[np.argsort(-np.log(unit) / popularity[left])][: len(missing)]
+        result[part] = chosen
+    return result
+
+
+def _first_allowed(
+    drawn: NDArray[np.int32], taken: NDArray[np.int64], users: NDArray[np.int64], n_items: int, count: int
+) -> NDArray[np.int32]:
+    """`(n, count)` the first distinct items of each row of `drawn` that its user has not taken; -1 where there
+    are too few. Entries of `drawn` below 0 are none."""
+    rows, columns = np.nonzero(drawn >= 0)
+    items = drawn[rows, columns].astype(np.int64)
+    free = ~_among(taken, users[rows] * n_items + items)
+    rows, items = rows[free], items[free]
+    # The first time that a task draws an item counts; then the first `count` of each task.
+    _, first = np.unique(rows * n_items + items, return_index=True)
+    first.sort()
+    rows, items = rows[first], items[first]
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows, side="left")
+    chosen = np.full((len(users), count), -1, dtype=np.int32)
+    fits = place < count
+    chosen[rows[fits], place[fits]] = items[fits]
+    return chosen
 
 
 def _among(ordered: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ The target is kept apart from the task (`Targets`, by task id), so that nothing 
 the engine receives can hold it. Negatives of training tasks avoid only the user's *training* items: if they
 also avoided the held-out ones, those would be the only items never seen as negatives, and a model could learn
 them from their absence. Negatives of validation and test tasks avoid everything the user ever took.
+What else is asked of the same users is made of these tasks in `scenarios`.
 
 Every draw is keyed by seed, user id and position or draw number (see `hashing`), so a user's tasks depend
 neither on which other users there are nor on anything held out. Training tasks change little with the data:
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data.dataset import Dataset, Sequences
-from starrec.data.negatives import NegativePool
+from starrec.data.negatives import NegativePool, sample_by_popularity
 from starrec.data.split import Held, Split
 from starrec.hashing import Keys, combine, text_keys, uniform_integers
 
@@ -96,16 +97,30 @@ def evaluation_tasks(
     seed: int,
     draws: int = 3,
     negatives: int = 19,
+    by_popularity: bool = False,
 ) -> tuple[list[RankingTask], Targets]:
     """`draws` tasks for every user with a held-out item, ids `{which}/{user_id}/{draw}`, users in index
-    order; none for users who left too few items for negatives (`took_too_much`)."""
+    order; none for users who left too few items for negatives (`took_too_much`).
+
+    Args:
+        by_popularity: draw negatives by their popularity in training (`sample_by_popularity`). Users, targets
+            and the target's place among the candidates stay; no task for users who left too few items that
+            anybody has in training.
+    """
     held_out = split.targets(which)
-    short = took_too_much(dataset, sequences, negatives)
+    short = (
+        took_too_much_of_popular(dataset, split, negatives)
+        if by_popularity
+        else took_too_much(dataset, sequences, negatives)
+    )
     eligible = np.flatnonzero((held_out >= 0) & ~short).astype(np.int32)
     users = np.repeat(eligible, draws)
     draw = np.tile(np.arange(draws), len(eligible))
     keys = combine(text_keys(dataset.user_ids, seed, f"tasks/{which}")[users], draw)
-    drawn = sample_negatives(sequences, users, keys, dataset.n_items, negatives)
+    if by_popularity:
+        drawn = sample_by_popularity(split.train, sequences, users, keys, dataset.n_items, negatives)
+    else:
+        drawn = sample_negatives(sequences, users, keys, dataset.n_items, negatives)
     candidates = np.column_stack([held_out[users], drawn])
     # Attempt -1 cannot occur among the draws above, so the shuffle is independent of them.
     order = np.argsort(combine(keys[:, None], np.arange(negatives + 1), -1), axis=1)
@@ -121,6 +136,7 @@ def evaluation_tasks(
                 user_id=user_id,
                 history=history.items,
                 candidates=candidates[row],
+                scenario=split.scenario,
                 split=which,
                 draw=number,
                 days=history.days,
@@ -133,6 +149,16 @@ def evaluation_tasks(
 def took_too_much(dataset: Dataset, sequences: Sequences, negatives: int) -> NDArray[np.bool_]:
     """`(n_users,)` whether a user took so much of the catalogue that no task can be made for her."""
     return dataset.n_items - sequences.lengths < negatives
+
+
+def took_too_much_of_popular(dataset: Dataset, split: Split, negatives: int) -> NDArray[np.bool_]:
+    """`(n_users,)` whether a user took so many of the items that anybody has in training that no task with
+    negatives by popularity can be made for her."""
+    everything = split.sequences
+    popular = np.bincount(split.train.items, minlength=dataset.n_items) > 0
+    own = np.bincount(everything.users[popular[everything.items]], minlength=dataset.n_users)
+    short: NDArray[np.bool_] = popular.sum() - own < negatives
+    return short
 
 
 def training_positions(

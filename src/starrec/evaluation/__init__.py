@@ -30,6 +30,7 @@ from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_
 from starrec.evaluation.tables import (
     comparison_lines,
     print_results,
+    scenarios_table,
     systems_table,
     trace_table,
     worked_example,
@@ -65,6 +66,7 @@ __all__ = [
     "read_results",
     "recompute",
     "save_ranks",
+    "scenarios_table",
     "signal_scores",
     "steps_of",
     "summarise",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from starrec.config import Section
+from starrec.data import SCENARIOS, Scenario
 
 
 class EvaluationConfig(Section):
@@ -12,6 +13,19 @@ class EvaluationConfig(Section):
 
     seed: int = Field(default=0, description="Seed of the bootstrap, of the random system and of subsets.")
     n_resamples: int = Field(default=2000, ge=100, description="Bootstrap resamples of users.")
+    scenarios: tuple[Scenario, ...] = Field(
+        default=SCENARIOS,
+        description="Ways of asking for the test items that are evaluated, `classic` among them; one with "
+        "fewer than 300 tasks is reported as not measurable.",
+    )
+    scenario_draws: int = Field(
+        default=1, ge=1, description="Draws of candidates for each user in the scenarios beside `classic`."
+    )
+    scenario_users: int = Field(
+        default=500,
+        ge=0,
+        description="Users (by seeded hash) asked about in each scenario beside `classic`, at most; 0 for all.",
+    )
     think_users: int = Field(
         default=300, ge=1, description="Users (by seeded hash, one draw each) that think mode answers."
     )
@@ -32,3 +46,20 @@ class EvaluationConfig(Section):
         default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
     )
     worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")
+
+    @field_validator("scenarios", mode="before")
+    @classmethod
+    def _no_split(cls, value: object) -> object:
+        if isinstance(value, (list, tuple)) and "item_cold_start" in value:
+            raise ValueError(
+                "item_cold_start holds out other items and is a run of its own: set `[data] hold_out = "
+                '"item_cold_start"`, in a run folder of its own'
+            )
+        return value
+
+    @field_validator("scenarios")
+    @classmethod
+    def _with_classic(cls, value: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+        if "classic" not in value or len(set(value)) < len(value):
+            raise ValueError("name each scenario once, and `classic` among them: the headline is about it")
+        return value

@@ -2,7 +2,8 @@
 
     evaluations   one for each (split, scenario): accuracy of each system with its 95% interval over users,
                   and paired comparisons, each on the tasks that both systems answered
-    systems, comparisons   those of the classic test evaluation once more, where readers look first
+    systems, comparisons   those of the test evaluation that a run is about (`classic`, or `item_cold_start`)
+                  once more, where readers look first
     protocol      what the bootstrap needs to give the same intervals again
 
 Besides these, a run adds facts that ranks cannot tell and that are passed through as they are:
@@ -22,6 +23,12 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
                     "wrong_figure", "uncited_numerals", "recounted", "recounted_wrong", "reflections",
                     "reflections_with_cited_figure"}} (`faithfulness`)
     tie_seeds       {seed: {system: avg_hr}}: how far the order of equal times moves the numbers
+    split           {"kind", "from": [date, date] of a split at two moments, "users_without_history",
+                    "users_trained_after_target"}: what was held out (`data.split`)
+    scenarios       {scenario: {"tasks", "users", "users_without_a_task"}} (`data.scenarios`)
+    not_measurable  {scenario: {"tasks", "needed"}}: scenarios with too few tasks; they have no evaluation, but
+                    for the one that the run is about
+    clock_note      {"within_one_day": share of users, "note"}: what the data's times do not allow to claim
     worked_examples [{"user_id", "history": [title], "steps": [{"agent", "kind", "text"}],
                     "ranking": [title], "target": title, "rank": 1}]; texts as they stand in messages
     cost, data_sha256, commit, policy_sha, environment
@@ -259,4 +266,4 @@ def _place(ranks: pl.DataFrame) -> tuple[bool, bool, str, str]:
 
 
 def _is_headline(evaluation: Mapping[str, Any]) -> bool:
-    return bool(evaluation["split"] == "test" and evaluation["scenario"] == "classic")
+    return bool(evaluation["split"] == "test" and evaluation["scenario"] in ("classic", "item_cold_start"))

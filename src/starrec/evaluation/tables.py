@@ -24,6 +24,7 @@ from starrec.evaluation.wording import (
     decimal,
     duration,
     evidence_line,
+    scenario_notes,
     student_over_teacher,
     teacher_kind,
     verdict,
@@ -34,13 +35,17 @@ _METRICS = (("HR@1", "hr@1"), ("HR@3", "hr@3"), ("HR@5", "hr@5"), ("NDCG@10", "n
 
 
 def print_results(console: Console, results: Mapping[str, Any]) -> None:
-    """The table of systems, the time of their evidence, each comparison in a line, whose citations hold, and
-    the verdict on the comparison with the teacher."""
+    """The table of systems, the time of their evidence, each comparison in a line, accuracy by scenario, whose
+    citations hold, and the verdict on the comparison with the teacher."""
     console.print(systems_table(results))
     if (evidence := evidence_line(results)) is not None:
         console.print(Text(evidence))
     for line in comparison_lines(results):
         console.print(line)
+    if len(results["evaluations"]) > 1:
+        console.print(scenarios_table(results))
+    for note in scenario_notes(results):
+        console.print(Text(note))
     for citing in citation_lines(results):
         console.print(Text(citing))
     if (comparison := student_over_teacher(results)) is not None:
@@ -74,6 +79,22 @@ def systems_table(results: Mapping[str, Any]) -> Table:
             cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
         style = "bold" if name == STUDENT else "bold blue" if name == TEACHER else ""
         table.add_row(Text(name), *map(Text, cells), style=style)
+    return table
+
+
+def scenarios_table(results: Mapping[str, Any]) -> Table:
+    """avg_hr of each system by evaluation, in the order of the first."""
+    evaluations = results["evaluations"]
+    table = Table(title="avg_hr by scenario", title_justify="left", box=None, pad_edge=False)
+    table.add_column("system")
+    for each in evaluations:
+        name = each["scenario"] if each["split"] == "test" else f"{each['split']}, {each['scenario']}"
+        table.add_column(Text(name), justify="right")
+    for name in evaluations[0]["systems"]:
+        cells = [decimal(each["systems"].get(name, {}).get("avg_hr")) for each in evaluations]
+        table.add_row(Text(name), *map(Text, cells))
+    counts = [max(system["n_tasks"] for system in each["systems"].values()) for each in evaluations]
+    table.add_row("tasks", *(f"{count:,}" for count in counts), style="dim")
     return table
 
 

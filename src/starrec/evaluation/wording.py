@@ -78,6 +78,24 @@ def citation_lines(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def scenario_notes(results: Mapping[str, Any]) -> list[str]:
+    """What has to be known of the scenarios: which are not measurable, whom they could not ask, and what the
+    data's times do not allow to claim; a sentence each."""
+    shown = {evaluation["scenario"] for evaluation in results["evaluations"]}
+    notes = [
+        f"{name}: {counts['tasks']:,} tasks of {counts['needed']:,} needed; "
+        + ("its figures are for orientation only." if name in shown else "not measurable.")
+        for name, counts in results.get("not_measurable", {}).items()
+    ]
+    notes += [
+        f"{name}: no task for {counts['users_without_a_task']:,} users with a test item."
+        for name, counts in results.get("scenarios", {}).items()
+        if counts["users_without_a_task"]
+    ]
+    clock = results.get("clock_note", {}).get("note")
+    return notes if clock is None else [*notes, clock]
+
+
 def evidence_line(results: Mapping[str, Any]) -> str | None:
     """`evidence of a task (all ten signals at once): p50 2.1 ms, p99 5.0 ms`, if it was timed."""
     timed = results.get("latency_ms", {}).get(EVIDENCE)

@@ -56,6 +56,7 @@ from starrec.pipeline.greedy_teacher import (
     rank_greedily,
 )
 from starrec.pipeline.report_facts import changed_settings, data_summary, task_numbers
+from starrec.pipeline.scenarios import rank_scenarios, scenario_record
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import Tasks, held_out_tasks
@@ -100,6 +101,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         rankings[V1] = rank_with_v1(workers, test)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
         ties = _over_tie_seeds(prepared, session.config, workers.processes)
+        others = rank_scenarios(workers, star, before, tasks.evaluations()[1:], session.config)
     rankings["star"] = star.rank_many(test)
     rankings["star_sft"] = before.rank_many(test)
     subset = first_draws(test, config.think_users, config.seed, "think subset")
@@ -108,7 +110,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
     frames = [ranks_frame(name, asked, ranked, targets, seed=config.seed) for name, asked, ranked in answers]
-    ranks = pl.concat(frames).sort("system", maintain_order=True)
+    ranks = pl.concat([*frames, *others]).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
     latency = {
@@ -144,6 +146,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         },
         "probes": probe(star, probed, targets_b, config.seed),
         "tie_seeds": ties,
+        **scenario_record(tasks),
         "worked_examples": [
             _worked_example(prepared.dataset, task, thought, targets[task.task_id])
             for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]
@@ -219,7 +222,7 @@ def _over_tie_seeds(prepared: Prepared, config: RunConfig, processes: int) -> di
     found: dict[str, dict[str, float]] = {}
     first = config.data.tie_seed
     for seed in range(first, first + config.evaluation.tie_seeds):
-        other = split_and_count(prepared.dataset, seed, prepared.world.config)
+        other = split_and_count(prepared.dataset, config.data, seed, prepared.world.config)
         tasks, targets = held_out_tasks(other, config, "test", draws=1)
         with Workers(other.world, processes) as workers:
             ranked = rank_by_signals(workers, tasks)

@@ -96,6 +96,7 @@ def task_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
         "format": FORMATS["tasks"],
         "dataset": dataset.sha256,
         "draws": {name: getattr(data, name) for name in ("tie_seed", "seed", "draws", "negatives")},
+        **split_inputs(config),
     }
 
 
@@ -108,6 +109,7 @@ def draw_inputs(config: RunConfig) -> dict[str, object]:
         "tie_seed": data.tie_seed,
         "negatives": data.negatives,
         "short_share": config.teacher.short_share,
+        **split_inputs(config),
     }
 
 
@@ -118,7 +120,14 @@ def evidence_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
         "dataset": dataset.sha256,
         "tie_seed": config.data.tie_seed,
         "signals": config.signals,
+        **split_inputs(config),
     }
+
+
+def split_inputs(config: RunConfig) -> dict[str, object]:
+    """What is held out, where that is another rule than the default."""
+    rule = canonical(config.data.rule)
+    return {"split": rule} if rule else {}
 
 
 # Keys of the store of trajectories

@@ -56,10 +56,7 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
     test, targets = tasks.test
     if config.teacher.model.embedded:
         seed = config.teacher.seed
-        rankings = {
-            TEACHER: rank_with_teacher(workers, test, seed),
-            NO_REFLECTION: rank_with_teacher(workers, test, seed, reflections=1),
-        }
+        rankings = rank_with_policy(workers, test, seed)
         subset = first_draws(test, config.evaluation.think_users, config.evaluation.seed, "think subset")
         runs = asyncio.run(_greedy_runs(prepared.world, subset, seed))
         return GreedyTeacher(EmbeddedPolicy.kind, test, rankings, runs=runs)
@@ -93,6 +90,14 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: W
     latency = percentiles([made.cost.total.seconds for made in runs.values()]) if runs else None
     failures: dict[str, int] = {reason: failed.count(reason) for reason in failed}
     return GreedyTeacher(agents.kind, asked, {TEACHER: ranked}, latency, failures, runs)
+
+
+def rank_with_policy(workers: Workers[World], tasks: list[RankingTask], seed: int) -> dict[str, list[Ranking]]:
+    """The embedded policy's rankings, with and without sending work back."""
+    return {
+        TEACHER: rank_with_teacher(workers, tasks, seed),
+        NO_REFLECTION: rank_with_teacher(workers, tasks, seed, reflections=1),
+    }
 
 
 async def _greedy_runs(world: World, tasks: list[RankingTask], seed: int) -> dict[str, Trajectory]:

@@ -4,6 +4,7 @@
     practice    other positions of the training part, with fresh negatives each epoch, for GRPO
     validation  half A stops training early, half B chooses settings
     test        what the results are about; nothing is chosen on it
+    scenarios   the test items asked for in other ways (`data.scenarios`)
 
 Every list is a function of data and settings, and made on first use. Taught tasks depend also on those that an
 earlier call with fewer data asked: they stay as they were where they are still valid (`before`).
@@ -19,12 +20,15 @@ from typing import Final, Literal, TypeAlias
 
 from starrec.config import load_recorded
 from starrec.data import (
+    MIN_TASKS,
+    Evaluation,
     Held,
     RankingTask,
     Targets,
     TrainingPositions,
     evaluation_tasks,
     load_saved_dataset,
+    scenario_tasks,
     task_key,
     training_positions,
     training_tasks,
@@ -81,6 +85,37 @@ class Tasks:
     def test(self) -> Drawn:
         """Every draw of every test user."""
         return held_out_tasks(self.prepared, self.config, "test", self.config.data.draws)
+
+    @cached_property
+    def scenarios(self) -> list[Evaluation]:
+        """The test tasks by scenario, however few there are of one: first those of `test`, then the others that
+        are configured. Cold items have no others: what they are asked for is their split."""
+        first = Evaluation(self.prepared.split.scenario, *self.test)
+        if first.scenario != "classic":
+            return [first]
+        return [
+            first,
+            *(
+                scenario_tasks(
+                    scenario,
+                    self.prepared.dataset,
+                    self.prepared.sequences,
+                    self.prepared.split,
+                    "test",
+                    seed=self.config.data.seed,
+                    draws=self.config.evaluation.scenario_draws,
+                    negatives=self.config.data.negatives,
+                    most_users=self.config.evaluation.scenario_users,
+                )
+                for scenario in self.config.evaluation.scenarios
+                if scenario != "classic"
+            ),
+        ]
+
+    def evaluations(self) -> list[Evaluation]:
+        """The scenarios that systems answer: `test` first, of the others those that have `MIN_TASKS` tasks."""
+        first, *others = self.scenarios
+        return [first, *(each for each in others if len(each.tasks) >= MIN_TASKS)]
 
     def validation(self, half: Literal["A", "B"]) -> Drawn:
         """The tasks of one half of the validation users."""
@@ -150,7 +185,7 @@ def reopen(folder: Path) -> Tasks:
     config, _ = load_recorded(folder / "config.toml", RunConfig)
     dataset = load_saved_dataset(product.folder)
     embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
-    prepared = split_and_count(dataset, config.data.tie_seed, config.signals, embeddings)
+    prepared = split_and_count(dataset, config.data, config.data.tie_seed, config.signals, embeddings)
     return Tasks(prepared, config, asked_before(folder, config))
 
 

@@ -246,20 +246,21 @@ def _report_known(session: Session, tasks: int, work: Sequence[Work], settled: i
 def _no_task(prepared: Prepared, min_history: int) -> str:
     """Why no position of the training part has the history that is configured, and what to do."""
     longest = int(prepared.split.train.lengths.max(initial=0))
-    own_split = prepared.sequences.parts is not None
+    kind = prepared.split.kind
+    whose = {"own": "your own split", "global-time": "the split at two moments"}.get(kind, "the split")
     if longest < 2:
         needed = (
-            "by your own split, no user has two interactions in the training part, and a task needs both: a "
-            "history and the item after it. Add training interactions."
-            if own_split
-            else "after the last two items of each user are held out, nobody has two left. A task takes a user "
+            "after the last two items of each user are held out, nobody has two left. A task takes a user "
             "with at least 4 interactions."
+            if kind == "leave-one-out"
+            else f"by {whose}, no user has two interactions in the training part, and a task needs both: a "
+            "history and the item after it. Add training interactions."
         )
         return f"There is nobody to teach about: {needed}"
     needed = (
-        f"so a user with {min_history + 1} interactions in the training part of your own split"
-        if own_split
-        else f"and two more are held out, so a user with {min_history + 3} interactions"
+        f"and two more are held out, so a user with {min_history + 3} interactions"
+        if kind == "leave-one-out"
+        else f"so a user with {min_history + 1} interactions in the training part of {whose}"
     )
     return (
         f"There is nobody to teach about: a task takes {min_history} items before the one asked about, "

@@ -1,0 +1,103 @@
+"""The scenarios beside the headline: who answers them, and what results.json says of all of them.
+
+Fast systems answer: the student before and after GRPO, the teacher where it is the embedded policy, each tool,
+chance. Think mode and a teacher that is a language model take seconds or money a task and answer the headline's
+tasks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from starrec.data import (
+    MIN_TASKS,
+    SECONDS_A_DAY,
+    Evaluation,
+    date_of,
+    took_too_much,
+    took_too_much_of_popular,
+    within_one_day,
+)
+from starrec.engines import Workers
+from starrec.evaluation import rank_at_random, rank_by_signals, ranks_frame
+from starrec.pipeline.config import RunConfig
+from starrec.pipeline.greedy_teacher import V1, rank_with_policy
+from starrec.pipeline.tasks import Tasks
+from starrec.student import Star
+from starrec.teacher import rank_with_v1
+from starrec.tools import World
+
+_MOST: Final = 0.5
+"""Share of users with everything within a day from which on scenarios of change carry no claim about time."""
+
+
+def rank_scenarios(
+    workers: Workers[World], star: Star, before: Star, evaluations: Sequence[Evaluation], config: RunConfig
+) -> list[pl.DataFrame]:
+    """Ranks of every fast system on the tasks of these scenarios (`RANKS_SCHEMA`).
+
+    Args:
+        before: the student before GRPO.
+    """
+    tasks = [task for each in evaluations for task in each.tasks]
+    targets = {task_id: item for each in evaluations for task_id, item in each.targets.items()}
+    if not tasks:
+        return []
+    seed = config.evaluation.seed
+    ranked = rank_by_signals(workers, tasks)
+    ranked["random"] = rank_at_random(tasks, seed)
+    ranked[V1] = rank_with_v1(workers, tasks)
+    if config.teacher.model.embedded:
+        ranked |= rank_with_policy(workers, tasks, config.teacher.seed)
+    ranked["star"] = star.rank_many(tasks)
+    ranked["star_sft"] = before.rank_many(tasks)
+    return [ranks_frame(name, tasks, rankings, targets, seed=seed) for name, rankings in ranked.items()]
+
+
+def scenario_record(tasks: Tasks) -> dict[str, Any]:
+    """What results.json says of split and scenarios, from the tasks alone."""
+    split, dataset, negatives = tasks.prepared.split, tasks.prepared.dataset, tasks.config.data.negatives
+    scenarios: dict[str, dict[str, int]] = {}
+    for each in tasks.scenarios:
+        short = (
+            took_too_much_of_popular(dataset, split, negatives)
+            if each.scenario == "classic_popular"
+            else took_too_much(dataset, split.sequences, negatives)
+        )
+        scenarios[each.scenario] = {
+            "tasks": len(each.tasks),
+            "users": len({task.user for task in each.tasks}),
+            "users_without_a_task": int(((split.test >= 0) & short).sum()),
+        }
+    ticks = SECONDS_A_DAY * dataset.resolution
+    return {
+        "split": {
+            "kind": split.kind,
+            "from": None if split.cuts is None else [date_of(moment // ticks) for moment in split.cuts],
+            "users_without_history": dict(split.without_history),
+            "users_trained_after_target": split.trained_after,
+        },
+        "scenarios": scenarios,
+        "not_measurable": {
+            name: {"tasks": counts["tasks"], "needed": MIN_TASKS}
+            for name, counts in scenarios.items()
+            if counts["tasks"] < MIN_TASKS
+        },
+        "clock_note": _clock_note(within_one_day(dataset)),
+    }
+
+
+def _clock_note(share: float | None) -> dict[str, Any]:
+    """The share of users whose history lies within a day, and what it forbids to claim."""
+    note = None
+    if share is None:
+        note = "These data have no clock: the evolving scenarios are about the order of items, not about time."
+    elif share > _MOST:
+        note = (
+            f"{share:.0%} of the users have their whole history within one day: here the evolving scenarios "
+            "carry no claim about interest over time."
+        )
+    return {"within_one_day": share, "note": note}

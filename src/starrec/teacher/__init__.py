@@ -18,7 +18,8 @@ from starrec.teacher.agents import (
 from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
-from starrec.teacher.policy import EmbeddedPolicy
+from starrec.teacher.policy import Constants, EmbeddedPolicy
+from starrec.teacher.replay import Fusion
 from starrec.teacher.signature import policy_sha
 from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
 from starrec.teacher.v1 import rank_with_v1
@@ -33,11 +34,13 @@ __all__ = [
     "Brief",
     "Budget",
     "Check",
+    "Constants",
     "Decision",
     "EmbeddedPolicy",
     "Ended",
     "Estimate",
     "Finding",
+    "Fusion",
     "Meter",
     "Outcome",
     "Plan",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -22,8 +23,6 @@ from starrec.teacher.agents import ANALYSTS, Analyst
 from starrec.tools import Order, mention_ties, read_levels, read_orders
 from starrec.trajectories import TAGS
 
-RRF: Final = 2.0
-"""Constant of reciprocal-rank fusion; small, because candidates are few."""
 OWNERS: Final[Mapping[str, Analyst]] = {
     "popularity": "user_profile",
     "category": "user_profile",
@@ -36,25 +35,39 @@ OWNERS: Final[Mapping[str, Analyst]] = {
     "transitions": "interest_divergence",
 }
 """Whose trust an order carries."""
-SHARES: Final[Mapping[str, float]] = {
-    "popularity": 1.0,
-    "category": 1.0,
-    "semantic": 1.0,
-    "ease": 1.0,
-    "item_cf.whole": 0.5,
-    "user_cf.whole": 0.5,
-    "item_cf.recent": 1.0,
-    "user_cf.recent": 0.5,
-    "transitions": 1.0,
-}
-"""Of that trust."""
-LEVEL_WEIGHTS: Final[Mapping[str, int]] = {
-    "ease": 3,
-    "transitions": 2,
-    "item_cf.recent": 1,
-}
-LEVEL_UNIT: Final = 0.05
-"""Score of one level at weight 1."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Constants of the score."""
+
+    rrf: float = 2.0
+    """Of reciprocal-rank fusion; small, because candidates are few."""
+    shares: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "popularity": 1.0,
+            "category": 1.0,
+            "semantic": 1.0,
+            "ease": 1.0,
+            "item_cf.whole": 0.5,
+            "user_cf.whole": 0.5,
+            "item_cf.recent": 1.0,
+            "user_cf.recent": 0.5,
+            "transitions": 1.0,
+        }
+    )
+    """Of its owner's trust, for each signal of `OWNERS`."""
+    level_weights: Mapping[str, int] = field(
+        default_factory=lambda: {"ease": 3, "transitions": 2, "item_cf.recent": 1}
+    )
+    """By signal; 0 for those left out."""
+    level_unit: float = 0.05
+    """Score of one level at weight 1."""
+
+
+DEFAULT: Final = Fusion()
+"""Of the embedded policy, version 2."""
+
 
 _TRUST: Final = re.compile(rf"Trust ((?:{'|'.join(ANALYSTS)}) \d(?:, (?:{'|'.join(ANALYSTS)}) \d)*)\.")
 _ELEMENT: Final = re.compile(rf"<({'|'.join(TAGS)})>([^<>]*)</\1>")
@@ -64,12 +77,13 @@ _CANDIDATE: Final = re.compile("(‹[A-Z]+›)(⟦[^⟦⟧]*⟧)")
 class Standing:
     """How the candidates stand by what was written so far."""
 
-    def __init__(self, labels: Sequence[str], ties: Keys) -> None:
+    def __init__(self, labels: Sequence[str], ties: Keys, fusion: Fusion = DEFAULT) -> None:
         """
         Args:
             ties: `(c,)` hash of each candidate's mention.
         """
         self.labels = tuple(labels)
+        self._fusion = fusion
         self._ties = ties
         self._column = {name: at for at, name in enumerate(self.labels)}
         self.trust: dict[Analyst, int] = {}
@@ -83,24 +97,25 @@ class Standing:
     def read_answer(self, text: str) -> None:
         """Take in a tool's answer."""
         self.orders += read_orders(text)
+        weights = self._fusion.level_weights
         # Only `compare` answers rows, and a row begins with a mention.
         for label, levels in read_levels(text).items() if text.startswith("⟦") else ():
             at = self._column.get(label)
             if at is not None:
-                weighed = sum(LEVEL_WEIGHTS.get(signal, 0) * level for signal, level in levels.items())
-                self._levels[at] = LEVEL_UNIT * weighed
+                weighed = sum(weights.get(signal, 0) * level for signal, level in levels.items())
+                self._levels[at] = self._fusion.level_unit * weighed
 
     def scores(self) -> dict[str, float]:
         """The fused score of each label."""
         fused = [0.0] * len(self.labels)
         for signal, groups in self.orders:
             owner = OWNERS.get(signal)
-            weight = self.trust.get(owner, 1) * SHARES[signal] if owner else 0.0
+            weight = self.trust.get(owner, 1) * self._fusion.shares[signal] if owner else 0.0
             if not weight:
                 continue
             before = 0
             for group in groups:
-                points = weight / (RRF + before + (len(group) + 1) / 2)
+                points = weight / (self._fusion.rrf + before + (len(group) + 1) / 2)
                 before += len(group)
                 for name in group:
                     if name in self._column:
@@ -130,13 +145,15 @@ def read_trust(text: str) -> dict[Analyst, int]:
     return trust
 
 
-def replay(text: str) -> tuple[str, ...]:
+def replay(text: str, fusion: Fusion = DEFAULT) -> tuple[str, ...]:
     """The ranking that a trace in linear form says, `<recommend>` left out of account; labels, best first."""
     standing: Standing | None = None
     for tag, content in _ELEMENT.findall(text):
         if tag == "task":
             listed = _CANDIDATE.findall(content.rpartition("Candidates: ")[2])
-            standing = Standing([name for name, _ in listed], mention_ties([item for _, item in listed]))
+            standing = Standing(
+                [name for name, _ in listed], mention_ties([item for _, item in listed]), fusion
+            )
         elif standing is not None and tag in ("plan", "reflection"):
             standing.write_trust(read_trust(content))
         elif standing is not None and tag == "tool_response":

@@ -41,7 +41,7 @@ from starrec.teacher.agents import (
 from starrec.teacher.replay import DEFAULT, OWNERS, Fusion, Standing
 from starrec.tools import TOOLS, Window, fold, read_facts, tastes
 
-_SHORT: Final = 5
+SHORT: Final = 5
 """Histories up to this length are short: their recent and their whole window are the same ..."""
 _LONG: Final = 20
 """... and those above this one long."""
@@ -123,7 +123,7 @@ class EmbeddedPolicy:
     async def plan(self, brief: Brief) -> Plan:
         length = len(brief.task.history)
         constants = self._constants
-        trust = dict(constants.trust_short if length <= _SHORT else constants.trust)
+        trust = dict(constants.trust_short if length <= SHORT else constants.trust)
         rounds = 2
         if brief.explore:
             random = self._random(brief, "planner")
@@ -132,7 +132,7 @@ class EmbeddedPolicy:
             trust = {name: value for name, value in trust.items() if value > 0} or {"recent_interest": 5}
             trust = dict(sorted(trust.items(), key=lambda item: -item[1]))
             rounds = 1 + int(random.random() < 0.7)
-        size = "Short" if length <= _SHORT else "Long" if length > _LONG else "Medium"
+        size = "Short" if length <= SHORT else "Long" if length > _LONG else "Medium"
         began = f", at first {tastes(brief.memory)[0]}" if brief.memory else ""
         return Plan(text=f"{size} history{began}.", trust=trust, rounds=rounds)
 
@@ -142,7 +142,7 @@ class EmbeddedPolicy:
         if requests:
             answers = [call(request.tool, _follow_up(request)) for request in requests]
             return self._finding(analyst, brief, plan, answers)
-        asks = (_ASKS_SHORT if len(brief.task.history) <= _SHORT else _ASKS)[analyst]
+        asks = (_ASKS_SHORT if len(brief.task.history) <= SHORT else _ASKS)[analyst]
         if brief.explore:
             random = self._random(brief, analyst)
             more = [ask for ask in _MAY_ASK[analyst] if ask not in asks and random.random() < _ASK_MORE]
@@ -166,7 +166,7 @@ class EmbeddedPolicy:
         ahead = [name for name in standing.order()[: self._constants.contenders] if scores[name] > 0]
         if not ahead:
             return Verdict(text="Nothing is known of any candidate.")
-        short = len(brief.task.history) <= _SHORT
+        short = len(brief.task.history) <= SHORT
         if not final and not short and _disagree(standing):
             requests = [
                 Request(analyst=analyst, tool=tool, candidates=ahead) for analyst, tool in _AGAIN.items()

@@ -1,0 +1,24 @@
+"""Controls that need no training of the student: `mlp_evidence`, `mlp_levels` and `teacher_tuned`.
+
+They rank the same tasks from the same evidence, were given the same labels, and stand in the same table.
+Importing this package imports torch.
+"""
+
+from starrec.evaluation.controls.mlp import GRID, Fitted, Lessons, MlpScorer, MlpSettings, Reads, fit_mlp
+from starrec.evaluation.controls.numbers import NAMES, Numbers, gather_numbers
+from starrec.evaluation.controls.tuned_policy import PolicyArrays, search
+
+__all__ = [
+    "GRID",
+    "NAMES",
+    "Fitted",
+    "Lessons",
+    "MlpScorer",
+    "MlpSettings",
+    "Numbers",
+    "PolicyArrays",
+    "Reads",
+    "fit_mlp",
+    "gather_numbers",
+    "search",
+]

@@ -1,7 +1,7 @@
 """Floor 7: how good and how fast each system is, and how that is shown."""
 
 from starrec.evaluation.charts import accuracy_picture
-from starrec.evaluation.config import EvaluationConfig
+from starrec.evaluation.config import ControlName, EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
 from starrec.evaluation.latency import measure, percentiles, throughput
 from starrec.evaluation.probes import probe
@@ -31,6 +31,7 @@ from starrec.evaluation.tables import comparison_lines, print_results, systems_t
 __all__ = [
     "RANKS_SCHEMA",
     "SYSTEMS",
+    "ControlName",
     "EvaluationConfig",
     "Results",
     "Scorer",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from pydantic import Field
 
 from starrec.config import Section
+
+ControlName: TypeAlias = Literal[
+    "mlp_evidence", "mlp_levels", "teacher_tuned", "star_labels", "star_imitate", "star_ce"
+]
 
 
 class EvaluationConfig(Section):
@@ -32,3 +38,8 @@ class EvaluationConfig(Section):
         default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
     )
     worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")
+    controls: tuple[ControlName, ...] = Field(
+        default=("mlp_evidence", "mlp_levels", "teacher_tuned"),
+        description="Controls in the table: mlp_evidence, mlp_levels, teacher_tuned; and, each as long as the "
+        "student's training, star_labels, star_imitate, star_ce.",
+    )

@@ -34,6 +34,8 @@ from starrec.student.training import fit as train
 
 Reads: TypeAlias = Literal["numbers", "levels"]
 """What of the evidence a network reads: all numbers, or the student's levels alone."""
+Rows: TypeAlias = NDArray[np.int64]
+"""`(n,)` the row of each task's target."""
 _BATCH: Final = 128
 _EVALUATIONS: Final = 8
 """Looks at validation half A in a try."""
@@ -47,15 +49,24 @@ _SCORED: Final = 1024
 class MlpSettings:
     """One try."""
 
-    hidden: tuple[int, ...] = (128, 64)
+    hidden: tuple[int, ...] = (64,)
     dropout: float = 0.1
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     """Peak."""
-    passes: int = 4
+    passes: int = 2
     """Through all tasks, the epochs' draws among them."""
+    late: float = 0.0
+    """Weight of a task: its history over the longest of its user's tasks, to this power. Test tasks stand at
+    the end of a history, and late positions are like them."""
 
 
-GRID: Final = (MlpSettings(),)
+GRID: Final = (
+    MlpSettings(),
+    MlpSettings(late=2.0),
+    MlpSettings(late=4.0),
+    MlpSettings(hidden=(128, 64), dropout=0.2, learning_rate=3e-3, late=2.0),
+)
+"""The tries."""
 
 
 class Mlp(nn.Module):
@@ -127,9 +138,15 @@ class Lessons:
 
     folder: Path
 
-    def write(self, part: Literal["training", "A", "B"], numbers: Numbers, rows: NDArray[np.int64]) -> None:
+    def write(
+        self, part: Literal["training", "A", "B"], tasks: Sequence[RankingTask], of: Numbers, rows: Rows
+    ) -> None:
         """Keep a part: training tasks or a half of validation, with the row of each target."""
-        for name, array in (("numbers", numbers.numbers), ("levels", numbers.levels), ("rows", rows)):
+        users = np.array([task.user for task in tasks])
+        longest = np.zeros(users.max(initial=0) + 1)
+        np.maximum.at(longest, users, of.lengths)
+        share = of.lengths / np.maximum(longest[users], 1)
+        for name, array in (("numbers", of.numbers), ("levels", of.levels), ("rows", rows), ("share", share)):
             np.save(self.folder / f"{part}-{name}.npy", array)
 
     def read(self, part: str, name: str) -> NDArray[Any]:
@@ -180,6 +197,8 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     network = Mlp(reads, settings)
     if reads == "numbers":
         network.standardise(inputs)
+    weight = lessons.read("training", "share") ** settings.late
+    weights = torch.from_numpy((weight / weight.mean()).astype(np.float32))
     steps_a_pass = max(1, len(rows) // _BATCH)
     steps = settings.passes * steps_a_pass
 
@@ -192,7 +211,8 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
         chosen = shuffled(turn)[at * _BATCH : (at + 1) * _BATCH]
         with torch.autocast("cpu", enabled=False):
             scores = network(torch.from_numpy(inputs[chosen]))
-            return nn.functional.cross_entropy(scores, torch.from_numpy(rows[chosen])), {}
+            each = nn.functional.cross_entropy(scores, torch.from_numpy(rows[chosen]), reduction="none")
+            return (each * weights[chosen]).mean(), {}
 
     schedule = Schedule(
         steps,
@@ -210,8 +230,8 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
         lessons.folder / f"{name}.checkpoint",
         fingerprint=name,
     )
-    weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    return Fitted(settings, seed, weights, _avg_hr(network, lessons, "B"))
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    return Fitted(settings, seed, state, _avg_hr(network, lessons, "B"))
 
 
 def _avg_hr(network: Mlp, lessons: Lessons, half: Literal["A", "B"]) -> float:

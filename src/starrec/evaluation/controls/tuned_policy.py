@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.engines import Workers
 from starrec.evaluation.controls.numbers import Numbers
 from starrec.ranking import avg_hr
 from starrec.signals import SIGNALS
@@ -108,6 +109,23 @@ class PolicyArrays:
         np.put_along_axis(found, np.lexsort((ties, -scores), axis=1)[:, :count], 1, axis=1)
         found[scores <= 0] = 0
         return found
+
+
+def tune(
+    training: PolicyArrays, seeds: Sequence[int], stages: int, processes: int | None = None
+) -> list[list[Constants]]:
+    """A `search` for each seed, side by side.
+
+    Args:
+        processes: searches at a time; None for one a core.
+    """
+    with Workers(training, processes) as workers:
+        return list(workers.map(_search, [(seed, stages) for seed in seeds]))
+
+
+def _search(training: PolicyArrays, job: tuple[int, int]) -> list[Constants]:
+    seed, stages = job
+    return search(training, seed, stages)
 
 
 def search(training: PolicyArrays, seed: int, stages: int, proposals: int = PROPOSALS) -> list[Constants]:

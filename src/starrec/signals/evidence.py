@@ -220,8 +220,8 @@ class Evidence:
             facts.append(Fact("rating", "whole", -1, -1, int((given > given.mean()).sum()), len(given)))
         return tuple(facts)
 
-    # The row of each candidate's strongest anchor, `(c,)`, for all at once: a tool asks about several candidates
-    # and a control about each.
+    # The row of each candidate's strongest anchor, `(c,)`, for all at once: tools ask about several candidates
+    # and controls about each.
 
     @cached_property
     def _recent_rows(self) -> list[int]:

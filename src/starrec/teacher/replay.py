@@ -5,8 +5,9 @@ in it, and changing an answer in the trace changes the ranking with it.
 
 The score of candidate c is Σ trust(analyst of s) · share(s) / (2 + rank_s(c)) over the orders of signals s that
 tools answered (reciprocal-rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009; candidates that score alike
-share their mean rank), plus 0.05 · Σ weight(s) · level_s(c) over the levels that `compare` answered. Trust is
-the plan's, until a reflection writes another. Equal candidates are ordered by the hash of their mention.
+share their mean rank), plus 0.05 · Σ weight(s) · level_s(c) over the levels that `compare` answered (constants:
+`Fusion`). Trust is the plan's, until a reflection writes another. Equal candidates are ordered by the hash of
+their mention.
 """
 
 from __future__ import annotations

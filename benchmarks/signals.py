@@ -13,7 +13,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -21,7 +23,6 @@ import typer
 from numpy.typing import NDArray
 
 import scale
-from listwise import fit, gather, half, ranks, training_epochs
 from record import keep
 from starrec.data import (
     Dataset,
@@ -32,10 +33,14 @@ from starrec.data import (
     leave_one_out,
     load_movielens_100k,
     load_tables,
+    training_positions,
+    training_tasks,
+    validation_half,
 )
 from starrec.engines import Workers
 from starrec.errors import DataError
-from starrec.evaluation import signal_scores
+from starrec.evaluation import rank_by_scores, signal_scores
+from starrec.evaluation.controls import Lessons, MlpScorer, Numbers, fit_mlp, gather_numbers
 from starrec.hashing import text_keys
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
@@ -133,37 +138,41 @@ def _single_tools(name: DatasetName) -> None:
 def ceiling(
     dataset_name: Annotated[DatasetName, typer.Argument(metavar="DATASET", help="movielens or games")],
     epochs: Annotated[int, typer.Option(help="Epochs, each with fresh negatives.")] = 3,
-    passes: Annotated[int, typer.Option(help="How often all of them are gone through.")] = 4,
     tasks: Annotated[int, typer.Option(help="Training tasks an epoch, at most.")] = 22_000,
-    seeds: Annotated[int, typer.Option(help="Rankers, each from other weights.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Networks, each from other weights.")] = 3,
 ) -> None:
-    """What the evidence allows: a listwise ranker over all of its numbers."""
+    """What the evidence allows: a listwise network over all of its numbers (`evaluation.controls`)."""
     dataset, split = load(dataset_name)
     world = World.of(dataset, Graph.build(split.train, dataset.n_items))
     world.graph.counts.ease()
-    per_user = 24 if dataset_name == "movielens" else 2
+    positions = training_positions(dataset, split, per_user=24 if dataset_name == "movielens" else 2, seed=0)
     started = time.monotonic()
-    with Workers(world) as workers:
-        training = []
-        for epoch in training_epochs(workers, dataset, split, per_user=per_user, tasks=tasks, epochs=epochs):
-            training.append(epoch)
-            _say(f"epoch {len(training)} of {epochs}: {len(epoch.target):,} tasks, {_since(started)}")
+    with Workers(world) as workers, TemporaryDirectory() as folder:
+        lessons, drawn, parts, rows = Lessons(Path(folder)), [], [], []
+        for epoch in range(epochs):
+            every, targets = training_tasks(dataset, split, positions, seed=0, epoch=epoch)
+            chosen = np.sort(np.random.default_rng(epoch).permutation(len(every))[:tasks])
+            drawn += [every[at] for at in chosen.tolist()]
+            parts.append(gather_numbers(workers, drawn[-len(chosen) :]))
+            rows.append(parts[-1].rows_of(drawn[-len(chosen) :], targets))
+            _say(f"epoch {epoch + 1} of {epochs}: {len(chosen):,} tasks, {_since(started)}")
+        lessons.write("training", drawn, Numbers.concatenate(parts), np.concatenate(rows))
         validation, held = tasks_of(dataset, split, "validation", draws=1)
-        a, b = (gather(workers, half(validation, side), held) for side in ("A", "B"))
+        for side in ("A", "B"):
+            own = half(validation, side)
+            numbers = gather_numbers(workers, own)
+            lessons.write(side, own, numbers, numbers.rows_of(own, held))
         test, targets = tasks_of(dataset, split, "test")
-        numbers = gather(workers, test, targets)
+        on_test = gather_numbers(workers, test)
+        fitted, tried = fit_mlp(lessons, "numbers", range(seeds))
     per_seed, all_ranks = [], []
-    for seed in range(seeds):
-        trained = fit(training, a, seed, passes)
-        all_ranks.append(ranks(trained.ranker, numbers))
-        per_seed.append(
-            {
-                "validation_a": trained.curve,
-                "validation_b": float(avg_hr(ranks(trained.ranker, b)).mean()),
-                **interval(all_ranks[-1], test),
-            }
+    for of in fitted:
+        rankings, _ = rank_by_scores(MlpScorer(of.network("numbers"), lambda _: on_test), test)
+        all_ranks.append(
+            np.array([r.rank_of(targets[task.task_id]) for task, r in zip(test, rankings, strict=True)])
         )
-        _say(f"seed {seed}: validation B {per_seed[-1]['validation_b']:.3f}, {_since(started)}")
+        per_seed.append({"validation_b": of.validation_b, **interval(all_ranks[-1], test)})
+        _say(f"seed {of.seed}: validation B {of.validation_b:.3f}, {_since(started)}")
     hits = np.mean([avg_hr(found) for found in all_ranks], axis=0)
     low, high = mean_ci(hits, [task.user_id for task in test], seed=0)
     _keep(
@@ -172,11 +181,18 @@ def ceiling(
             "avg_hr": float(hits.mean()),
             "avg_hr_ci95": [low, high],
             "n_tasks": len(test),
-            "features": int(numbers.features.shape[2]),
-            "training_tasks": [len(epoch.target) for epoch in training],
+            "features": int(on_test.numbers.shape[2]),
+            "training_tasks": [len(part) for part in parts],
+            "tried": [{**asdict(settings), "validation_b": value} for settings, value in tried],
             "seeds": per_seed,
         },
     )
+
+
+def half(tasks: Sequence[RankingTask], side: str) -> list[RankingTask]:
+    """The validation tasks of one half: A stops training, B chooses."""
+    sides = validation_half([task.user_id for task in tasks], 0)
+    return [task for task, own in zip(tasks, sides, strict=True) if own == side]
 
 
 @app.command()

@@ -36,7 +36,7 @@ from starrec.errors import RunError
 
 FORMAT: Final = 2
 """Of the folder. 1 was that of the first releases, which kept one product a step beside steps.json."""
-STEPS: Final = ("data", "evidence", "teach", "distill", "evaluate")
+STEPS: Final = ("data", "evidence", "teach", "distill", "controls", "evaluate")
 """Steps that make products, in their order."""
 
 _TEMPORARY: Final = ".tmp-"

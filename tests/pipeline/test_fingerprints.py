@@ -7,6 +7,7 @@ mistake.
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from starrec.data import (
     training_positions,
     training_tasks,
 )
+from starrec.engines import Workers
 from starrec.evaluation import ranks_frame, summarise
+from starrec.evaluation.controls import GRID, NAMES, PolicyArrays, gather_numbers, search
 from starrec.pipeline import RunConfig, fingerprints
 from starrec.pipeline.fingerprints import FORMATS, distill_inputs, draw_inputs, evaluate_inputs, teach_inputs
 from starrec.ranking import Ranking
@@ -39,7 +42,9 @@ MADE = {
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
     "student": (3, "4626c43cf552ddb4"),
-    "evaluation": (5, "c00f6341192647fe"),  # 4: teacher_v1 is ranked too, 5: worked examples for people
+    "controls": (1, "2dd14476ee0ae028"),
+    # 3: faithfulness of citations, 4: teacher_v1 is ranked too, 5: controls
+    "evaluation": (5, "c00f6341192647fe"),
 }
 
 
@@ -105,6 +110,16 @@ def student(small, world, lessons, tokenizer, newborn):
         text, _ = read_samples(star.model, samples, int(tokenizer.pad_token_id))
         loss = round(float(text), 3)
     return tokenizer.get_vocab(), arrays, [sample.ids.tolist() for sample in samples], ranked, loss
+
+
+@pytest.fixture
+def controls(world, lessons):
+    tasks, targets, _ = lessons
+    with Workers(world, 1) as workers:
+        numbers = gather_numbers(workers, tasks[:12])
+    found = search(PolicyArrays(numbers, numbers.rows_of(tasks[:12], targets)), 0, 2, 20)
+    read = numbers.numbers[:3].round(3) + 0.0  # without negative zeros
+    return NAMES, read.tolist(), [asdict(constants) for constants in found], [asdict(each) for each in GRID]
 
 
 @pytest.fixture

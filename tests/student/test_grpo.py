@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from starrec.student.grpo import grpo_loss, log_probability, sample_rankings
+from starrec.student.grpo import cross_entropy_loss, grpo_loss, log_probability, sample_rankings
 from starrec.student.rewards import advantages, outcome_reward, trajectory_reward
 from starrec.trajectories import linear
 
@@ -148,3 +148,11 @@ def test_equal_rewards_teach_nothing():
     loss.backward()
     assert reward.item() == 1
     assert logits.grad.abs().max() == 0
+
+
+def test_cross_entropy_by_hand():
+    logits = torch.cat([WEIGHTS, WEIGHTS, torch.ones(1, 3)]).log()
+    loss, reward = cross_entropy_loss(logits, torch.tensor([2, 0, 1]))
+    # The target has 3 of 6, 1 of 6 and 1 of 3; it stands first, third, and, where all are equal, last of three.
+    assert loss.item() == pytest.approx((math.log(2) + math.log(6) + math.log(3)) / 3)
+    assert reward.item() == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)

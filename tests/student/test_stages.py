@@ -62,3 +62,18 @@ def test_reinforcement_killed_and_resumed_equals_uninterrupted(taught, stage, la
         assert torch.equal(one, two)
     assert found.curve == expected.curve and found.best == expected.best
     assert 0 <= expected.curve[-1]["reward"] <= 1 and 0 <= expected.curve[-1]["think_reward"] <= 1
+
+
+def test_cross_entropy_takes_grpos_place_and_needs_no_runs(taught, stage, labelled, samples, tmp_path):
+    def trained(name, *how):
+        model = copy.deepcopy(taught[0].model)
+        progress = reinforce(stage(model, tmp_path / name), len(labelled), lambda number: labelled, *how)
+        return progress.curve[-1], torch.cat([weight.flatten() for weight in model.parameters()])
+
+    labels, by_labels = trained("labels", [], "cross_entropy")
+    replayed, by_replay = trained("replayed", samples, "cross_entropy")
+    rewarded, by_reward = trained("rewarded", samples)
+    assert "think" not in labels and "think" in replayed and "think" in rewarded
+    # A cross-entropy, not an advantage-weighted log-probability.
+    assert labels["loss"] > 0 and rewarded["loss"] != replayed["loss"]
+    assert not torch.equal(by_labels, by_replay) and not torch.equal(by_replay, by_reward)

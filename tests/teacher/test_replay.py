@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starrec.teacher import EmbeddedPolicy, run
+from starrec.teacher import Constants, EmbeddedPolicy, Fusion, run
 from starrec.teacher.replay import read_trust, replay, trust_text
 from starrec.tools import Toolbox, mention_ties
 from starrec.trajectories import linear
@@ -105,6 +105,21 @@ class TestRuns:
         found = asyncio.run(run(EmbeddedPolicy(), toolbox, number=number, explore=number > 0)).trajectory
         before, _, _ = linear(found).partition("<recommend>")
         assert replay(before) == found.ranking
+
+    def test_with_other_constants_the_policy_is_replayed_by_them(self, world, lessons):
+        constants = Constants(
+            trust={"interest_divergence": 2, "recent_interest": 9},
+            trust_again={"historical_interest": 7},
+            contenders=4,
+            fusion=Fusion(rrf=8.0, level_weights={"popularity": 3}, level_unit=0.2),
+        )
+        changed = 0
+        for task, plain in zip(lessons[0], lessons[2], strict=True):
+            found = asyncio.run(run(EmbeddedPolicy(constants=constants), world.toolbox(task))).trajectory
+            before, _, _ = linear(found).partition("<recommend>")
+            assert replay(before, constants.fusion) == found.ranking
+            changed += found.ranking != plain.ranking
+        assert changed > len(lessons[0]) / 3
 
     @pytest.mark.parametrize("change", [swapped, dropped])
     def test_an_edited_answer_changes_rankings(self, world, lessons, change):

@@ -2,7 +2,7 @@
 
 from starrec.evaluation.breakdown import breakdown
 from starrec.evaluation.charts import accuracy_picture
-from starrec.evaluation.config import EvaluationConfig
+from starrec.evaluation.config import ControlName, EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
 from starrec.evaluation.latency import measure, percentiles, throughput
 from starrec.evaluation.probes import probe
@@ -39,6 +39,7 @@ from starrec.evaluation.tables import (
 __all__ = [
     "RANKS_SCHEMA",
     "SYSTEMS",
+    "ControlName",
     "EvaluationConfig",
     "Results",
     "Scorer",

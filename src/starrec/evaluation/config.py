@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from pydantic import Field, field_validator
 
 from starrec.config import Section
 from starrec.data import SCENARIOS, Scenario
+
+ControlName: TypeAlias = Literal[
+    "mlp_evidence", "mlp_levels", "teacher_tuned", "star_labels", "star_imitate", "star_ce"
+]
 
 
 class EvaluationConfig(Section):
@@ -46,6 +52,11 @@ class EvaluationConfig(Section):
         default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
     )
     worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")
+    controls: tuple[ControlName, ...] = Field(
+        default=("mlp_evidence", "mlp_levels", "teacher_tuned"),
+        description="Controls in the table: mlp_evidence, mlp_levels, teacher_tuned; and, each as long as the "
+        "student's training, star_labels, star_imitate, star_ce.",
+    )
 
     @field_validator("scenarios", mode="before")
     @classmethod

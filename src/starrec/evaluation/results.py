@@ -15,6 +15,8 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
     teacher_failures {reason: failed greedy runs of the teacher}
     reflection      {"changed_first", "raised_target", "lowered_target": shares of the tasks, "n_tasks"}: what
                     sending work back changed
+    controls        {system: {"tries", "validation_avg_hr", "labels_seen", "seconds", "seeds", …}}, with
+                    "broken" and "reference" where `mlp_evidence` is weaker than it was measured to be
     latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}, and as "evidence" the time of
                     gathering all ten signals of a task: a system that ranks by one signal is not timed alone
     training        {stage: {"tasks", "runs", "kept", "labels_seen", "seconds", …}} and, as "curves",

@@ -27,6 +27,12 @@ SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "transitions": "what followed the last item",
     "ease": "linear item model (EASE) alone",
     "popularity": "most taken first",
+    "mlp_evidence": "MLP over all numbers of the evidence",
+    "mlp_levels": "MLP over what the student reads",
+    "teacher_tuned": "embedded policy, constants fitted on labels",
+    "star_labels": "student's model on targets alone, no traces",
+    "star_imitate": "student on unfiltered traces, no labels",
+    "star_ce": "star_sft, then cross-entropy for GRPO",
     "random": "chance",
 }
 """A few words on each system of this project, by its name in results.json."""

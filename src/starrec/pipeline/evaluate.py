@@ -45,6 +45,7 @@ from starrec.evaluation import (
     write_results,
 )
 from starrec.pipeline.config import RunConfig
+from starrec.pipeline.controls import rank_with_controls
 from starrec.pipeline.distill import student_product
 from starrec.pipeline.fingerprints import evaluate_inputs
 from starrec.pipeline.greedy_teacher import (
@@ -102,6 +103,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         tool, chosen_on = best_tool(workers, half_b, targets_b)
         ties = _over_tie_seeds(prepared, session.config, workers.processes)
         others = rank_scenarios(workers, star, before, tasks.evaluations()[1:], session.config)
+        controls = rank_with_controls(session, prepared, tasks, workers, config.controls)
     rankings["star"] = star.rank_many(test)
     rankings["star_sft"] = before.rank_many(test)
     subset = first_draws(test, config.think_users, config.seed, "think subset")
@@ -110,6 +112,11 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
     frames = [ranks_frame(name, asked, ranked, targets, seed=config.seed) for name, asked, ranked in answers]
+    frames += [
+        ranks_frame(name, test, ranked, targets, seed=seed)
+        for name, by_seed in controls.rankings.items()
+        for seed, ranked in by_seed.items()
+    ]
     ranks = pl.concat([*frames, *others]).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
@@ -136,6 +143,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             seed=config.seed,
             n_resamples=config.n_resamples,
         ),
+        "controls": controls.record,
         "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
         "latency_ms": latency,
         "training": training,
@@ -168,6 +176,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             ("star_think", TEACHER),
             ("star_think", "star"),
             ("star", tool),
+            *(("star", control) for control in controls.rankings),
             (TEACHER, tool),
             (TEACHER, NO_REFLECTION),
             (TEACHER, V1),

@@ -26,6 +26,7 @@ FORMATS: Final[Mapping[str, int]] = {
     "signals": 1,  # counts, levels, facts and their sentences
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
     "student": 3,  # renderings, tokenizer, training, engine
+    "controls": 1,  # what the controls read, their settings and training
     "evaluation": 5,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
@@ -69,6 +70,15 @@ def distill_inputs(config: RunConfig, dataset: Dataset, taught: str) -> dict[str
         "short_share": config.teacher.short_share,
         "student": config.student,
     }
+
+
+def controls_inputs(student: str) -> dict[str, object]:
+    """Inputs of the controls: data, tasks, evidence and teacher are those of the student.
+
+    Args:
+        student: fingerprint of the student.
+    """
+    return {"format": FORMATS["controls"], "distill": student}
 
 
 def evaluate_inputs(config: RunConfig, dataset: Dataset, student: str) -> dict[str, object]:

@@ -166,6 +166,12 @@ def runs_by_outcome(
     return kept, failed
 
 
+def unfiltered_runs(session: Session, prepared: Prepared, tasks: Tasks) -> list[Trajectory]:
+    """One run of each taught task, whatever its outcome: what the outcome filter is compared with."""
+    with open_store(session, prepared, tasks.keys(tasks.taught), explore=True) as store:
+        return one_per_task(store, session.config.student.seed)
+
+
 def open_store(session: Session, prepared: Prepared, keys: Mapping[str, str], *, explore: bool) -> Store:
     """The runs of this configuration's teacher over the tasks with these keys, for reading and appending.
 

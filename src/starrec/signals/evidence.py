@@ -150,9 +150,9 @@ class Evidence:
             return None
         match signal:
             case "item_cf.recent":
-                return self._item_cf("recent", max(0, len(self._history) - RECENT), self._decay, column)
+                return self._item_cf("recent", self._recent_rows[column], column)
             case "item_cf.whole":
-                return self._item_cf("whole", 0, np.ones(len(self._history)), column)
+                return self._item_cf("whole", self._whole_rows[column], column)
             case "user_cf.recent":
                 return self._user_cf("recent", 0, column)
             case "user_cf.whole":
@@ -180,15 +180,12 @@ class Evidence:
     def contrary(self, column: int) -> Fact | None:
         """What speaks most surely against a candidate: those who took an item of the history hardly take it."""
         people = self.view.graph.n_users
-        expected = self._base * float(self._popular[column]) / max(people, 1)
-        against = (expected >= CONTRARY_EXPECTED) & (self._both[:, column] < CONTRARY_LIFT * expected)
-        against &= self._history != self._subject(column)
         facts = [
             Fact(
                 "contrary", "whole", int(self._history[row]), self._subject(column),
                 int(self._both[row, column]), int(self._base[row]), int(self._popular[column]), people,
             )
-            for row in np.flatnonzero(against).tolist()
+            for row in np.flatnonzero(self._against[:, column]).tolist()
         ]  # fmt: skip
         # Of equals the latest item of the history speaks.
         return min(reversed(facts), key=lambda fact: fact.significance, default=None)
@@ -223,11 +220,47 @@ class Evidence:
             facts.append(Fact("rating", "whole", -1, -1, int((given > given.mean()).sum()), len(given)))
         return tuple(facts)
 
+    # The row of each candidate's strongest anchor, `(c,)`, for all at once: tools ask about several candidates
+    # and controls about each.
+
+    @cached_property
+    def _recent_rows(self) -> list[int]:
+        first = max(0, len(self._history) - RECENT)
+        rows: list[int] = np.argmax(self._decay[first:, None] * self._cosine[first:], axis=0).tolist()
+        return [first + row for row in rows]
+
+    @cached_property
+    def _whole_rows(self) -> list[int]:
+        rows: list[int] = np.argmax(self._cosine, axis=0).tolist()
+        return rows
+
+    @cached_property
+    def _flow_rows(self) -> list[int]:
+        rows: list[int] = np.argmax(self._flow, axis=0).tolist()
+        return rows
+
+    @cached_property
+    def _ease_rows(self) -> list[int]:
+        rows: list[int] = np.argmax(np.nan_to_num(self._adds, nan=-np.inf), axis=0).tolist()
+        return rows
+
+    @cached_property
+    def _alike_weights(self) -> NDArray[np.float64]:
+        """`(recent, c)`"""
+        return self._decay[-RECENT:, None] * np.nan_to_num(self._alike)
+
+    @cached_property
+    def _against(self) -> NDArray[np.bool_]:
+        """`(h, c)` whether those who took an item of the history hardly take a candidate."""
+        expected = self._base[:, None] * self._popular.astype(np.float64) / max(self.view.graph.n_users, 1)
+        against = (expected >= CONTRARY_EXPECTED) & (self._both < CONTRARY_LIFT * expected)
+        other: NDArray[np.bool_] = self._history[:, None] != self.candidates
+        return against & other
+
     def _subject(self, column: int) -> int:
         return int(self.candidates[column])
 
-    def _item_cf(self, window: Window, first: int, weight: NDArray[np.float64], column: int) -> Fact | None:
-        row = first + int(np.argmax(weight[first:] * self._cosine[first:, column]))
+    def _item_cf(self, window: Window, row: int, column: int) -> Fact | None:
         if self._both[row, column] == 0:
             return None
         return Fact(
@@ -243,7 +276,7 @@ class Evidence:
         )  # fmt: skip
 
     def _transition(self, column: int) -> Fact | None:
-        row = int(np.argmax(self._flow[:, column]))
+        row = self._flow_rows[column]
         if self._follow[row, column] == 0:
             return None
         at = len(self._history) - len(self._follow) + row
@@ -254,7 +287,7 @@ class Evidence:
         )  # fmt: skip
 
     def _ease(self, column: int) -> Fact | None:
-        row = int(np.argmax(np.nan_to_num(self._adds[:, column], nan=-np.inf)))
+        row = self._ease_rows[column]
         weight = round(1000 * float(self._weights[row, column]))
         if weight <= 0:
             return None
@@ -265,7 +298,7 @@ class Evidence:
         )  # fmt: skip
 
     def _semantic(self, column: int) -> Fact | None:
-        weight = self._decay[-RECENT:] * np.nan_to_num(self._alike[:, column])
+        weight = self._alike_weights[:, column]
         row = int(np.argmax(weight))
         if weight[row] <= 0:
             return None

@@ -77,8 +77,8 @@ class Semantics:
         """Categories and title words that two items share, and that either has."""
         left, right = (np.array([item], dtype=np.int32) for item in (a, b))
         shared = int(kernels.shared_columns(self._ptr, self._columns, self._ones, left, right)[1][0, 0])
-        sizes = np.diff(self._ptr)
-        return shared, int(sizes[a] + sizes[b]) - shared
+        sizes = self._ptr[a + 1] - self._ptr[a] + self._ptr[b + 1] - self._ptr[b]
+        return shared, int(sizes) - shared
 
     def similarities(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
         """`(len(anchors), len(subjects))` in -1..1: of embeddings where there are some, else of weighted

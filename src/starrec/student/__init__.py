@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starrec.student.nano import build_nano
     from starrec.student.prompts import FastBatch, FastPrompts, FastTasks, gather_tasks
     from starrec.student.samples import Sample, make_samples, read_samples
-    from starrec.student.stages import Labelled, Stage, reinforce, supervise
+    from starrec.student.stages import Labelled, Objective, Stage, epoch_order, reinforce, supervise
     from starrec.student.tokenizer import build_tokenizer
     from starrec.student.trace import Step, Thought
     from starrec.student.training import Progress
@@ -34,7 +34,9 @@ _HOMES: Final = {
     "make_samples": "samples",
     "read_samples": "samples",
     "Labelled": "stages",
+    "Objective": "stages",
     "Stage": "stages",
+    "epoch_order": "stages",
     "reinforce": "stages",
     "supervise": "stages",
     "build_tokenizer": "tokenizer",
@@ -56,6 +58,7 @@ __all__ = [
     "GRPOConfig",
     "Labelled",
     "NanoConfig",
+    "Objective",
     "Progress",
     "SFTConfig",
     "Sample",
@@ -66,6 +69,7 @@ __all__ = [
     "Thought",
     "build_nano",
     "build_tokenizer",
+    "epoch_order",
     "gather_tasks",
     "make_samples",
     "read_samples",

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+from torch.nn import functional
 
 from starrec.student.rewards import TIERS, advantages, outcome_reward
 
@@ -69,3 +70,11 @@ def grpo_loss(
         log_p, log_q = logits.log_softmax(1), reference.log_softmax(1)
         loss = loss + kl * (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
     return loss, reward.mean()
+
+
+def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy of the target over the candidates (ListNet's top-one loss; Cao et al., ICML 2007), and mean
+    outcome reward of the likeliest rankings, ties against the target; arguments as in `grpo_loss`."""
+    own = logits.gather(1, target[:, None])
+    reward = outcome_reward((logits >= own).sum(dim=1))
+    return functional.cross_entropy(logits, target), reward.mean()

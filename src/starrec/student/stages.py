@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -28,12 +28,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from starrec.ranking import avg_hr, ranks_of_targets
 from starrec.student.config import StudentConfig
-from starrec.student.grpo import PLACES, grpo_loss, log_probability
+from starrec.student.grpo import PLACES, cross_entropy_loss, grpo_loss, log_probability
 from starrec.student.listwise import label_logits
 from starrec.student.prompts import FastPrompts, FastTasks
 from starrec.student.samples import Augmentation, Sample, read_samples
 from starrec.student.training import Progress, Schedule, fit
 
+Objective: TypeAlias = Literal["grpo", "cross_entropy"]
+"""What stage 2 minimises."""
 _WARMUP: Final = 50
 _RANKING_WEIGHT: Final = 0.5
 """Stage 1: of the ranking after a trace beside its text. Fast mode teaches the same ranking."""
@@ -156,8 +158,17 @@ def supervise(
     )
 
 
+def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """`(n,)` the order in which stage 2 takes the tasks of an epoch."""
+    return np.random.default_rng([seed, 3, epoch]).permutation(n)
+
+
 def reinforce(
-    stage: Stage, tasks_an_epoch: int, epoch: Callable[[int], Labelled], samples: Sequence[Sample]
+    stage: Stage,
+    tasks_an_epoch: int,
+    epoch: Callable[[int], Labelled],
+    samples: Sequence[Sample],
+    objective: Objective = "grpo",
 ) -> Progress:
     """Stage 2. Trains the model in place, with itself as it is now as the reference of the KL term.
 
@@ -165,16 +176,26 @@ def reinforce(
         tasks_an_epoch: how many tasks every epoch has.
         epoch: the tasks of an epoch, candidates drawn anew; epochs are asked for in order, once each (from
             the epoch of the checkpoint on).
-        samples: kept runs to replay, and failed ones for the reward of the ranking after them.
+        samples: kept runs to replay, and failed ones for the reward of the ranking after them; none leaves
+            replay out.
+        objective: cross-entropy of the target takes GRPO's place in the controls `star_ce` and `star_labels`.
     """
     config = stage.config.grpo
-    reference = copy.deepcopy(stage.model).eval() if config.kl > 0 else None
+    reference = copy.deepcopy(stage.model).eval() if config.kl > 0 and objective == "grpo" else None
     steps_an_epoch = max(1, tasks_an_epoch // config.batch)
+
+    def improve(
+        logits: torch.Tensor, before: torch.Tensor | None, target: torch.Tensor, seed: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if objective == "cross_entropy":
+            return cross_entropy_loss(logits, target)
+        generator = torch.Generator().manual_seed(seed)
+        return grpo_loss(logits, before, target, group=config.group, kl=config.kl, generator=generator)
 
     @lru_cache(maxsize=1)
     def shuffled(number: int) -> tuple[Labelled, NDArray[np.int64]]:
         tasks = epoch(number)
-        return tasks, np.random.default_rng([stage.config.seed, 3, number]).permutation(len(tasks))
+        return tasks, epoch_order(stage.config.seed, number, len(tasks))
 
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         random = np.random.default_rng([stage.config.seed, 2, step])
@@ -188,25 +209,11 @@ def reinforce(
         if reference is not None:
             with torch.no_grad():
                 before = stage.fast_logits(reference, chosen, np.random.default_rng(seed))
-        value, reward = grpo_loss(
-            logits,
-            before,
-            torch.from_numpy(tasks.columns[rows]),
-            group=config.group,
-            kl=config.kl,
-            generator=torch.Generator().manual_seed(seed),
-        )
+        value, reward = improve(logits, before, torch.from_numpy(tasks.columns[rows]), seed)
         numbers = {"reward": reward.item()}
-        if step % config.replay_every == 0:
+        if samples and step % config.replay_every == 0:
             text, ranked_after, target = stage.draw(samples, stage.config.sft.think_batch, random)
-            practised, after = grpo_loss(
-                ranked_after,
-                None,
-                target,
-                group=config.group,
-                kl=0.0,
-                generator=torch.Generator().manual_seed(seed + 1),
-            )
+            practised, after = improve(ranked_after, None, target, seed + 1)
             value = value + _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised
             numbers |= {"think": text.item(), "think_reward": after.item()}
         return value, numbers

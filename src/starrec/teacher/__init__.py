@@ -18,8 +18,9 @@ from starrec.teacher.agents import (
 from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
-from starrec.teacher.policy import EmbeddedPolicy
+from starrec.teacher.policy import Constants, EmbeddedPolicy
 from starrec.teacher.readable import Entry, readable
+from starrec.teacher.replay import Fusion
 from starrec.teacher.signature import policy_sha
 from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
 from starrec.teacher.v1 import rank_with_v1
@@ -34,12 +35,14 @@ __all__ = [
     "Brief",
     "Budget",
     "Check",
+    "Constants",
     "Decision",
     "EmbeddedPolicy",
     "Ended",
     "Entry",
     "Estimate",
     "Finding",
+    "Fusion",
     "Meter",
     "Outcome",
     "Plan",

@@ -20,6 +20,7 @@ that are not kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -38,29 +39,14 @@ from starrec.teacher.agents import (
     Request,
     Verdict,
 )
-from starrec.teacher.replay import OWNERS, Standing
+from starrec.teacher.replay import DEFAULT, OWNERS, Fusion, Standing
 from starrec.tools import TOOLS, Window, fold, read_facts, tastes
 
 _LONG: Final = 20
 """Histories above this length are long; of short ones (`SHORT_HISTORY`) the recent and the whole window are the
 same."""
-_TRUST: Final[Mapping[Analyst, int]] = {
-    "historical_interest": 3,
-    "interest_divergence": 3,
-    "recent_interest": 2,
-    "user_profile": 1,
-}
-_TRUST_SHORT: Final[Mapping[Analyst, int]] = {
-    "recent_interest": 4,
-    "user_profile": 4,
-    "interest_divergence": 1,
-}
 _AGAIN: Final[Mapping[Analyst, str]] = {"user_profile": "content", "historical_interest": "user_cf"}
-"""Who is sent back to which tool ..."""
-_TRUST_AGAIN: Final[Mapping[Analyst, int]] = {"user_profile": 4}
-"""... and whom to trust how far then."""
-_CONTENDERS: Final = 8
-"""Candidates that are sent back."""
+"""Who is sent back to which tool."""
 _LEAD: Final = 3
 """Candidates that a last reflection names."""
 
@@ -94,20 +80,50 @@ _ASK_MORE: Final = 0.25
 """... and of each that it may ask beside."""
 
 
+@dataclass(frozen=True)
+class Constants:
+    """The numbers in the rules. Trust is from 1 to 9, by analyst, in the order in which they are consulted."""
+
+    trust: Mapping[Analyst, int] = field(
+        default_factory=lambda: {
+            "historical_interest": 3,
+            "interest_divergence": 3,
+            "recent_interest": 2,
+            "user_profile": 1,
+        }
+    )
+    trust_short: Mapping[Analyst, int] = field(
+        default_factory=lambda: {"recent_interest": 4, "user_profile": 4, "interest_divergence": 1}
+    )
+    """For short histories."""
+    trust_again: Mapping[Analyst, int] = field(default_factory=lambda: {"user_profile": 4})
+    """What a reflection that sends work back writes."""
+    contenders: int = 8
+    """Candidates that are sent back."""
+    fusion: Fusion = DEFAULT
+
+
 class EmbeddedPolicy:
     """The agents, by rule."""
 
     kind = "embedded policy, no learned weights"
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, constants: Constants | None = None) -> None:
+        """
+        Args:
+            seed: of exploration.
+            constants: None for those of version 2.
+        """
         self._seed = seed
+        self._constants = constants or Constants()
 
     async def remember(self, brief: Brief, window: Window) -> str:
         return fold(brief.memory, window)
 
     async def plan(self, brief: Brief) -> Plan:
         length = len(brief.task.history)
-        trust = dict(_TRUST_SHORT if length <= SHORT_HISTORY else _TRUST)
+        constants = self._constants
+        trust = dict(constants.trust_short if length <= SHORT_HISTORY else constants.trust)
         rounds = 2
         if brief.explore:
             random = self._random(brief, "planner")
@@ -145,9 +161,9 @@ class EmbeddedPolicy:
         round: int,
         final: bool,
     ) -> Verdict:
-        standing = _standing(brief, plan, answers)
+        standing = self._standing(brief, plan, answers)
         scores = standing.scores()
-        ahead = [name for name in standing.order()[:_CONTENDERS] if scores[name] > 0]
+        ahead = [name for name in standing.order()[: self._constants.contenders] if scores[name] > 0]
         if not ahead:
             return Verdict(text="Nothing is known of any candidate.")
         short = len(brief.task.history) <= SHORT_HISTORY
@@ -156,7 +172,7 @@ class EmbeddedPolicy:
                 Request(analyst=analyst, tool=tool, candidates=ahead) for analyst, tool in _AGAIN.items()
             ]
             text = f"They disagree: check {''.join(ahead)}."
-            return Verdict(text=text, requests=requests, trust=dict(_TRUST_AGAIN))
+            return Verdict(text=text, requests=requests, trust=dict(self._constants.trust_again))
         lead = ahead[:_LEAD]
         return Verdict(text=f"Ahead: {_cited(lead, plan, findings, answers)}", lead=lead)
 
@@ -169,13 +185,13 @@ class EmbeddedPolicy:
         verdict: Verdict,
         call: Caller,
     ) -> Decision:
-        standing = _standing(brief, plan, answers)
+        standing = self._standing(brief, plan, answers)
         standing.read_answer(call("compare", {}).text)
         return Decision(order=standing.order())
 
     def _finding(self, analyst: Analyst, brief: Brief, plan: Plan, answers: Sequence[Answer]) -> Finding:
         """Order by the answers' orders; cite for each label the first fact that an answer has of it."""
-        standing = _standing(brief, plan, answers)
+        standing = self._standing(brief, plan, answers)
         scores = standing.scores()
         order = [name for name in standing.order() if scores[name] > 0]
         cites: dict[str, list[str]] = {}
@@ -184,6 +200,13 @@ class EmbeddedPolicy:
             for name, cite, _ in read_facts(answer.text) if answer.tool != "contrary" else ():
                 cites.setdefault(name, [cite])
         return Finding.model_construct(analyst=analyst, order=order, cites=cites)
+
+    def _standing(self, brief: Brief, plan: Plan, answers: Sequence[Answer]) -> Standing:
+        standing = Standing(brief.labels, brief.ties, self._constants.fusion)
+        standing.write_trust(plan.trust)
+        for answer in answers:
+            standing.read_answer(answer.text)
+        return standing
 
     def _random(self, brief: Brief, agent: str) -> np.random.Generator:
         key = int(text_keys([brief.task.task_id], self._seed, f"explore/{agent}")[0])
@@ -195,14 +218,6 @@ def _follow_up(request: Request) -> dict[str, str | list[str]]:
     spec = TOOLS[request.tool]
     arguments: dict[str, str | list[str]] = {"window": "whole"} if spec.windows else {}
     return {**arguments, "candidates": request.candidates} if spec.candidates else arguments
-
-
-def _standing(brief: Brief, plan: Plan, answers: Sequence[Answer]) -> Standing:
-    standing = Standing(brief.labels, brief.ties)
-    standing.write_trust(plan.trust)
-    for answer in answers:
-        standing.read_answer(answer.text)
-    return standing
 
 
 def _disagree(standing: Standing) -> bool:

@@ -20,7 +20,7 @@ from starrec.teacher.agents import Analyst
 from starrec.teacher.deciding import RANKER, Asked, decided, in_words, read_asked
 from starrec.teacher.phrases import SHOWN, Names, all_of, words
 from starrec.teacher.replay import (
-    LEVEL_WEIGHTS,
+    DEFAULT,
     OWNERS,
     candidates_of,
     read_trust,
@@ -195,11 +195,12 @@ class _Reader:
         scores = standing.scores()
         shown = []
         for label in [label for label in standing.order() if scores[label] > 0][:SHOWN]:
-            own = (str(levels[label].get(name, "none")) for name in LEVEL_WEIGHTS)
+            own = (str(levels[label].get(name, "none")) for name in DEFAULT.level_weights)
             shown.append(f"{self.names.name(label)} ({', '.join(own)})")
         if not shown:
             return "Nothing is known."
-        return f"Strongest, by {all_of(LEVEL_WEIGHTS)} in levels from 0 to {N_LEVELS - 1}: {'; '.join(shown)}."
+        weighed = all_of(DEFAULT.level_weights)
+        return f"Strongest, by {weighed} in levels from 0 to {N_LEVELS - 1}: {'; '.join(shown)}."
 
     # What reflection did
 

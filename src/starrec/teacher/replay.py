@@ -5,14 +5,16 @@ in it, and changing an answer in the trace changes the ranking with it.
 
 The score of candidate c is Σ trust(analyst of s) · share(s) / (2 + rank_s(c)) over the orders of signals s that
 tools answered (reciprocal-rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009; candidates that score alike
-share their mean rank), plus 0.05 · Σ weight(s) · level_s(c) over the levels that `compare` answered. Trust is
-the plan's, until a reflection writes another. Equal candidates are ordered by the hash of their mention.
+share their mean rank), plus 0.05 · Σ weight(s) · level_s(c) over the levels that `compare` answered (constants:
+`Fusion`). Trust is the plan's, until a reflection writes another. Equal candidates are ordered by the hash of
+their mention.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -22,8 +24,6 @@ from starrec.teacher.agents import ANALYSTS, Analyst
 from starrec.tools import Order, mention_ties, read_levels, read_orders
 from starrec.trajectories import TAGS, Element
 
-RRF: Final = 2.0
-"""Constant of reciprocal-rank fusion; small, because candidates are few."""
 OWNERS: Final[Mapping[str, Analyst]] = {
     "popularity": "user_profile",
     "category": "user_profile",
@@ -36,25 +36,39 @@ OWNERS: Final[Mapping[str, Analyst]] = {
     "transitions": "interest_divergence",
 }
 """Whose trust an order carries."""
-SHARES: Final[Mapping[str, float]] = {
-    "popularity": 1.0,
-    "category": 1.0,
-    "semantic": 1.0,
-    "ease": 1.0,
-    "item_cf.whole": 0.5,
-    "user_cf.whole": 0.5,
-    "item_cf.recent": 1.0,
-    "user_cf.recent": 0.5,
-    "transitions": 1.0,
-}
-"""Of that trust."""
-LEVEL_WEIGHTS: Final[Mapping[str, int]] = {
-    "ease": 3,
-    "transitions": 2,
-    "item_cf.recent": 1,
-}
-LEVEL_UNIT: Final = 0.05
-"""Score of one level at weight 1."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Constants of the score."""
+
+    rrf: float = 2.0
+    """Of reciprocal-rank fusion; small, because candidates are few."""
+    shares: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "popularity": 1.0,
+            "category": 1.0,
+            "semantic": 1.0,
+            "ease": 1.0,
+            "item_cf.whole": 0.5,
+            "user_cf.whole": 0.5,
+            "item_cf.recent": 1.0,
+            "user_cf.recent": 0.5,
+            "transitions": 1.0,
+        }
+    )
+    """Of its owner's trust, for each signal of `OWNERS`."""
+    level_weights: Mapping[str, int] = field(
+        default_factory=lambda: {"ease": 3, "transitions": 2, "item_cf.recent": 1}
+    )
+    """By signal; 0 for those left out."""
+    level_unit: float = 0.05
+    """Score of one level at weight 1."""
+
+
+DEFAULT: Final = Fusion()
+"""Of the embedded policy, version 2."""
+
 
 _TRUST: Final = re.compile(rf"Trust ((?:{'|'.join(ANALYSTS)}) \d(?:, (?:{'|'.join(ANALYSTS)}) \d)*)\.")
 _ELEMENT: Final = re.compile(rf"<({'|'.join(TAGS)})>([^<>]*)</\1>")
@@ -66,12 +80,13 @@ _CANDIDATES: Final = re.compile(f"(?:{_CANDIDATE.pattern})*$")
 class Standing:
     """How the candidates stand by what was written so far."""
 
-    def __init__(self, labels: Sequence[str], ties: Keys) -> None:
+    def __init__(self, labels: Sequence[str], ties: Keys, fusion: Fusion = DEFAULT) -> None:
         """
         Args:
             ties: `(c,)` hash of each candidate's mention.
         """
         self.labels = tuple(labels)
+        self._fusion = fusion
         self._ties = ties
         self._column = {name: at for at, name in enumerate(self.labels)}
         self.trust: dict[Analyst, int] = {}
@@ -88,12 +103,13 @@ class Standing:
         """Take in a tool's answer."""
         self.orders += read_orders(text)
         self._scores = None
+        weights = self._fusion.level_weights
         # Only `compare` answers rows, and a row begins with a mention.
         for label, levels in read_levels(text).items() if text.startswith("⟦") else ():
             at = self._column.get(label)
             if at is not None:
-                weighed = sum(LEVEL_WEIGHTS.get(signal, 0) * level for signal, level in levels.items())
-                self._levels[at] = LEVEL_UNIT * weighed
+                weighed = sum(weights.get(signal, 0) * level for signal, level in levels.items())
+                self._levels[at] = self._fusion.level_unit * weighed
 
     def scores(self) -> dict[str, float]:
         """The fused score of each label."""
@@ -110,12 +126,12 @@ class Standing:
         fused = [0.0] * len(self.labels)
         for signal, groups in self.orders:
             owner = OWNERS.get(signal)
-            weight = self.trust.get(owner, 1) * SHARES[signal] if owner else 0.0
+            weight = self.trust.get(owner, 1) * self._fusion.shares[signal] if owner else 0.0
             if not weight:
                 continue
             before = 0
             for group in groups:
-                points = weight / (RRF + before + (len(group) + 1) / 2)
+                points = weight / (self._fusion.rrf + before + (len(group) + 1) / 2)
                 before += len(group)
                 for name in group:
                     if name in self._column:
@@ -145,18 +161,18 @@ def without_trust(text: str) -> str:
     return _TRUST.sub("", text).strip()
 
 
-def replay(text: str) -> tuple[str, ...]:
+def replay(text: str, fusion: Fusion = DEFAULT) -> tuple[str, ...]:
     """The ranking that a trace in linear form says, `<recommend>` left out of account; labels, best first."""
-    return tuple(standing_of([Element(*found) for found in _ELEMENT.findall(text)]).order())
+    return tuple(standing_of([Element(*found) for found in _ELEMENT.findall(text)], fusion).order())
 
 
-def standing_of(trace: Iterable[Element]) -> Standing:
+def standing_of(trace: Iterable[Element], fusion: Fusion = DEFAULT) -> Standing:
     """How the candidates stand by the elements of a trace; of no candidates where there is no task."""
-    standing = Standing([], mention_ties([]))
+    standing = Standing([], mention_ties([]), fusion)
     for tag, text, _ in trace:
         if tag == "task":
             listed = candidates_of(text)
-            standing = Standing(list(listed), mention_ties(list(listed.values())))
+            standing = Standing(list(listed), mention_ties(list(listed.values())), fusion)
         elif tag in ("plan", "reflection"):
             standing.write_trust(read_trust(text))
         elif tag == "tool_response":

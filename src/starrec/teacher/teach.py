@@ -20,7 +20,7 @@ from starrec.errors import RunError
 from starrec.ranking import Ranking, repair
 from starrec.teacher.agents import AgentError, Agents, Meter
 from starrec.teacher.budget import Ended, Spending
-from starrec.teacher.policy import EmbeddedPolicy
+from starrec.teacher.policy import Constants, EmbeddedPolicy
 from starrec.teacher.workflow import run
 from starrec.tools import Toolbox, World
 from starrec.trajectories import Cost, Failure, Store, Trajectory, judge
@@ -199,14 +199,21 @@ def advice(failures: Sequence[Failure]) -> str:
 
 
 def rank_with_teacher(
-    engine: Engine[World], tasks: Sequence[RankingTask], seed: int, *, reflections: int | None = None
+    engine: Engine[World],
+    tasks: Sequence[RankingTask],
+    seed: int,
+    *,
+    reflections: int | None = None,
+    constants: Constants | None = None,
 ) -> list[Ranking]:
     """The greedy policy's rankings, in the order of tasks.
 
     Args:
         reflections: as in `workflow.run`.
+        constants: as in `EmbeddedPolicy`.
     """
-    batches = ((seed, reflections, list(tasks[at : at + BATCH])) for at in range(0, len(tasks), BATCH))
+    policy = EmbeddedPolicy(seed, constants)
+    batches = ((policy, reflections, list(tasks[at : at + BATCH])) for at in range(0, len(tasks), BATCH))
     return [ranking for batch in engine.map(_greedy, batches) for ranking in batch]
 
 
@@ -231,9 +238,8 @@ def _explore(world: World, batch: tuple[int, Sequence[Work]]) -> list[Trajectory
     return asyncio.run(all_runs())
 
 
-def _greedy(world: World, batch: tuple[int, int | None, Sequence[RankingTask]]) -> list[Ranking]:
-    seed, reflections, tasks = batch
-    policy = EmbeddedPolicy(seed)
+def _greedy(world: World, batch: tuple[EmbeddedPolicy, int | None, Sequence[RankingTask]]) -> list[Ranking]:
+    policy, reflections, tasks = batch
 
     async def all_tasks() -> list[Ranking]:
         runs = [await run(policy, world.toolbox(task), reflections=reflections) for task in tasks]

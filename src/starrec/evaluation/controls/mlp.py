@@ -1,0 +1,243 @@
+"""`mlp_evidence` and `mlp_levels`: a small network that scores each candidate by what the evidence says of it.
+
+No titles, no items, no trajectories: it is trained by softmax cross-entropy over the candidates (ListNet's
+top-one loss; Cao et al., ICML 2007) on the tasks that the student's stage 2 practises on. What it reaches, a
+student that reads the same should reach; where it stands above the student, the student loses something that
+its evidence holds.
+
+Every setting of `GRID` is tried with one seed, validation half A stops each try, and half B chooses. Tries and
+seeds run side by side, one thread each, over arrays that are mapped from files.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from starrec.config import fingerprint
+from starrec.data import RankingTask
+from starrec.engines import Workers
+from starrec.evaluation.controls.numbers import NAMES, Numbers
+from starrec.ranking import avg_hr
+from starrec.signals import N_LEVELS, SIGNALS
+from starrec.student.training import Schedule
+from starrec.student.training import fit as train
+
+Reads: TypeAlias = Literal["numbers", "levels"]
+"""What of the evidence a network reads: all numbers, or the student's levels alone."""
+Rows: TypeAlias = NDArray[np.int64]
+"""`(n,)` the row of each task's target."""
+_BATCH: Final = 128
+_EVALUATIONS: Final = 8
+"""Looks at validation half A in a try."""
+_CLIP: Final = 8.0
+"""Standard deviations beyond which a number says no more."""
+_DECIMALS: Final = 9
+_SCORED: Final = 1024
+"""Tasks scored at once."""
+
+
+@dataclass(frozen=True)
+class MlpSettings:
+    """One try."""
+
+    hidden: tuple[int, ...] = (64,)
+    dropout: float = 0.1
+    learning_rate: float = 5e-3
+    """Peak."""
+    passes: int = 2
+    """Through all tasks, the epochs' draws among them."""
+    late: float = 0.0
+    """Weight of a task: its history over the longest of its user's tasks, to this power. Test tasks stand at
+    the end of a history, and late positions are like them."""
+
+
+GRID: Final = (
+    MlpSettings(),
+    MlpSettings(late=2.0),
+    MlpSettings(late=4.0),
+    MlpSettings(hidden=(128, 64), dropout=0.2, learning_rate=3e-3, late=2.0),
+)
+"""The tries."""
+
+
+class Mlp(nn.Module):
+    """Scores each candidate by its own evidence."""
+
+    mean: torch.Tensor
+    """`(len(NAMES),)` of training tasks."""
+    scale: torch.Tensor
+    offsets: torch.Tensor
+    """`(signals,)` where each signal's levels begin."""
+
+    def __init__(self, reads: Reads, settings: MlpSettings) -> None:
+        super().__init__()
+        self.reads = reads
+        first = settings.hidden[0]
+        if reads == "numbers":
+            self.register_buffer("mean", torch.zeros(len(NAMES)))
+            self.register_buffer("scale", torch.ones(len(NAMES)))
+            self.first: nn.Module = nn.Linear(len(NAMES), first)
+        else:
+            self.register_buffer("offsets", torch.arange(len(SIGNALS)) * (N_LEVELS + 1) + 1)
+            self.first = nn.EmbeddingBag(len(SIGNALS) * (N_LEVELS + 1), first, mode="sum")
+        layers: list[nn.Module] = [nn.GELU(), nn.Dropout(settings.dropout)]
+        for wide, narrow in pairwise(settings.hidden):
+            layers += [nn.Linear(wide, narrow), nn.GELU(), nn.Dropout(settings.dropout)]
+        self.rest = nn.Sequential(*layers, nn.Linear(settings.hidden[-1], 1))
+
+    def standardise(self, numbers: NDArray[np.float32]) -> None:
+        """Take the scale of the numbers from training tasks."""
+        flat = numbers.reshape(-1, numbers.shape[-1])
+        self.mean.copy_(torch.from_numpy(flat.mean(axis=0, dtype=np.float64)))
+        self.scale.copy_(torch.from_numpy(flat.std(axis=0, dtype=np.float64) + 1e-6))
+
+    def forward(self, read: torch.Tensor) -> torch.Tensor:
+        """`(n, c)` scores of candidates by their numbers `(n, c, len(NAMES))` or levels `(n, c, signals)`."""
+        if self.reads == "numbers":
+            hidden = self.first(((read - self.mean) / self.scale).clamp(-_CLIP, _CLIP))
+        else:
+            hidden = self.first((read.long() + self.offsets).flatten(0, 1)).unflatten(0, read.shape[:2])
+        scores: torch.Tensor = self.rest(hidden).squeeze(-1)
+        return scores
+
+    @torch.inference_mode()
+    def scores(self, read: NDArray[Any]) -> NDArray[np.float64]:
+        """`(n, c)` the same, of arrays, in double precision and rounded: candidates with equal evidence have
+        equal scores wherever they stand in a batch."""
+        network = copy.deepcopy(self).eval().double()
+        parts = [
+            network(torch.from_numpy(read[at : at + _SCORED].astype(np.float64))).numpy()
+            for at in range(0, len(read), _SCORED)
+        ]
+        return np.concatenate(parts).round(_DECIMALS)
+
+
+@dataclass(frozen=True)
+class MlpScorer:
+    """A trained network as a system of the evaluation (`Scorer`)."""
+
+    network: Mlp
+    look_up: Callable[[Sequence[RankingTask]], Numbers]
+
+    def scores(self, tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:
+        numbers = self.look_up(tasks)
+        return numbers.as_given(self.network.scores(getattr(numbers, self.network.reads)))
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a network is trained, stopped and chosen on, as files in a folder."""
+
+    folder: Path
+
+    def write(
+        self, part: Literal["training", "A", "B"], tasks: Sequence[RankingTask], of: Numbers, rows: Rows
+    ) -> None:
+        """Keep a part: training tasks or a half of validation, with the row of each target."""
+        users = np.array([task.user for task in tasks])
+        longest = np.zeros(users.max(initial=0) + 1)
+        np.maximum.at(longest, users, of.lengths)
+        share = of.lengths / np.maximum(longest[users], 1)
+        for name, array in (("numbers", of.numbers), ("levels", of.levels), ("rows", rows), ("share", share)):
+            np.save(self.folder / f"{part}-{name}.npy", array)
+
+    def read(self, part: str, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(self.folder / f"{part}-{name}.npy", mmap_mode="r")
+        return array
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, and how it came to be."""
+
+    settings: MlpSettings
+    seed: int
+    weights: dict[str, NDArray[Any]]
+    validation_b: float
+    """avg_hr on half B, ties against the target."""
+
+    def network(self, reads: Reads) -> Mlp:
+        network = Mlp(reads, self.settings)
+        network.load_state_dict({name: torch.from_numpy(weight) for name, weight in self.weights.items()})
+        return network.eval()
+
+
+def fit_mlp(
+    lessons: Lessons,
+    reads: Reads,
+    seeds: Sequence[int],
+    processes: int | None = None,
+    grid: Sequence[MlpSettings] = GRID,
+) -> tuple[list[Fitted], list[tuple[MlpSettings, float]]]:
+    """A network of each seed, with the setting that half B chooses; and what each setting reached there.
+
+    Args:
+        processes: tries at a time; None for one a core.
+    """
+    with Workers(lessons, processes) as workers:
+        tried = list(workers.map(_fit, [(reads, settings, seeds[0]) for settings in grid]))
+        best = max(tried, key=lambda fitted: fitted.validation_b)
+        others = list(workers.map(_fit, [(reads, best.settings, seed) for seed in seeds[1:]]))
+    return [best, *others], [(fitted.settings, fitted.validation_b) for fitted in tried]
+
+
+def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
+    reads, settings, seed = job
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    inputs, rows = lessons.read("training", reads), lessons.read("training", "rows")
+    network = Mlp(reads, settings)
+    if reads == "numbers":
+        network.standardise(inputs)
+    weight = lessons.read("training", "share") ** settings.late
+    weights = torch.from_numpy((weight / weight.mean()).astype(np.float32))
+    steps_a_pass = max(1, len(rows) // _BATCH)
+    steps = settings.passes * steps_a_pass
+
+    @lru_cache(maxsize=1)
+    def shuffled(turn: int) -> NDArray[np.int64]:
+        return np.random.default_rng([seed, turn]).permutation(len(rows))
+
+    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        turn, at = divmod(step, steps_a_pass)
+        chosen = shuffled(turn)[at * _BATCH : (at + 1) * _BATCH]
+        with torch.autocast("cpu", enabled=False):
+            scores = network(torch.from_numpy(inputs[chosen]))
+            each = nn.functional.cross_entropy(scores, torch.from_numpy(rows[chosen]), reduction="none")
+            return (each * weights[chosen]).mean(), {}
+
+    schedule = Schedule(
+        steps,
+        settings.learning_rate,
+        warmup=steps // 10,
+        evaluate_every=max(1, steps // _EVALUATIONS),
+        checkpoint_seconds=float("inf"),
+    )
+    name = fingerprint([reads, asdict(settings), seed])
+    train(
+        network,
+        loss,
+        lambda: _avg_hr(network, lessons, "A"),
+        schedule,
+        lessons.folder / f"{name}.checkpoint",
+        fingerprint=name,
+    )
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    return Fitted(settings, seed, state, _avg_hr(network, lessons, "B"))
+
+
+def _avg_hr(network: Mlp, lessons: Lessons, half: Literal["A", "B"]) -> float:
+    scores, rows = network.scores(lessons.read(half, network.reads)), lessons.read(half, "rows")
+    own = np.take_along_axis(scores, rows[:, None], axis=1)
+    return float(avg_hr((scores >= own).sum(axis=1)).mean())

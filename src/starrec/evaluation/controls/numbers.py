@@ -1,0 +1,125 @@
+"""The evidence of tasks as arrays: all that a control may read of a candidate.
+
+105 numbers: of each of the ten signals the score, its logarithm, its standing among the candidates (place and
+z) and whether it is unknown; of the strongest fact behind each signal, and of the contrary fact, the counts,
+lift, significance and weight. Beside them the levels, which are all that the student reads of a signal.
+
+No target enters. Rows stand in the order of a hash of their item, so that nothing computed over them depends on
+the order in which candidates were given, not even the last bit of a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import RankingTask, Targets
+from starrec.engines import Engine
+from starrec.hashing import combine
+from starrec.signals import SIGNALS, Evidence
+from starrec.tools import World
+
+_BATCH: Final = 128
+_OF_SIGNAL: Final = ("unknown", "score", "log score", "z", "place")
+_OF_FACT: Final = ("both", "base", "lift", "significance", "weight")
+NAMES: Final = (
+    *(f"{signal} {what}" for what in _OF_SIGNAL for signal in SIGNALS),
+    *(f"{fact} {what}" for fact in (*SIGNALS, "contrary") for what in _OF_FACT),
+)
+"""What each number is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """The evidence of n tasks with c candidates each."""
+
+    numbers: NDArray[np.float32]
+    """`(n, c, len(NAMES))`"""
+    levels: NDArray[np.int8]
+    """`(n, c, signals)` as in `Evidence.levels`; -1 is none."""
+    scores: NDArray[np.float64]
+    """`(n, signals, c)` as in `Evidence.scores`."""
+    ties: NDArray[np.uint64]
+    """`(n, c)` as in `Toolbox.ties`."""
+    lengths: NDArray[np.int64]
+    """`(n,)` items in the history."""
+    order: NDArray[np.int64]
+    """`(n, c)` which of the task's candidates a row is about."""
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All parts as one, in order."""
+        return cls(*(np.concatenate([getattr(part, of.name) for part in parts]) for of in fields(cls)))
+
+    def rows_of(self, tasks: Sequence[RankingTask], targets: Targets) -> NDArray[np.int64]:
+        """`(n,)` the row of each task's target; to be asked for training and choosing only."""
+        columns = np.array([int(np.flatnonzero(task.candidates == targets[task.task_id])[0]) for task in tasks])
+        rows: NDArray[np.int64] = np.argmax(self.order == columns[:, None], axis=1)
+        return rows
+
+    def as_given(self, scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Scores of the rows, `(n, c)`, in the order of each task's candidates."""
+        given = np.empty_like(scores)
+        np.put_along_axis(given, self.order, scores, axis=1)
+        return list(given)
+
+
+def gather_numbers(workers: Engine[World], tasks: Sequence[RankingTask]) -> Numbers:
+    """Look up the evidence of these tasks; they must have equally many candidates."""
+    batches = [list(tasks[at : at + _BATCH]) for at in range(0, len(tasks), _BATCH)]
+    return Numbers.concatenate(list(workers.map(_look_up, batches)))
+
+
+def _look_up(world: World, tasks: list[RankingTask]) -> Numbers:
+    found = []
+    for task in tasks:
+        toolbox = world.toolbox(task)
+        evidence, order = toolbox.evidence, np.argsort(combine(0, task.candidates))
+        found.append(
+            (
+                _of_task(evidence, order),
+                evidence.levels[:, order].T,
+                evidence.scores[:, order],
+                toolbox.ties[order],
+                len(task.history),
+                order,
+            )
+        )
+    return Numbers(*map(np.array, zip(*found, strict=True)))
+
+
+def _of_task(evidence: Evidence, order: NDArray[np.int64]) -> NDArray[np.float32]:
+    """`(c, len(NAMES))`"""
+    scores = evidence.scores[:, order]
+    known = np.nan_to_num(scores, nan=0.0)
+    spread = known.std(axis=1, keepdims=True)
+    z = (known - known.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    place = (known[:, None, :] > known[:, :, None]).mean(axis=2)
+    facts = np.zeros((len(SIGNALS) + 1, len(order), len(_OF_FACT)))
+    stated = np.zeros(facts.shape[:2], dtype=np.bool_)
+    for at, column in enumerate(order.tolist()):
+        behind = [*(evidence.fact(name, column) for name in SIGNALS), evidence.contrary(column)]
+        for row, fact in enumerate(behind):
+            if fact is not None:
+                facts[row, at] = fact.both, fact.base, fact.lift, fact.significance, fact.weight
+                stated[row, at] = True
+    both, base, lift, significance, weight = np.moveaxis(facts, 2, 0)
+    of_facts = np.stack(
+        [
+            np.log1p(both),
+            np.log1p(base),
+            np.where(stated, np.log(lift + 0.05), 0),
+            np.sign(significance) * np.sqrt(np.abs(significance)),
+            weight / 1000,
+        ],
+        axis=1,
+    )
+    of_signals = [np.isnan(scores), known, np.log(np.abs(known) + 1e-3), z, place]
+    return np.concatenate([*of_signals, of_facts.reshape(-1, len(order))]).T.astype(np.float32)

@@ -1,0 +1,176 @@
+"""Fitting the controls that read numbers of the evidence: `mlp_evidence`, `mlp_levels`, `teacher_tuned`.
+
+They learn from the labels of the student's stage 2: the positions that it practises on, in its order, and the
+taught tasks, whose labels the outcome filter and the replay look at. Each has as many tries; validation half A
+stops a network early, half B chooses. What was fitted lies in the product's folder, a file a seed, and beside
+it `NAME.json`, which is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from starrec.data import RankingTask
+from starrec.engines import Workers
+from starrec.evaluation.controls import (
+    GRID,
+    Fitted,
+    Lessons,
+    Mlp,
+    MlpSettings,
+    Numbers,
+    PolicyArrays,
+    Reads,
+    Rows,
+    fit_mlp,
+    gather_numbers,
+    tune,
+)
+from starrec.pipeline.config import RunConfig
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import Drawn, Tasks
+from starrec.runs import Product, write_atomic
+from starrec.student import epoch_order
+from starrec.teacher import Constants, Fusion
+from starrec.tools import World
+
+SEEDS: Final = (0, 1, 2)
+READS: Final[dict[str, Reads]] = {"mlp_evidence": "numbers", "mlp_levels": "levels"}
+TUNED: Final = "teacher_tuned"
+_HALVES: Final[tuple[Literal["A", "B"], ...]] = ("A", "B")
+_DRAWS: Final = 2
+"""Draws of negatives for each position, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Tasks as numbers, with the row of each target."""
+
+    tasks: list[RankingTask]
+    numbers: Numbers
+    rows: Rows
+
+
+def fit_on_numbers(
+    session: Session, tasks: Tasks, workers: Workers[World], product: Product, names: Sequence[str]
+) -> None:
+    """Fit these controls and keep them in the product's folder."""
+    if not names:
+        return
+    started = time.monotonic()
+    first, *further = _practice(tasks, session.config)
+    seen = len(first[0]) + len(tasks.taught[0])
+    parts = [_look_up(workers, drawn) for drawn in (tasks.taught, first, *further)]
+    training = _joined(parts)
+    half_a, half_b = (_look_up(workers, tasks.validation(half)) for half in _HALVES)
+    shared = {"labels_seen": seen, "look_up_seconds": time.monotonic() - started}
+    session.announce(
+        f"controls: evidence of {len(training.tasks):,} training tasks as numbers, "
+        f"{shared['look_up_seconds']:.0f} s"
+    )
+    with TemporaryDirectory(dir=product.folder, prefix=".tmp-") as folder:
+        lessons = Lessons(Path(folder))
+        lessons.write("training", training.tasks, training.numbers, training.rows)
+        lessons.write("A", half_a.tasks, half_a.numbers, half_a.rows)
+        lessons.write("B", half_b.tasks, half_b.numbers, half_b.rows)
+        for name in names:
+            started = time.monotonic()
+            if name == TUNED:
+                found = _tuned_policy(_joined(parts[:2]), half_b, workers.processes)
+            else:
+                found = _fitted_network(product, name, lessons, workers.processes)
+            seconds = time.monotonic() - started
+            keep_record(product, name, {**found, **shared, "seconds": seconds, "seeds": list(SEEDS)})
+            session.announce(
+                f"controls: {name} {seconds:.0f} s, avg_hr {found['validation_avg_hr']:.3f} on validation "
+                f"half B, the best of {found['tries']} tries"
+            )
+
+
+def _fitted_network(product: Product, name: str, lessons: Lessons, processes: int) -> dict[str, Any]:
+    """A network for each seed, kept; its record."""
+    fitted, tried = fit_mlp(lessons, READS[name], SEEDS, processes)
+    for of in fitted:
+        write_atomic(_weights(product, name, of.seed), partial(save_file, of.weights))
+    return {
+        "tries": len(tried),
+        "tried": [{**asdict(settings), "validation_avg_hr": value} for settings, value in tried],
+        "settings": asdict(fitted[0].settings),
+        "validation_avg_hr": float(np.mean([of.validation_b for of in fitted])),
+    }
+
+
+def _tuned_policy(training: _Part, half_b: _Part, processes: int) -> dict[str, Any]:
+    """Constants for each seed; their record."""
+    searches = tune(PolicyArrays(training.numbers, training.rows), SEEDS, len(GRID), processes)
+    on_b = PolicyArrays(half_b.numbers, half_b.rows)
+    tried = [[on_b.avg_hr(constants) for constants in stages] for stages in searches]
+    best = [int(np.argmax(values)) for values in tried]
+    return {
+        "tries": len(GRID),
+        "tried": [{"stages_validation_avg_hr": values} for values in tried],
+        "settings": [asdict(stages[at]) for stages, at in zip(searches, best, strict=True)],
+        "validation_avg_hr": float(np.mean([values[at] for values, at in zip(tried, best, strict=True)])),
+    }
+
+
+def record_path(product: Product, name: str) -> Path:
+    """Where the record of a control is kept; it is there once the control is complete."""
+    return product.path(f"{name}.json")
+
+
+def keep_record(product: Product, name: str, record: dict[str, Any]) -> None:
+    write_atomic(record_path(product, name), json.dumps(record, indent=1) + "\n")
+
+
+def network(product: Product, name: str, settings: dict[str, Any], seed: int) -> Mlp:
+    """A fitted network."""
+    weights = load_file(_weights(product, name, seed))
+    return Fitted(MlpSettings(**{**settings, "hidden": tuple(settings["hidden"])}), seed, weights, 0).network(
+        READS[name]
+    )
+
+
+def constants(settings: dict[str, Any]) -> Constants:
+    """Fitted constants of the policy."""
+    return Constants(**{**settings, "fusion": Fusion(**settings["fusion"])})
+
+
+def _practice(tasks: Tasks, config: RunConfig) -> list[Drawn]:
+    """The practice tasks that the student's stage 2 takes, by epoch."""
+    grpo, drawn = config.student.grpo, []
+    left = grpo.steps * grpo.batch
+    for number in range(_DRAWS):
+        epoch, targets = tasks.practice_epoch(number)
+        order = epoch_order(config.student.seed, number, len(epoch))[:left]
+        left -= len(order)
+        if len(order):
+            drawn.append(([epoch[at] for at in order.tolist()], targets))
+    return drawn
+
+
+def _look_up(workers: Workers[World], drawn: Drawn) -> _Part:
+    numbers = gather_numbers(workers, drawn[0])
+    return _Part(drawn[0], numbers, numbers.rows_of(*drawn))
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    return _Part(
+        [task for part in parts for task in part.tasks],
+        Numbers.concatenate([part.numbers for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+    )
+
+
+def _weights(product: Product, name: str, seed: int) -> Path:
+    return product.path(f"{name}-{seed}.safetensors")

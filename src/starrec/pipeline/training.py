@@ -1,0 +1,186 @@
+"""How a student is trained from a run's tasks and the teacher's runs: what `distill` and the controls share.
+
+Each stage has a checkpoint in the product's folder, from which a killed stage goes on where it stopped
+(`benchmarks/teaching.py distill-kill`); it is deleted when the product is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import RankingTask, Targets
+from starrec.engines import Workers
+from starrec.errors import DataError
+from starrec.hashing import text_keys
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import Drawn, Tasks
+from starrec.runs import Product
+from starrec.student import (
+    FastTasks,
+    Labelled,
+    Objective,
+    Progress,
+    Sample,
+    Stage,
+    Star,
+    StudentConfig,
+    gather_tasks,
+    make_samples,
+    reinforce,
+    supervise,
+    with_fast_order,
+)
+from starrec.tools import World
+from starrec.trajectories import Trajectory, target_columns
+
+_BATCH: Final = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A student under training."""
+
+    session: Session
+    tasks: Tasks
+    workers: Workers[World]
+    star: Star
+    config: StudentConfig
+    product: Product
+    """Where checkpoints are kept."""
+    validation: Labelled
+    """Half A: stops training early."""
+
+    @classmethod
+    def of(
+        cls,
+        session: Session,
+        tasks: Tasks,
+        workers: Workers[World],
+        star: Star,
+        product: Product,
+        config: StudentConfig | None = None,
+    ) -> Training:
+        """
+        Args:
+            config: None for that of the session.
+        """
+        config = config or session.config.student
+        validation = _labelled(star.world, *tasks.validation("A"))
+        return cls(session, tasks, workers, star, config, product, validation)
+
+    def supervise(self, name: str, runs: list[Trajectory], title: str) -> Progress:
+        """Stage 1 on these runs over taught tasks.
+
+        Args:
+            name: of the checkpoint.
+            title: of the bar.
+        """
+        samples = self.samples(runs)
+        with self.session.bar(title, self.config.sft.steps) as advance:
+            return supervise(self._stage(name, advance), *self._ranked(runs), samples)
+
+    def reinforce(
+        self,
+        name: str,
+        tasks_an_epoch: int,
+        epoch: Callable[[int], Drawn],
+        samples: Sequence[Sample],
+        title: str,
+        objective: Objective = "grpo",
+    ) -> Progress:
+        """Stage 2, as `student.reinforce`; name and title as in `supervise`."""
+        with self.session.bar(title, self.config.grpo.steps) as advance:
+            return reinforce(
+                self._stage(name, advance),
+                tasks_an_epoch,
+                lambda number: self._looked_up(*epoch(number)),
+                samples,
+                objective,
+            )
+
+    def practised(self, kept: list[Trajectory], failed: list[Trajectory]) -> list[Sample]:
+        """What stage 2 replays: kept runs, and failed ones for their reward; a share of both asks the student,
+        as it ranks now, for its fast order."""
+        return [
+            *self.samples(self._asking(kept)),
+            *self.samples(self._asking(failed), imitated=False),
+        ]
+
+    def samples(self, runs: list[Trajectory], *, imitated: bool = True) -> list[Sample]:
+        """Runs in the think rendering.
+
+        Raises:
+            DataError: all are longer than the student's context.
+        """
+        samples = make_samples(self.star.tokenizer, runs, self.config.nano.context, imitated=imitated)
+        if imitated and not samples:
+            raise DataError(
+                f"All {len(runs):,} kept runs are longer than the student's context of "
+                f"{self.config.nano.context:,} tokens. Raise `[student.nano] context`."
+            )
+        return samples
+
+    def _stage(self, name: str, advance: Callable[[int], None]) -> Stage:
+        return Stage(
+            self.star.model,
+            self.star.tokenizer,
+            self.star.prompts,
+            self.config,
+            self.validation,
+            self.product.path(f"{name}.checkpoint"),
+            f"{self.product.fingerprint}/{name}",
+            _advancing(advance),
+        )
+
+    def _asking(self, runs: list[Trajectory]) -> list[Trajectory]:
+        """The runs, a share of them with the student's own fast order asked for, as it ranks now."""
+        star = self.star
+        drawn = text_keys([run.task_id for run in runs], self.config.seed, "fast order") / 2.0**64
+        by_id = {task.task_id: task for task in self.tasks.taught[0]}
+        asking = [at for at in range(len(runs)) if drawn[at] < self.config.fast_order_share]
+        found = list(runs)
+        if asking:
+            asked = [by_id[runs[at].task_id] for at in asking]
+            scores = star.scores(gather_tasks(star.world, asked))
+            for at, task, own in zip(asking, asked, scores, strict=True):
+                found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
+        return found
+
+    def _ranked(self, runs: list[Trajectory]) -> tuple[FastTasks, NDArray[np.int64]]:
+        """The runs' tasks in fast form, and the columns of their candidates as each run ranked them."""
+        by_id = {task.task_id: task for task in self.tasks.taught[0]}
+        rankings = np.array([[run.labels.index(label) for label in run.ranking] for run in runs])
+        return gather_tasks(self.star.world, [by_id[run.task_id] for run in runs]), rankings
+
+    def _looked_up(self, tasks: list[RankingTask], targets: Targets) -> Labelled:
+        """Tasks in fast form with their labels, looked up by worker processes."""
+        batches = [tasks[at : at + _BATCH] for at in range(0, len(tasks), _BATCH)]
+        parts = list(self.workers.map(gather_tasks, batches))
+        return Labelled(FastTasks.concatenate(parts), _labels(tasks, targets))
+
+
+def _labelled(world: World, tasks: list[RankingTask], targets: Targets) -> Labelled:
+    """The same, looked up in this process."""
+    return Labelled(gather_tasks(world, tasks), _labels(tasks, targets))
+
+
+def _labels(tasks: list[RankingTask], targets: Targets) -> NDArray[np.int64]:
+    columns = target_columns(tasks, targets)
+    return np.array([columns[task.task_id] for task in tasks])
+
+
+def _advancing(advance: Callable[[int], None]) -> Callable[[Progress], None]:
+    """A report that advances a bar to the current step, also after resuming in the middle."""
+    shown = 0
+
+    def report(progress: Progress) -> None:
+        nonlocal shown
+        advance(progress.step - shown)
+        shown = progress.step
+
+    return report

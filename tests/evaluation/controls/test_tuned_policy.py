@@ -1,0 +1,75 @@
+"""The policy's rules over arrays are the policy's, for any constants, and the search finds what is planted."""
+
+import numpy as np
+import pytest
+
+from starrec.data import evaluation_tasks
+from starrec.engines import Workers
+from starrec.evaluation.controls import PolicyArrays, gather_numbers, search
+from starrec.ranking import avg_hr
+from starrec.teacher import Constants, Fusion, rank_with_teacher
+
+OTHERS = [
+    Constants(),
+    Constants(
+        trust={
+            "historical_interest": 1,
+            "interest_divergence": 9,
+            "recent_interest": 4,
+            "user_profile": 2,
+        },
+        trust_short={"recent_interest": 1, "user_profile": 7, "interest_divergence": 9},
+        trust_again={"user_profile": 9, "historical_interest": 5},
+        contenders=3,
+        fusion=Fusion(rrf=0.5, level_weights={"popularity": 2, "semantic": 1}, level_unit=0.1),
+    ),
+    Constants(trust_again={"user_profile": 1}, contenders=2, fusion=Fusion(rrf=8.0, level_weights={})),
+]
+
+
+@pytest.fixture(scope="module")
+def asked(small, split):
+    """Test tasks, histories of 1 to 20 items among them, and their targets."""
+    tasks, targets = evaluation_tasks(small, small.sequences(0), split, "test", seed=0, draws=1)
+    return tasks[::2], targets
+
+
+@pytest.mark.parametrize("constants", OTHERS)
+def test_the_arrays_rank_as_the_policy_does(world, asked, constants):
+    tasks, targets = asked
+    with Workers(world, 1) as workers:
+        numbers = gather_numbers(workers, tasks)
+        ranked = rank_with_teacher(workers, tasks, 0, constants=constants)
+    rows = numbers.rows_of(tasks, targets)
+    arrays = PolicyArrays(numbers, rows)
+    scores = arrays.scores(constants)
+    order = np.take_along_axis(numbers.order, np.lexsort((numbers.ties, -scores), axis=1), axis=1)
+    by_arrays = [tuple(task.candidates[own].tolist()) for task, own in zip(tasks, order, strict=True)]
+    assert by_arrays == [ranking.items for ranking in ranked]
+    ranks = [ranking.rank_of(targets[task.task_id]) for task, ranking in zip(tasks, ranked, strict=True)]
+    assert arrays.avg_hr(constants) == pytest.approx(avg_hr(np.array(ranks)).mean())
+    assert (numbers.lengths <= 5).any() and (numbers.lengths > 5).any()
+
+
+def test_the_policys_own_constants_give_its_own_rankings(world, asked):
+    with Workers(world, 1) as workers:
+        assert rank_with_teacher(workers, asked[0], 0, constants=Constants()) == rank_with_teacher(
+            workers, asked[0], 0
+        )
+        other = rank_with_teacher(workers, asked[0], 0, constants=OTHERS[1])
+    assert other != rank_with_teacher(workers, asked[0], 0)
+
+
+def test_the_search_never_falls_on_its_tasks_and_finds_what_is_planted(world, asked):
+    tasks, _ = asked
+    with Workers(world, 1) as workers:
+        numbers = gather_numbers(workers, tasks)
+    # The target is what other constants put first: they reach 1, the policy's own do not.
+    planted = PolicyArrays(numbers, np.zeros(len(tasks), dtype=np.int64)).scores(OTHERS[1])
+    first = np.lexsort((numbers.ties, -planted), axis=1)[:, 0]
+    training = PolicyArrays(numbers, first)
+    found = search(training, 0, 4, 60)
+    reached = [training.avg_hr(constants) for constants in found]
+    assert found[0] == Constants() and len(found) == 4
+    assert reached == sorted(reached) and reached[-1] > reached[0]
+    assert search(training, 0, 4, 60) == found and search(training, 1, 4, 60) != found

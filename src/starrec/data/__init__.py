@@ -2,11 +2,13 @@
 them."""
 
 from starrec.data.additions import Additions, described, load_additions
+from starrec.data.agentsociety import load_agentsociety, source_files
 from starrec.data.config import COLUMN_KEYS, ColumnMap, DataConfig, FieldNames, Repeats, TableOptions
 from starrec.data.dataset import Dataset, Order, Sequences, date_of, display_titles
 from starrec.data.description import describe
 from starrec.data.files import file_sha256
 from starrec.data.frames import build
+from starrec.data.given_tasks import GivenTask, load_tasks, save_tasks
 from starrec.data.matching import Titles
 from starrec.data.report import BadRow, Report
 from starrec.data.sources import load_movielens_100k
@@ -41,6 +43,7 @@ __all__ = [
     "DataConfig",
     "Dataset",
     "FieldNames",
+    "GivenTask",
     "Held",
     "Order",
     "RankingTask",
@@ -66,14 +69,18 @@ __all__ = [
     "in_resolution",
     "leave_one_out",
     "load_additions",
+    "load_agentsociety",
     "load_movielens_100k",
     "load_saved_dataset",
     "load_tables",
+    "load_tasks",
     "mention",
     "plain",
     "printable",
     "sample_negatives",
     "save_dataset",
+    "save_tasks",
+    "source_files",
     "task_key",
     "took_too_much",
     "training_arrays",

@@ -29,6 +29,7 @@ def reviews_of(seed=0):
         chance = np.full(N_ITEMS, 0.2)
         chance[favourite] = 3.0 / (1 + np.arange(len(favourite)) / 4)
         items = random.choice(N_ITEMS, size=5 + user % 8, replace=False, p=chance / chance.sum())
+        items = random.permutation(items)  # drawn without replacement, the likeliest came first
         times = [FIRST + 86_400 * (user + 10 * place) for place in range(len(items))]
         rows += [
             (user, item, at, 1 + (user + item) % 5) for item, at in zip(items.tolist(), times, strict=True)

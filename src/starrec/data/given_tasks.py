@@ -130,7 +130,7 @@ def load_tasks(
     """The tasks that `save_tasks` wrote, their targets apart, and its notes; nothing where none were written.
 
     A history is all that the user took, oldest first, but for candidates of the task: it must not tell which of
-    them she reviewed. Candidates are shuffled by a hash of seed, task and item. A user without other reviews
+    them she reviewed. Candidates are shuffled by a hash of seed, user and item. A user without other reviews
     has index -1 and an empty history.
 
     Args:
@@ -153,8 +153,8 @@ def load_tasks(
         for row in content["tasks"]:
             given = GivenTask(row["number"], row["user_id"], tuple(row["candidates"]), row["target"])
             task_id = f"{SCENARIO}/{given.number}"
-            keys = combine(text_keys([task_id], seed, "given task"), text_keys(given.candidates, seed, "item"))
-            candidates = np.array([items[item_id] for item_id in given.candidates], dtype=np.int32)
+            listed = shuffled(given.user_id, given.candidates, seed)
+            candidates = np.array([items[item_id] for item_id in listed], dtype=np.int32)
             user = users.get(given.user_id, -1)
             history = without(_all_of(sequences, user), candidates)
             draws[given.user_id] = draws.get(given.user_id, -1) + 1
@@ -164,7 +164,7 @@ def load_tasks(
                     user=user,
                     user_id=given.user_id,
                     history=history.items,
-                    candidates=candidates[np.argsort(keys)],
+                    candidates=candidates,
                     scenario=SCENARIO,
                     split="test",
                     draw=draws[given.user_id],
@@ -179,6 +179,12 @@ def load_tasks(
             f"The tasks in {path} cannot be read ({type(error).__name__}: {error}). Delete that folder and run "
             "`starrec data` for this run."
         ) from error
+
+
+def shuffled(user_id: str, candidates: Sequence[str], seed: int) -> list[str]:
+    """Candidates by a hash of seed, user and item, whatever their order."""
+    keys = combine(text_keys([user_id], seed, "given/user"), text_keys(candidates, seed, "given/item"))
+    return [candidates[at] for at in np.argsort(keys).tolist()]
 
 
 def without(history: Stretch, candidates: NDArray[np.int32]) -> Stretch:

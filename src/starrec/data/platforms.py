@@ -14,15 +14,19 @@ that a task asks about is counted in them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from starrec.data.categories import read_categories, read_titles, read_years
 from starrec.data.config import TableOptions
+from starrec.data.dataset import Dataset, Stretch
+from starrec.data.frames import build
 from starrec.data.ids import read_ids
+from starrec.data.json_lines import objects_frame
 from starrec.data.numbers import read_number
 from starrec.data.report import LINE, Checks, Report, Table
 from starrec.data.tables import Interactions, check_interactions, joined
@@ -127,6 +131,44 @@ def read_reviews(
         table = Table(path, columns, called, list(REVIEW_FIELDS.values()), report)
         parts.append(check_interactions(table, options, item_ids, span))
     return joined(parts)
+
+
+def history_of(
+    user_id: str, reviews: Iterable[Any], dataset: Dataset, options: TableOptions, tie_seed: int
+) -> tuple[Stretch, Report]:
+    """One user's reviews as a history of a dataset's items, oldest first, and what of them was left out:
+    reviews that cannot be read, of other items, or rated too low. Repeats and equal times are treated as in the
+    dataset.
+
+    Args:
+        reviews: objects as the files hold them.
+    """
+    report = Report()
+    path = Path("reviews")
+    objects = ((at, each if isinstance(each, Mapping) else "no object") for at, each in enumerate(reviews, 1))
+    frame = objects_frame(path, objects, REVIEW_FIELDS, options, report)
+    frame = frame.with_columns(user_id=pl.lit(user_id, dtype=pl.String))
+    span = None if dataset.days is None else TimeSpan(*dataset.days)
+    edges = read_reviews(path, frame, options, dataset.items["item_id"], report, span)
+    if not edges.frame.height:
+        return Stretch(np.empty(0, dtype=np.int32), None, None), report
+    places = dataset.items.select("item_id", "title", "categories", "year").with_row_index("place")
+    catalogue = places.filter(pl.col("item_id").is_in(edges.frame["item_id"].unique().implode()))
+    resolution = edges.times.resolution if edges.times else 1
+    own = build(
+        user_id, "clock", edges.frame, catalogue, resolution=resolution, repeats=dataset.kept_repeat
+    ).sequences(tie_seed)
+    items = catalogue["place"].to_numpy().astype(np.int32)[own.items]
+    return Stretch(items, own.days if dataset.order == "clock" else None, own.ratings), report
+
+
+def items_of(items: Iterable[Any], options: TableOptions) -> pl.DataFrame:
+    """`item_id, title, categories, year` of items that are no part of a dataset; those that cannot be read are
+    missing."""
+    path, report = Path("items"), Report()
+    objects = ((at, each if isinstance(each, Mapping) else "no object") for at, each in enumerate(items, 1))
+    frame = objects_frame(path, objects, ITEM_FIELDS, item_options(options), report, as_json=("shelves",))
+    return read_catalogue(Table(path, frame, dict(ITEM_FIELDS), list(ITEM_FIELDS.values()), report), options)
 
 
 def _first_filled(*names: str) -> pl.Expr:

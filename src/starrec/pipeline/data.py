@@ -68,7 +68,7 @@ def read_or_load(session: Session, *, update: bool = False) -> Dataset:
     dataset, given, notes = _read(config, session.announce)
     product.begin()
     save_dataset(dataset, product.folder)
-    if config.tasks is not None:
+    if config.source == "agentsociety" and config.tasks is not None:
         save_tasks(product.folder, given, notes)
     product.complete(sha256=dataset.sha256, files={name: asdict(stamp) for name, stamp in stamps.items()})
     session.run.use(product)

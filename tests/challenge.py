@@ -5,7 +5,7 @@ about their last review among 20 candidates.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,8 @@ def review_row(platform, number, user, item, seconds, stars):
         return row | {"stars": float(stars), "date": f"{at:%Y-%m-%d %H:%M:%S}", "useful": 0}
     if platform == "amazon":
         return row | {"stars": float(stars), "timestamp": seconds * 1000, "title": "ok"}
-    return row | {"stars": stars, "date_added": f"{at:%a %b %d %H:%M:%S} +0000 {at:%Y}", "read_at": ""}
+    there = at - timedelta(hours=8)
+    return row | {"stars": stars, "date_added": f"{there:%a %b %d %H:%M:%S} -0800 {there:%Y}", "read_at": ""}
 
 
 def dump(path, rows, array=False):

@@ -79,8 +79,9 @@ class Task:
         return {"description": "Rank.", **{key: self.content.get(key) for key in keys}}
 
 
-def simulate(agent_class, tool, folder, threads=1):
-    """The challenge's loop: an agent a task, in the order of the task files' numbers; each one's output."""
+def simulate(agent_class, tool, folder, threads=1, first=None):
+    """The challenge's loop: an agent a task, in the order of the task files' numbers; the output of the first
+    so many (all)."""
     paths = sorted(folder.glob("task_*.json"), key=lambda path: int(path.stem.removeprefix("task_")))
 
     def answer(path):
@@ -90,7 +91,7 @@ def simulate(agent_class, tool, folder, threads=1):
         return agent.workflow()
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(answer, paths))
+        return list(pool.map(answer, paths[:first]))
 
 
 def average_hit_rate(truths, outputs):
@@ -161,16 +162,16 @@ def test_the_loop_and_our_own_evaluation_of_the_tasks_give_the_same_rankings(roo
 @pytest.mark.parametrize(("platform", "array"), [("goodreads", True), ("yelp", False), ("amazon", True)])
 def test_each_platforms_reviews_give_the_same_rankings(root, tmp_path, fast, outputs, platform, array):
     challenge.write_data(tmp_path, REVIEWS, [platform], array)
-    assert simulate(fast, InteractionTool(tmp_path), root / "tasks") == outputs
+    assert simulate(fast, InteractionTool(tmp_path), root / "tasks", first=12) == outputs[:12]
 
 
 def test_whether_the_tool_hides_what_is_asked_about_changes_nothing(root, fast, outputs):
     hidden = {(f"u{user}", item_id(target)) for user, _, target in TASKS}
-    assert simulate(fast, InteractionTool(root / "data", hidden), root / "tasks") == outputs
+    assert simulate(fast, InteractionTool(root / "data", hidden), root / "tasks", first=25) == outputs[:25]
 
 
 def test_threads_and_the_order_of_candidates_change_nothing(root, fast, tool, outputs):
-    assert simulate(fast, tool, root / "tasks", threads=8) == outputs
+    assert simulate(fast, tool, root / "tasks", threads=8, first=25) == outputs[:25]
     user, candidates, _ = TASKS[4]
     assert ask(fast, tool, user_id=f"u{user}", candidate_list=sorted(map(item_id, candidates))) == outputs[4]
 

@@ -20,6 +20,7 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/agentsociety.md",
     "docs/architecture.md",
     "docs/signals.md",
     "docs/teacher.md",

@@ -2,6 +2,7 @@
 them."""
 
 from starrec.data.additions import Additions, described, load_additions
+from starrec.data.agentsociety import load_agentsociety, source_files
 from starrec.data.config import (
     COLUMN_KEYS,
     ColumnMap,
@@ -15,6 +16,7 @@ from starrec.data.dataset import SECONDS_A_DAY, Dataset, Order, Sequences, date_
 from starrec.data.description import describe
 from starrec.data.files import file_sha256
 from starrec.data.frames import build
+from starrec.data.given_tasks import GivenTask, load_tasks, save_tasks
 from starrec.data.matching import Titles
 from starrec.data.report import BadRow, Report
 from starrec.data.scenarios import (
@@ -66,6 +68,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "FieldNames",
+    "GivenTask",
     "Held",
     "Order",
     "RankingTask",
@@ -97,16 +100,20 @@ __all__ = [
     "item_vectors",
     "leave_one_out",
     "load_additions",
+    "load_agentsociety",
     "load_movielens_100k",
     "load_saved_dataset",
     "load_tables",
+    "load_tasks",
     "mention",
     "own_split",
     "plain",
     "printable",
     "sample_negatives",
     "save_dataset",
+    "save_tasks",
     "scenario_tasks",
+    "source_files",
     "task_key",
     "took_too_much",
     "took_too_much_of_popular",

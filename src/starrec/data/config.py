@@ -206,8 +206,10 @@ class SplitRule(Section):
 class DataConfig(TableOptions, SplitRule):
     """`[data]`: interactions, items, and the ranking tasks made of them."""
 
-    source: Literal["movielens-100k", "tables"] = Field(
-        "movielens-100k", description="`movielens-100k`, fetched once, or `tables`: your own files."
+    source: Literal["movielens-100k", "tables", "agentsociety"] = Field(
+        "movielens-100k",
+        description="`movielens-100k`, fetched once; `tables`: your own files; `agentsociety`: a folder in "
+        "that challenge's layout.",
     )
     local: Path | None = Field(
         None, description="A local copy of MovieLens-100K (folder or zip), used instead of fetching it."
@@ -224,6 +226,19 @@ class DataConfig(TableOptions, SplitRule):
     )
     items: Path | None = Field(None, description="With source `tables`: items, in any of the same formats.")
     users: Path | None = Field(None, description="With source `tables`: attributes of users; optional.")
+    folder: Path | None = Field(
+        None, description="With source `agentsociety`: the folder with user.json, item.json and review.json."
+    )
+    tasks: Path | None = Field(
+        None,
+        description="With source `agentsociety`: the folder with task_N.json and groundtruth_N.json. The "
+        "reviews that these ask about are held out of everything.",
+    )
+    platform: str | None = Field(
+        None,
+        description="With source `agentsociety`: read only rows with this `source`, such as `amazon`, "
+        "`goodreads` or `yelp`. Unset: all.",
+    )
     tie_seed: int = Field(0, description="Orders interactions of a user that have the same time.")
     seed: int = Field(0, description="Draws negatives, shuffles candidates, chooses training positions.")
     draws: int = Field(3, ge=1, description="Draws of candidates for each evaluated user.")
@@ -231,13 +246,13 @@ class DataConfig(TableOptions, SplitRule):
 
     @property
     def files(self) -> dict[str, Path]:
-        """The user's own files, by the setting that names each."""
+        """The user's own files and folders, by the setting that names each."""
         named = {name: getattr(self, name) for name in type(self).model_fields if name != "local"}
         return {name: value for name, value in named.items() if isinstance(value, Path)}
 
     @property
     def reading(self) -> dict[str, Any]:
         """Settings that decide how files are read, without their paths and without how tasks are drawn."""
-        tasks = {"tie_seed", "seed", "draws", "negatives", *SplitRule.model_fields}
-        kept = set(type(self).model_fields) - tasks - {"local"} - set(self.files)
+        drawing = {"tie_seed", "seed", "draws", "negatives", *SplitRule.model_fields}
+        kept = set(type(self).model_fields) - drawing - {"local"} - set(self.files)
         return self.model_dump(mode="json", include=kept, exclude_defaults=True)

@@ -7,7 +7,7 @@ floats, and a 16-digit id has to survive. Lists and objects stand only where lis
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -46,13 +46,32 @@ def read_json(
     options: TableOptions,
     report: Report,
     *,
-    all_text: bool = False,
+    as_json: Collection[str] = (),
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> pl.DataFrame:
-    """The wanted columns as text (categories as lists of text), and `LINE`; wanted: our names by the file's.
+    """The wanted columns as text (categories as lists of text), and `LINE`; wanted: the file's names by ours.
 
     Args:
-        all_text: lists and objects stand as JSON text instead of being refused.
+        as_json: columns whose lists and objects stand as JSON text instead of being refused.
+    """
+    with reading(path, "JSON Lines"):
+        objects = _objects(path, options.encoding, limits.piece_bytes)
+        return objects_frame(path, objects, wanted, options, report, as_json=as_json)
+
+
+def objects_frame(
+    path: Path,
+    objects: Iterable[tuple[int, Mapping[str, Any] | str]],
+    wanted: Mapping[str, str],
+    options: TableOptions,
+    report: Report,
+    *,
+    as_json: Collection[str] = (),
+) -> pl.DataFrame:
+    """As `read_json`, from objects with their line numbers, or with what is wrong there.
+
+    Args:
+        path: what the report calls their file.
     """
     frames: list[pl.DataFrame] = []
     lines: list[int] = []
@@ -63,35 +82,34 @@ def read_json(
         columns = [pl.Series(name, values, types[name]) for name, values in cells.items()]
         return pl.DataFrame([*columns, pl.Series(LINE, lines, pl.UInt32)])
 
-    with reading(path, "JSON Lines"):
-        for line, row in _objects(path, options.encoding, limits.piece_bytes):
-            report.read[path] += 1
-            if isinstance(row, str):
-                report.add(path, line, "-", row)
-                continue
-            values: list[Any] = []
-            for name, column in wanted.items():
-                try:
-                    values.append(_value(name, row.get(column), options, all_text))
-                except NotCategories as problem:
-                    report.add(path, line, column, str(problem))
-                    break
-            else:
-                lines.append(line)
-                for own, value in zip(cells.values(), values, strict=True):
-                    own.append(value)
-            if len(lines) == _CHUNK:
-                frames.append(frame())
-                lines, cells = [], {name: [] for name in wanted}
-        frames.append(frame())
+    for line, row in objects:
+        report.read[path] += 1
+        if isinstance(row, str):
+            report.add(path, line, "-", row)
+            continue
+        values: list[Any] = []
+        for name, column in wanted.items():
+            try:
+                values.append(_value(name, row.get(column), options, name in as_json))
+            except NotCategories as problem:
+                report.add(path, line, column, str(problem))
+                break
+        else:
+            lines.append(line)
+            for own, value in zip(cells.values(), values, strict=True):
+                own.append(value)
+        if len(lines) == _CHUNK:
+            frames.append(frame())
+            lines, cells = [], {name: [] for name in wanted}
+    frames.append(frame())
     return pl.concat(frames)
 
 
-def _value(name: str, value: Any, options: TableOptions, all_text: bool) -> Any:
+def _value(name: str, value: Any, options: TableOptions, as_json: bool) -> Any:
     if name == "categories":
         return flat_categories(value, options.category_separator)
     if isinstance(value, (list, dict)):
-        if all_text:
+        if as_json:
             return json.dumps(value, ensure_ascii=False)
         if name == "title" and isinstance(value, list):
             texts = [entry for entry in value if entry is not None]

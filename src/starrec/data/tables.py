@@ -82,8 +82,11 @@ def load_tables(
         # No name is kept for the table as read, so that its text is gone before `build` needs the room.
         edges = check_interactions(tables.pop(0), options, catalogue["item_id"])
     else:
-        edges = _joined(
-            {part: check_interactions(table, options, catalogue["item_id"]) for part, table in tables.items()}
+        edges = joined(
+            [
+                _in_part(check_interactions(table, options, catalogue["item_id"]), part)
+                for part, table in tables.items()
+            ]
         )
     people = None if users is None else _users(users, options, report, limits)
     refuse_bad_rows(report, options)
@@ -195,7 +198,8 @@ def _table(
         _refuse_nested(path, role, frame, wanted)
         frame = frame.with_row_index(LINE, offset=1)
     elif kind == "json":
-        frame = read_json(path, wanted, options, report, all_text=role == "users", limits=limits)
+        as_json = wanted if role == "users" else ()
+        frame = read_json(path, wanted, options, report, as_json=as_json, limits=limits)
     else:
         if file.note:
             report.notes.append(file.note)
@@ -249,26 +253,36 @@ def _read_parts(checks: Checks) -> None:
     checks.frame = checks.frame.with_columns(numbered.filter(~bad).alias("part"))
 
 
-def _joined(parts: Mapping[int, Interactions]) -> Interactions:
-    """The files of a split as one: times in the finest of their resolutions."""
-    orders = {part.order for part in parts.values()}
+def joined(parts: Sequence[Interactions]) -> Interactions:
+    """Interactions of several tables as one: times in the finest of their resolutions.
+
+    Raises:
+        DataError: some have timestamps, others positions.
+    """
+    orders = {part.order for part in parts}
     if len(orders) > 1:
         raise DataError("The files of your split must all have timestamps, or all positions.")
     (order,) = orders
     times = None
     frames = []
     if order == "clock":
-        read = [part.times for part in parts.values() if part.times is not None]
+        read = [part.times for part in parts if part.times is not None]
         finest = max(read, key=lambda one: one.resolution)
         written = ", ".join(dict.fromkeys(one.written for one in read))
         times = Times(written, finest.resolution)
-    for number, part in parts.items():
-        frame = part.frame.with_columns(part=pl.lit(number, dtype=pl.Int8))
+    for part in parts:
+        frame = part.frame
         if times is not None and part.times is not None:
             time = in_resolution(frame["time"], part.times.resolution, times.resolution)
             frame = frame.with_columns(time.alias("time"))
         frames.append(frame)
     return Interactions(pl.concat(frames, how="diagonal_relaxed"), order, times)
+
+
+def _in_part(interactions: Interactions, number: int) -> Interactions:
+    """The interactions as a part of the user's own split."""
+    frame = interactions.frame.with_columns(part=pl.lit(number, dtype=pl.Int8))
+    return replace(interactions, frame=frame)
 
 
 def _why_none(report: Report) -> str:
@@ -283,6 +297,7 @@ __all__: Sequence[str] = [
     "MIN_ITEMS",
     "Interactions",
     "check_interactions",
+    "joined",
     "load_tables",
     "read_interactions",
     "read_items",

@@ -1,5 +1,6 @@
 """Floor 1: rankings, their metrics and their intervals; pure functions."""
 
+from starrec.ranking import catalogue
 from starrec.ranking.bootstrap import Comparison, mean_ci, ratio_ci
 from starrec.ranking.correction import holm
 from starrec.ranking.crossed import StandardError, crossed_error
@@ -11,6 +12,7 @@ __all__ = [
     "Ranking",
     "StandardError",
     "avg_hr",
+    "catalogue",
     "crossed_error",
     "from_scores",
     "holm",

@@ -17,10 +17,10 @@ over users. The quantile is Student's, with degrees of freedom
 
     1 / df = (v / (S - 1) + w / (n - 1)) / (v + w)
 
-Satterthwaite's formula has the squares of the shares v / (v + w) and w / (v + w); with 3 seeds these shares are
-themselves estimated from two degrees of freedom, and its 95% intervals hold as little as 92% where the seeds'
-variance is three to six times the users'. Without the squares they hold 94 to 97% there as elsewhere
-(`benchmarks/evaluation.py coverage`).
+which is to first order in 1 / df the mean of the two quantiles by their shares of the variance (Cochran,
+*Biometrics* 20, 1964). Satterthwaite's formula has the squares of these shares instead; with 3 seeds they are
+themselves estimated from two degrees of freedom, and 95% intervals with it hold as little as 92% where the seeds'
+variance is ten times the users'. How much these hold: `benchmarks/evaluation.py coverage`.
 """
 
 from __future__ import annotations

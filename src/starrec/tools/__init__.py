@@ -3,10 +3,11 @@
 from starrec.tools.memory import SHOWN, Window, fold, tastes
 from starrec.tools.orders import Order, order_text, read_facts, read_levels, read_orders
 from starrec.tools.prompts import fast_task, think_task
-from starrec.tools.retrieval import retrieve
+from starrec.tools.retrieval import RANKING_WINDOW, ranking_windows, retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
+    "RANKING_WINDOW",
     "SHOWN",
     "TOOLS",
     "Order",
@@ -19,6 +20,7 @@ __all__ = [
     "fold",
     "mention_ties",
     "order_text",
+    "ranking_windows",
     "read_facts",
     "read_levels",
     "read_orders",

@@ -36,9 +36,10 @@ def test_the_evidence_is_timed_as_a_whole_and_no_tool_alone(results):
 
 def test_a_comparison_is_one_line_with_the_teachers_kind(results):
     line = comparison_lines(results)[0].plain
+    # star is ahead for each of the 3 users, so in each of 200 resamples: p = 2 (0 + 1) / 201.
     lo, hi = results["comparisons"][0]["ci95"]
     assert line == (
-        f"star over teacher: x1.300 [{lo:.3f}, {hi:.3f}], 6 tasks of 3 users "
+        f"star over teacher: x1.300 [{lo:.3f}, {hi:.3f}], p 0.01 (headline), 6 tasks of 3 users "
         "(teacher: embedded policy, no learned weights)"
     )
 
@@ -46,7 +47,9 @@ def test_a_comparison_is_one_line_with_the_teachers_kind(results):
 def test_a_comparison_without_teacher_does_not_speak_of_one(answers):
     ranks = answers("star", {"u": [1]}).vstack(answers("star_sft", {"u": [2]}))
     results = summarise(ranks, dataset="tiny", comparisons=[("star", "star_sft")], seed=0, n_resamples=10)
-    assert comparison_lines(results)[0].plain == "star over star_sft: x1.500 [1.500, 1.500], 1 tasks of 1 users"
+    assert comparison_lines(results)[0].plain == (
+        "star over star_sft: x1.500 [1.500, 1.500], p 0.18 (corrected), 1 tasks of 1 users"
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_recall_by_hand():
 
 
 def test_ndcg_by_hand():
-    # At ranks 2 and 3 of three relevant: (1/log2(3) + 1/2) / (1 + 1/log2(3) + 1/2); at rank 2 of one: 1/log2(3).
+    # At ranks 2 and 3 of three relevant: (1/log2(3) + 1/2) / (1 + 1/log2(3) + 1/2); rank 2 of one: 1/log2(3).
     second = 1 / math.log2(3)
     assert catalogue.ndcg(LISTS, RELEVANT, 3) == pytest.approx([(second + 0.5) / (1 + second + 0.5), second])
     # At 2: only rank 2, and the best list holds two: 1/log2(3) / (1 + 1/log2(3)).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from starrec.config import Section
 
@@ -12,6 +12,11 @@ class EvaluationConfig(Section):
 
     seed: int = Field(default=0, description="Seed of the bootstrap, of the random system and of subsets.")
     n_resamples: int = Field(default=2000, ge=100, description="Bootstrap resamples of users.")
+    headline: tuple[str, str] = Field(
+        default=("star", "teacher"),
+        description="The one comparison that is declared before the run: the first system over the second, on "
+        "the classic test tasks. The p-values of all others are corrected for their number.",
+    )
     think_users: int = Field(
         default=300, ge=1, description="Users (by seeded hash, one draw each) that think mode answers."
     )
@@ -32,3 +37,10 @@ class EvaluationConfig(Section):
         default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
     )
     worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")
+
+    @field_validator("headline")
+    @classmethod
+    def _two_systems(cls, headline: tuple[str, str]) -> tuple[str, str]:
+        if headline[0] == headline[1]:
+            raise ValueError("name two different systems")
+        return headline

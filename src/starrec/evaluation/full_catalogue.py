@@ -43,8 +43,9 @@ class CatalogueLists:
 def full_catalogue(
     systems: Mapping[str, CatalogueLists], tasks: Sequence[RankingTask], targets: Targets, graph: Graph
 ) -> dict[str, dict[str, float]]:
-    """`full_catalogue` of results.json: `recall@10`, `ndcg@10`, `coverage@10`, `novelty@10` (bits), `ceiling@100`
-    and `n_users` of each system (`ranking.catalogue`); popularity as in the training part, which graph holds.
+    """`full_catalogue` of results.json: `recall@10`, `ndcg@10`, `coverage@10`, `novelty@10` (bits),
+    `ceiling@100` and `n_users` of each system (`ranking.catalogue`); popularity as in the training part, which
+    graph holds.
 
     Args:
         tasks: one a user, in the order of the lists.
@@ -65,12 +66,12 @@ def full_catalogue(
 
 
 def rank_catalogue(scorer: ItemScorer, tasks: Sequence[RankingTask]) -> CatalogueLists:
-    """The `NOMINATED` items outside each history with the highest scores; ties, and items without a score (NaN),
-    which come last, are ordered by hash.
+    """The `NOMINATED` items outside each history with the highest scores; ties, and items without a score
+    (NaN), which come last, are ordered by hash.
 
     Raises:
-        StarrecError: scores of a task are not one for each item that its history shows there to be, or differ in
-            number from those of the task before.
+        StarrecError: the scores of a task are fewer than its history shows items to be, or differ in number
+            from those of the task before.
     """
     lists: list[NDArray[np.int32]] = []
     n_items = None

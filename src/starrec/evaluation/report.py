@@ -277,8 +277,8 @@ def _provenance(run_folder: Path, results: Mapping[str, Any]) -> Html:
         element(
             "p",
             f"Every accuracy and comparison follows from results/ranks.parquet; intervals from "
-            f"{protocol['bootstrap_resamples']:,} resamples of users, seed {protocol['bootstrap_seed']}. To "
-            "compute and print them again:",
+            f"{protocol['bootstrap_resamples']:,} resamples of users, seed {protocol['bootstrap_seed']}. "
+            f"{protocol['intervals']} {protocol['p_values']} To compute and print them again:",
         ),
         element("pre", f"starrec evaluate --run {folder} --recompute"),
         element("dl", [[element("dt", name), element("dd", value)] for name, value in facts.items() if value]),

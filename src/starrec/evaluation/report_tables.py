@@ -6,12 +6,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starrec.evaluation.markup import Html, Node, element
-from starrec.evaluation.wording import STUDENT, SYSTEM_NOTES, decimal, duration, percent_gain
+from starrec.evaluation.wording import (
+    STUDENT,
+    SYSTEM_NOTES,
+    by_seed,
+    decimal,
+    duration,
+    p_value,
+    percent_gain,
+    several_seeds,
+)
 
 
 def systems_html(evaluation: Mapping[str, Any], latency: Mapping[str, Mapping[str, float]]) -> Html:
-    """Accuracy of each system with its interval; with `latency`, milliseconds of a request."""
+    """Accuracy of each system with its interval, and that of each training seed where there are several; with
+    `latency`, milliseconds of a request."""
     head = ["system", "avg_hr", "95% interval", "HR@1", "HR@3", "HR@5", "NDCG@10", "MRR", "tasks"]
+    head += ["avg_hr by seed"] if several_seeds(evaluation) else []
     head += ["p50", "p99"] if latency else []
     rows = []
     for name, system in evaluation["systems"].items():
@@ -19,6 +30,8 @@ def systems_html(evaluation: Mapping[str, Any], latency: Mapping[str, Mapping[st
         cells = [decimal(system["avg_hr"]), f"{decimal(lo)} – {decimal(hi)}"]
         cells += [decimal(system[metric]) for metric in ("hr@1", "hr@3", "hr@5", "ndcg@10", "mrr")]
         cells.append(f"{system['n_tasks']:,}")
+        if several_seeds(evaluation):
+            cells.append(by_seed(system))
         if latency:
             cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
         rows.append((name, cells))
@@ -31,7 +44,7 @@ def comparisons_html(evaluation: Mapping[str, Any]) -> Html | None:
     for compared in evaluation["comparisons"]:
         lo, hi = compared["ci95"]
         cells = [percent_gain(compared["ratio"]), f"{percent_gain(lo)} to {percent_gain(hi)}"]
-        cells += [f"{compared['p']:.2g}", f"{compared['n_users']:,}", f"{compared['n_tasks']:,}"]
+        cells += [p_value(compared), f"{compared['n_users']:,}", f"{compared['n_tasks']:,}"]
         rows.append((f"{compared['a']} over {compared['b']}", cells))
     return table_html(["avg_hr of", "gain", "95% interval", "p", "users", "tasks"], rows) if rows else None
 

@@ -18,11 +18,13 @@ from starrec.data import plain
 from starrec.evaluation.wording import (
     STUDENT,
     TEACHER,
+    by_seed,
     citation_lines,
     comparison_line,
     decimal,
     duration,
     evidence_line,
+    several_seeds,
     student_over_teacher,
     teacher_kind,
     verdict,
@@ -61,6 +63,7 @@ def systems_table(results: Mapping[str, Any]) -> Table:
     )
     table.add_column("system")
     columns = ["avg_hr", "95% interval", *(label for label, _ in _METRICS), "tasks"]
+    columns += ["by seed"] if several_seeds(evaluation) else []
     columns += ["p50", "p99"] if latency else []
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -69,6 +72,8 @@ def systems_table(results: Mapping[str, Any]) -> Table:
         cells = [decimal(system["avg_hr"]), f"{decimal(lo)}–{decimal(hi)}"]
         cells += [decimal(system[metric]) for _, metric in _METRICS]
         cells.append(f"{system['n_tasks']:,}")
+        if several_seeds(evaluation):
+            cells.append(by_seed(system))
         if latency:
             cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
         style = "bold" if name == STUDENT else "bold blue" if name == TEACHER else ""
@@ -77,7 +82,7 @@ def systems_table(results: Mapping[str, Any]) -> Table:
 
 
 def comparison_lines(results: Mapping[str, Any]) -> list[Text]:
-    """One line for each comparison, such as `star over teacher: x1.045 [1.012, 1.079], … (teacher: …)`."""
+    """One line for each comparison, such as `star over teacher: x1.045 [1.012, 1.079], p … (teacher: …)`."""
     return [
         Text(
             comparison_line(comparison, teacher_kind(results)),

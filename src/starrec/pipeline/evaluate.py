@@ -25,15 +25,18 @@ from starrec.evaluation import (
     code_commit,
     environment,
     faithfulness,
+    full_catalogue,
     mean_avg_hr,
     measure,
     percentiles,
     probe,
     rank_at_random,
     rank_by_signals,
+    rank_retrieved,
     ranking_changes,
     ranks_frame,
     read_results,
+    retrieve_all,
     save_ranks,
     signal_scores,
     steps_of,
@@ -42,6 +45,7 @@ from starrec.evaluation import (
     write_report,
     write_results,
 )
+from starrec.evaluation.wording import is_student
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.distill import student_product
 from starrec.pipeline.fingerprints import evaluate_inputs
@@ -97,6 +101,10 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         rankings[V1] = rank_with_v1(workers, test)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
         ties = _over_tie_seeds(prepared, session.config, workers.processes)
+        first = [task for task in test if task.draw == 0]
+        retrieved = retrieve_all(workers, first)
+    lists = {"retrieval": retrieved, "star": rank_retrieved(star.rank_many, first, retrieved)}
+    catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
     rankings["star"] = star.rank_many(test)
     rankings["star_sft"] = before.rank_many(test)
     subset = first_draws(test, config.think_users, config.seed, "think subset")
@@ -104,7 +112,10 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     answers = [(name, test, ranked) for name, ranked in rankings.items()]
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
-    frames = [ranks_frame(name, asked, ranked, targets, seed=config.seed) for name, asked, ranked in answers]
+    frames = [
+        ranks_frame(name, asked, ranked, targets, seed=_own_seed(name, session.config))
+        for name, asked, ranked in answers
+    ]
     ranks = pl.concat(frames).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
@@ -132,6 +143,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         },
         "probes": probe(star, probed, targets_b, config.seed),
         "tie_seeds": ties,
+        "full_catalogue": catalogue,
         "worked_examples": [
             _worked_example(prepared.dataset, task, thought, targets[task.task_id])
             for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]
@@ -156,6 +168,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             (TEACHER, NO_REFLECTION),
             (TEACHER, V1),
         ],
+        headline=config.headline,
         seed=config.seed,
         n_resamples=config.n_resamples,
         facts=beside,
@@ -185,6 +198,16 @@ def _publish(session: Session, product: Product) -> Path:
         ):
             write_atomic(shown, made.read_bytes())
     return session.run.path("report.html")
+
+
+def _own_seed(system: str, config: RunConfig) -> int:
+    """Seed of the system's own randomness: of a student's training, of a teacher, of chance; 0 of what has
+    none."""
+    if is_student(system):
+        return config.student.seed
+    if system in (TEACHER, NO_REFLECTION):
+        return config.teacher.seed
+    return config.evaluation.seed if system == "random" else 0
 
 
 def _think(session: Session, star: Star, subset: list[RankingTask]) -> tuple[list[Thought], list[float]]:

@@ -1,6 +1,6 @@
 """Metrics of lists recommended from the whole catalogue, each user with one relevant item or several.
 
-Lists are `(<= k,)` arrays of distinct items, best first, one a user; a shorter list is counted as it is. L_k are
+Lists are arrays of distinct items, best first, one a user; a list of fewer than k is counted as it is. L_k are
 the first k items of a user's list, R her relevant items. Where a library differs, docs/evaluation.md says how.
 """
 
@@ -23,9 +23,9 @@ def recall(lists: Sequence[ArrayLike], relevant: Sequence[ArrayLike], k: int) ->
 
 
 def ndcg(lists: Sequence[ArrayLike], relevant: Sequence[ArrayLike], k: int) -> NDArray[np.float64]:
-    """DCG over that of the best list, `(n,)`: the sum of 1 / log2(r + 1) over the ranks r <= k of relevant items,
-    divided by that over r = 1, …, min(k, |R|) (Järvelin and Kekäläinen, ACM TOIS 20, 2002, with gains 0 and 1 and
-    the discount of Burges and others, ICML 2005).
+    """DCG over that of the best list, `(n,)`: the sum of 1 / log2(r + 1) over the ranks r <= k of relevant
+    items, divided by that over r = 1, …, min(k, |R|) (Järvelin and Kekäläinen, ACM TOIS 20, 2002, with gains 0
+    and 1 and the discount of Burges and others, ICML 2005).
 
     Raises:
         ValueError: as `recall`.
@@ -43,8 +43,8 @@ def coverage(lists: Sequence[ArrayLike], n_items: int, k: int) -> float:
 
 
 def novelty(lists: Sequence[ArrayLike], users_of_item: NDArray[np.int32], n_users: int, k: int) -> float:
-    """Mean self-information of the recommended items in bits, over all first k: -log2(share of the users who took
-    the item) (Zhou and others, PNAS 107, 2010). An item that nobody took counts as taken by one.
+    """Mean self-information of the recommended items in bits, over all first k: -log2(share of the users who
+    took the item) (Zhou and others, PNAS 107, 2010). An item that nobody took counts as taken by one.
 
     Args:
         users_of_item: `(n_items,)` users who took each item, of n_users.

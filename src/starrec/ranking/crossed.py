@@ -4,8 +4,9 @@ Every seed's system answers every user, so a system's mean varies for two reason
 which seed it was trained with. A value is modelled as grand mean + user + seed + remainder (two-way crossed
 random effects, one value a cell). The spread between the seeds' means is measured on finitely many users: it
 holds the remainder's variance once more, which the spread between users already counts. The unbiased variance
-of the grand mean over S seeds and n users therefore takes it away once (Searle, Casella and McCulloch, *Variance
-Components*, 1992, chapter 4; for readers and cases of diagnostic tests Hillis, Statistics in Medicine 26, 2007):
+of the grand mean over S seeds and n users therefore takes it away once (Searle, Casella and McCulloch,
+*Variance Components*, 1992, chapter 4; the same problem with readers and cases of a diagnostic test: Hillis,
+Statistics in Medicine 26, 2007):
 
     between seeds    v = s²(means of the seeds) / S                 S - 1 degrees of freedom
     between users    u = s²(means of the users over seeds) / n      n - 1
@@ -18,13 +19,14 @@ over users. The quantile is Student's, with degrees of freedom
     1 / df = (v / (S - 1) + w / (n - 1)) / (v + w)
 
 which is to first order in 1 / df the mean of the two quantiles by their shares of the variance (Cochran,
-*Biometrics* 20, 1964). Satterthwaite's formula has the squares of these shares instead; with 3 seeds they are
-themselves estimated from two degrees of freedom, and 95% intervals with it hold as little as 92% where the seeds'
-variance is ten times the users'. How much these hold: `benchmarks/evaluation.py coverage`.
+*Biometrics* 20, 1964). Satterthwaite's formula has the squares of these shares instead. With 3 seeds they are
+themselves estimated from two degrees of freedom, which makes that quantile too small where seeds vary more than
+users. How often the intervals hold the truth: `benchmarks/evaluation.py coverage`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,7 +76,7 @@ def crossed_error(systems: Sequence[NDArray[np.float64]]) -> StandardError:
     if between_seeds > 0:
         squares = seeds**2 / np.array([len(system) - 1 for system in trained])
         inverse_df += float(squares.sum()) / between_seeds
-    return StandardError(variance**0.5, variance / inverse_df if inverse_df > 0 else np.inf)
+    return StandardError(math.sqrt(variance), variance / inverse_df if inverse_df > 0 else np.inf)
 
 
 def _remainder(system: NDArray[np.float64]) -> float:

@@ -18,7 +18,6 @@ from starrec.evaluation import (
     write_results,
 )
 
-
 SHIFTED = {"star": 1, "teacher": 3}
 
 

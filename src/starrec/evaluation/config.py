@@ -14,8 +14,8 @@ class EvaluationConfig(Section):
     n_resamples: int = Field(default=2000, ge=100, description="Bootstrap resamples of users.")
     headline: tuple[str, str] = Field(
         default=("star", "teacher"),
-        description="The one comparison that is declared before the run: the first system over the second, on "
-        "the classic test tasks. The p-values of all others are corrected for their number.",
+        description="The comparison that is declared before the run: the first system over the second on the "
+        "classic test tasks. All other p-values are corrected for the number of comparisons.",
     )
     think_users: int = Field(
         default=300, ge=1, description="Users (by seeded hash, one draw each) that think mode answers."

@@ -85,4 +85,4 @@ def _remainder(system: NDArray[np.float64]) -> float:
     if n_users == 1:
         return 0.0
     residual = system - system.mean(axis=1, keepdims=True) - system.mean(axis=0) + system.mean()
-    return float((residual**2).sum()) / ((n_seeds - 1) * (n_users - 1) * n_seeds * n_users)
+    return float((residual**2).sum() / ((n_seeds - 1) * (n_users - 1) * n_seeds * n_users))

@@ -41,7 +41,7 @@ def print_results(console: Console, results: Mapping[str, Any]) -> None:
     if (evidence := evidence_line(results)) is not None:
         console.print(Text(evidence))
     for line in comparison_lines(results):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     for citing in citation_lines(results):
         console.print(Text(citing))
     if (comparison := student_over_teacher(results)) is not None:

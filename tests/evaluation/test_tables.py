@@ -2,6 +2,7 @@
 
 import io
 
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -50,6 +51,28 @@ def test_a_comparison_without_teacher_does_not_speak_of_one(answers):
     assert comparison_lines(results)[0].plain == (
         "star over star_sft: x1.500 [1.500, 1.500], p 0.18 (corrected), 1 tasks of 1 users"
     )
+
+
+def test_the_figure_of_each_training_seed_is_shown(results, answers):
+    assert "by seed" not in printed(systems_table(results))
+    ranks = [answers("star", {"u": [1], "v": [3]}), answers("star", {"u": [2], "v": [5]}, seed=1)]
+    several = summarise(
+        pl.concat([*ranks, answers("ease", {"u": [4], "v": [2]})]),
+        dataset="tiny",
+        comparisons=[],
+        seed=0,
+        n_resamples=10,
+    )
+    # Seed 0: 1 and 2/3; seed 1: 2/3 and 1/3.
+    head, star, ease = printed(systems_table(several)).splitlines()[1:]
+    assert head.split()[-2:] == ["by", "seed"]
+    assert star.split()[-2:] == ["0.833", "0.500"] and ease.split()[-1] == "–"
+
+
+def test_the_headline_stands_as_it_is_and_others_are_shown_corrected(results):
+    lines = [line.plain for line in comparison_lines(results)]
+    other = results["comparisons"][1]
+    assert "(headline)" in lines[0] and f"p {other['p_corrected']:.2g} (corrected)" in lines[1]
 
 
 @pytest.mark.parametrize(

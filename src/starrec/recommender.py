@@ -16,14 +16,12 @@ import numpy as np
 
 from starrec.data import Dataset, RankingTask, SplitRule, Titles, hold_out, load_saved_dataset, plain
 from starrec.errors import RunError, StarrecError
-from starrec.hashing import combine
 from starrec.runs import current_product
 from starrec.signals import SIGNALS, Graph, SignalsConfig, count_signals, select
 from starrec.signals.embeddings import item_embeddings
 from starrec.student import Star, Thought
-from starrec.tools import World, retrieve
+from starrec.tools import RANKING_WINDOW, World, ranking_windows, retrieve
 
-WINDOW: Final = 20
 _PERSONAL: Final = ("item_cf", "user_cf", "transition", "ease")
 """Kinds of facts that start from the person's own history."""
 
@@ -94,17 +92,13 @@ class Recommender:
         if top < 1:
             raise StarrecError(f"--top must be at least 1, not {top}.")
         seen = np.asarray(history, dtype=np.int32)
-        found = retrieve(self.star.world.graph, -1, seen, WINDOW * -(-top // WINDOW))
+        found = retrieve(self.star.world.graph, -1, seen, RANKING_WINDOW * -(-top // RANKING_WINDOW))
         if not len(found):
             raise StarrecError("The history holds the whole catalogue: there is nothing left to recommend.")
         ordered: list[tuple[int, str]] = []
         thought: Thought | None = None
-        for start in range(0, len(found), WINDOW):
-            # Labels must not repeat the retriever's order, which would be a hint of its own.
-            window = found[start : start + WINDOW]
-            window = window[np.argsort(combine(11, window))]
-            task = RankingTask(f"live/{start}", -1, "", seen, window)
-            if think and start == 0:
+        for place, task in enumerate(ranking_windows("live", -1, "", seen, found)):
+            if think and place == 0:
                 thought = self.star.think(task)
                 ranking = thought.ranking
             else:

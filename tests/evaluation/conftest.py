@@ -137,4 +137,12 @@ def facts():
 @pytest.fixture
 def results(ranks, facts):
     pairs = [("star", "teacher"), ("teacher", "popularity")]
-    return summarise(ranks, dataset="tiny", comparisons=pairs, seed=0, n_resamples=200, facts=facts)
+    return summarise(
+        ranks,
+        dataset="tiny",
+        comparisons=pairs,
+        headline=("star", "teacher"),
+        seed=0,
+        n_resamples=200,
+        facts=facts,
+    )

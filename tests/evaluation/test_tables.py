@@ -44,9 +44,10 @@ def test_the_evidence_is_timed_as_a_whole_and_no_tool_alone(results):
 
 def test_a_comparison_is_one_line_with_the_teachers_kind(results):
     line = comparison_lines(results)[0].plain
+    # star is ahead for each of the 3 users, so in each of 200 resamples: p = 2 (0 + 1) / 201.
     lo, hi = results["comparisons"][0]["ci95"]
     assert line == (
-        f"star over teacher: x1.300 [{lo:.3f}, {hi:.3f}], 6 tasks of 3 users "
+        f"star over teacher: x1.300 [{lo:.3f}, {hi:.3f}], p 0.01 (headline), 6 tasks of 3 users "
         "(teacher: embedded policy, no learned weights)"
     )
 
@@ -54,7 +55,31 @@ def test_a_comparison_is_one_line_with_the_teachers_kind(results):
 def test_a_comparison_without_teacher_does_not_speak_of_one(answers):
     ranks = answers("star", {"u": [1]}).vstack(answers("star_sft", {"u": [2]}))
     results = summarise(ranks, dataset="tiny", comparisons=[("star", "star_sft")], seed=0, n_resamples=10)
-    assert comparison_lines(results)[0].plain == "star over star_sft: x1.500 [1.500, 1.500], 1 tasks of 1 users"
+    assert comparison_lines(results)[0].plain == (
+        "star over star_sft: x1.500 [1.500, 1.500], p 0.18 (corrected), 1 tasks of 1 users"
+    )
+
+
+def test_the_figure_of_each_training_seed_is_shown(results, answers):
+    assert "by seed" not in printed(systems_table(results))
+    ranks = [answers("star", {"u": [1], "v": [3]}), answers("star", {"u": [2], "v": [5]}, seed=1)]
+    several = summarise(
+        pl.concat([*ranks, answers("ease", {"u": [4], "v": [2]})]),
+        dataset="tiny",
+        comparisons=[],
+        seed=0,
+        n_resamples=10,
+    )
+    # Seed 0: 1 and 2/3; seed 1: 2/3 and 1/3.
+    head, star, ease = printed(systems_table(several)).splitlines()[1:]
+    assert head.split()[-2:] == ["by", "seed"]
+    assert star.split()[-2:] == ["0.833", "0.500"] and ease.split()[-1] == "–"
+
+
+def test_the_headline_stands_as_it_is_and_others_are_shown_corrected(results):
+    lines = [line.plain for line in comparison_lines(results)]
+    other = results["comparisons"][1]
+    assert "(headline)" in lines[0] and f"p {other['p_corrected']:.2g} (corrected)" in lines[1]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from starrec.evaluation.breakdown import breakdown
 from starrec.evaluation.charts import accuracy_picture
 from starrec.evaluation.config import ControlName, EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
+from starrec.evaluation.full_catalogue import full_catalogue, rank_catalogue, rank_retrieved, retrieve_all
 from starrec.evaluation.latency import measure, percentiles, throughput
 from starrec.evaluation.probes import probe
 from starrec.evaluation.ranks import (
@@ -53,6 +54,7 @@ __all__ = [
     "comparison_lines",
     "environment",
     "faithfulness",
+    "full_catalogue",
     "load_ranks",
     "mean_avg_hr",
     "measure",
@@ -62,10 +64,13 @@ __all__ = [
     "rank_at_random",
     "rank_by_scores",
     "rank_by_signals",
+    "rank_catalogue",
+    "rank_retrieved",
     "ranking_changes",
     "ranks_frame",
     "read_results",
     "recompute",
+    "retrieve_all",
     "save_ranks",
     "scenarios_table",
     "signal_scores",

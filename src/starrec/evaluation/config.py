@@ -32,6 +32,11 @@ class EvaluationConfig(Section):
         ge=0,
         description="Users (by seeded hash) asked about in each scenario beside `classic`, at most; 0 for all.",
     )
+    headline: tuple[str, str] = Field(
+        default=("star", "teacher"),
+        description="The comparison that is declared before the run: the first system over the second on the "
+        "classic test tasks. All other p-values are corrected for the number of comparisons.",
+    )
     think_users: int = Field(
         default=300, ge=1, description="Users (by seeded hash, one draw each) that think mode answers."
     )
@@ -74,3 +79,10 @@ class EvaluationConfig(Section):
         if "classic" not in value or len(set(value)) < len(value):
             raise ValueError("name each scenario once, and `classic` among them: the headline is about it")
         return value
+
+    @field_validator("headline")
+    @classmethod
+    def _two_systems(cls, headline: tuple[str, str]) -> tuple[str, str]:
+        if headline[0] == headline[1]:
+            raise ValueError("name two different systems")
+        return headline

@@ -1,10 +1,12 @@
 """results.json: what the run found, every accuracy in it recomputable from ranks.parquet.
 
-    evaluations   one for each (split, scenario): accuracy of each system with its 95% interval over users,
-                  and paired comparisons, each on the tasks that both systems answered
+    evaluations   one for each (split, scenario): accuracy of each system, the mean over its training seeds,
+                  with its 95% interval over users and seeds, `n_seeds`, and avg_hr `by_seed`; paired
+                  comparisons, each on the tasks that both systems answered, with `n_seeds` of both, their
+                  p-value and, but for the headline, `p_corrected` for the number of comparisons
     systems, comparisons   those of the test evaluation that a run is about (`classic`, or `item_cold_start`)
                   once more, where readers look first
-    protocol      what the bootstrap needs to give the same intervals again
+    protocol      how intervals and p-values were made, and what gives the same ones again
 
 Besides these, a run adds facts that ranks cannot tell and that are passed through as they are:
 
@@ -33,6 +35,7 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
     clock_note      {"within_one_day": share of users, "note"}: what the data's times do not allow to claim
     worked_examples [{"user_id", "history": [title], "steps": [{"agent", "kind", "text"}],
                     "ranking": [title], "target": title, "rank": 1}]; texts as they stand in messages
+    full_catalogue  {system: {"recall@10", "ndcg@10", "coverage@10", "novelty@10", "ceiling@100", "n_users"}}
     cost, data_sha256, commit, policy_sha, environment
 """
 
@@ -48,11 +51,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import polars as pl
 
 from starrec.errors import RunError
+from starrec.evaluation.answers import Answers, answers_of
 from starrec.evaluation.ranks import check_ranks, load_ranks
-from starrec.ranking import avg_hr, mean_ci, ratio_ci, summary
+from starrec.ranking import avg_hr, holm, mean_ci, ratio_ci, summary
 from starrec.runs import write_atomic
 
 Results: TypeAlias = dict[str, Any]
@@ -62,11 +67,22 @@ _COMPUTED: Final = ("evaluations", "systems", "comparisons", "protocol")
 _PACKAGES: Final = ("starrec", "numpy", "scipy", "polars", "torch", "transformers", "tokenizers")
 
 
+INTERVALS: Final = (
+    "95%. One training seed: percentile bootstrap of users, all tasks of a user together. Several: t interval, "
+    "variance of the users' bootstrap in closed form plus variance between seeds; ratios by their logarithm."
+)
+CORRECTION: Final = (
+    "Two-sided p-values. The headline, the one comparison declared in the configuration, stands as it is; the "
+    "other comparisons of each evaluation are corrected for their number by Holm's procedure."
+)
+
+
 def summarise(
     ranks: pl.DataFrame,
     *,
     dataset: str,
     comparisons: Iterable[tuple[str, str]],
+    headline: tuple[str, str] | None = None,
     seed: int,
     n_resamples: int = 2000,
     facts: Mapping[str, object] | None = None,
@@ -76,11 +92,14 @@ def summarise(
     Args:
         comparisons: pairs (a, b) for the ratio of a's avg_hr over b's; a pair of which an evaluation lacks a
             system, or any task that both answered, is left out there.
+        headline: the pair that was declared before the run, compared beside the others; the headline is its
+            comparison in the classic test evaluation.
         seed: of the bootstrap.
         facts: further keys, passed through.
 
     Raises:
-        RunError: there are no ranks, or `check_ranks` refuses them.
+        RunError: there are no ranks, or `check_ranks` refuses them; the headline cannot be
+            compared on the classic test tasks; no task was answered by all training seeds of a system.
         ValueError: a fact has the name of a computed key.
     """
     check_ranks(ranks, source="ranks")
@@ -89,20 +108,27 @@ def summarise(
     if taken := sorted(set(facts or {}) & set(_COMPUTED)):
         raise ValueError(f"facts may not hold computed keys: {', '.join(taken)}")
     pairs = [(a, b) for a, b in comparisons]
+    if headline is not None:
+        pairs = [headline, *(pair for pair in pairs if pair != headline)]
     scored = ranks.with_columns(avg_hr=avg_hr(ranks["target_rank"]))
     evaluations = [
-        _evaluation(part, dataset=dataset, comparisons=pairs, seed=seed, n_resamples=n_resamples)
+        _evaluation(
+            part, dataset=dataset, comparisons=pairs, headline=headline, seed=seed, n_resamples=n_resamples
+        )
         # The headline first: classic before the other scenarios, test before validation.
         for part in sorted(scored.partition_by("split", "scenario"), key=_place)
     ]
-    headline: dict[str, Any] = next(filter(_is_headline, evaluations), {"systems": {}, "comparisons": []})
+    first: dict[str, Any] = next(filter(_is_headline, evaluations), {"systems": {}, "comparisons": []})
     return {
         "evaluations": evaluations,
-        "systems": headline["systems"],
-        "comparisons": headline["comparisons"],
+        "systems": first["systems"],
+        "comparisons": first["comparisons"],
         "protocol": {
             "metric": "avg_hr",
             "comparisons": [list(pair) for pair in pairs],
+            "headline": headline and list(headline),
+            "intervals": INTERVALS,
+            "p_values": CORRECTION,
             "bootstrap_seed": seed,
             "bootstrap_resamples": n_resamples,
         },
@@ -124,6 +150,7 @@ def recompute(ranks_path: Path, results_path: Path) -> Results:
             load_ranks(ranks_path),
             dataset=dataset,
             comparisons=[(a, b) for a, b in protocol["comparisons"]],
+            headline=protocol["headline"] and tuple(protocol["headline"]),
             seed=protocol["bootstrap_seed"],
             n_resamples=protocol["bootstrap_resamples"],
         )
@@ -197,6 +224,7 @@ def _evaluation(
     *,
     dataset: str,
     comparisons: Sequence[tuple[str, str]],
+    headline: tuple[str, str] | None,
     seed: int,
     n_resamples: int,
 ) -> dict[str, Any]:
@@ -207,53 +235,75 @@ def _evaluation(
             f"Tasks of {split}/{scenario} have {sizes[0]} to {sizes[-1]} candidates: their numbers would "
             "have no common chance level. Evaluate each size as a scenario of its own."
         )
-    parts = {str(part["system"][0]): part for part in ranks.partition_by("system")}
+    parts = {str(part["system"][0]): answers_of(part) for part in ranks.partition_by("system")}
     systems = {name: _accuracy(part, seed=seed, n_resamples=n_resamples) for name, part in parts.items()}
-    return {
+    found: dict[str, Any] = {
         "dataset": dataset,
         "split": split,
         "scenario": scenario,
         "negatives": sizes[0] - 1,
         "seeds": ranks["seed"].unique().sort().to_list(),
         "systems": dict(sorted(systems.items(), key=lambda item: (-item[1]["avg_hr"], item[0]))),
-        "comparisons": [
-            {"a": a, "b": b, **compared}
-            for a, b in comparisons
-            if a in parts
-            and b in parts
-            and (compared := _compare(parts[a], parts[b], seed=seed, n_resamples=n_resamples))
-        ],
     }
+    compared = [
+        {"a": a, "b": b, **comparison}
+        for a, b in comparisons
+        if a in parts
+        and b in parts
+        and (comparison := _compare(parts[a], parts[b], seed=seed, n_resamples=n_resamples))
+    ]
+    declared = headline if _is_headline(found) else None
+    if declared and declared not in [(pair["a"], pair["b"]) for pair in compared]:
+        raise RunError(
+            f"The headline compares {declared[0]} with {declared[1]}, which did not both rank one of the "
+            f"classic test tasks. Set [evaluation] headline to two of: {', '.join(found['systems'])}."
+        )
+    found["comparisons"] = _corrected(compared, declared)
+    return found
 
 
-def _accuracy(ranks: pl.DataFrame, *, seed: int, n_resamples: int) -> dict[str, Any]:
-    interval = mean_ci(ranks["avg_hr"], ranks["user_id"], seed=seed, n_resamples=n_resamples)
-    means = {name: _rounded(value) for name, value in summary(ranks["target_rank"]).items()}
+def _accuracy(answers: Answers, *, seed: int, n_resamples: int) -> dict[str, Any]:
+    interval = mean_ci(answers.avg_hr, answers.users, seed=seed, n_resamples=n_resamples)
+    means = {name: _rounded(value) for name, value in summary(answers.ranks.ravel()).items()}
+    left_out = {"n_tasks_left_out": answers.left_out} if answers.left_out else {}
     return {
         **means,
         "avg_hr_ci95": [_rounded(bound) for bound in interval],
-        "n_users": ranks["user_id"].n_unique(),
-        "n_tasks": ranks["task_id"].n_unique(),
+        "n_seeds": len(answers.seeds),
+        "by_seed": {
+            str(own): _rounded(float(values.mean()))
+            for own, values in zip(answers.seeds, answers.avg_hr, strict=True)
+        },
+        "n_users": len(np.unique(answers.users)),
+        "n_tasks": len(answers.tasks),
+        **left_out,
     }
 
 
-def _compare(a: pl.DataFrame, b: pl.DataFrame, *, seed: int, n_resamples: int) -> dict[str, Any] | None:
-    # Several seeds of a system count as one answer, their mean: they are no further tasks.
-    of_a, of_b = (
-        part.group_by("task_id", "user_id", maintain_order=True).agg(pl.col("avg_hr").mean()) for part in (a, b)
-    )
-    both = of_a.join(of_b, on=["task_id", "user_id"], suffix="_b")
-    if both.is_empty():
+def _compare(a: Answers, b: Answers, *, seed: int, n_resamples: int) -> dict[str, Any] | None:
+    _, in_a, in_b = np.intersect1d(a.tasks, b.tasks, assume_unique=True, return_indices=True)
+    if not len(in_a):
         return None
-    found = ratio_ci(both["avg_hr"], both["avg_hr_b"], both["user_id"], seed=seed, n_resamples=n_resamples)
+    found = ratio_ci(a.avg_hr[:, in_a], b.avg_hr[:, in_b], a.users[in_a], seed=seed, n_resamples=n_resamples)
     return {
         "metric": "avg_hr",
         "ratio": _rounded(found.ratio),
         "ci95": [_rounded(found.lo), _rounded(found.hi)],
         "p": _rounded(found.p),
+        "n_seeds": [len(a.seeds), len(b.seeds)],
         "n_users": found.n_users,
         "n_tasks": found.n_tasks,
     }
+
+
+def _corrected(compared: list[dict[str, Any]], headline: tuple[str, str] | None) -> list[dict[str, Any]]:
+    """The comparisons with the headline marked and the p-values of the others corrected for their number."""
+    others = [pair for pair in compared if (pair["a"], pair["b"]) != headline]
+    for pair, p in zip(others, holm([pair["p"] for pair in others]), strict=True):
+        pair["p_corrected"] = _rounded(p)
+    for pair in compared:
+        pair["headline"] = "p_corrected" not in pair
+    return compared
 
 
 def _rounded(value: float) -> float | None:

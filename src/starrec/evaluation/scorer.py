@@ -2,6 +2,11 @@
 
 A scorer gives a number for each candidate that it is shown and nothing else. Splits, candidates, ranks and ties
 are the project's: no peer's own evaluation, negatives or tie rule is used.
+
+Equal scores are ordered by a hash of task and item. A hash of the item alone would be one order of the whole
+catalogue, and a scorer that says nothing would rank every task by it: users with the same true item would share
+their luck, and its distance from chance would have 1.4 to 1.5 times the standard error over users
+(`benchmarks/evaluation.py constant`).
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from numpy.typing import NDArray
 
 from starrec.data import RankingTask
 from starrec.errors import StarrecError
+from starrec.hashing import Keys, text_keys
 from starrec.ranking import Ranking, from_scores
 
 TIE_SEED: Final = 5
@@ -36,7 +42,7 @@ def rank_by_scores(scorer: Scorer, tasks: Sequence[RankingTask]) -> tuple[list[R
         StarrecError: the scores of a task have another shape than its candidates.
     """
     rankings, unscored = [], 0
-    for task, scores in zip(tasks, scorer.scores(tasks), strict=True):
+    for task, scores, ties in zip(tasks, scorer.scores(tasks), tie_seeds(tasks), strict=True):
         if scores.shape != task.candidates.shape:
             raise StarrecError(
                 f"Scores of task {task.task_id} have shape {scores.shape}; it has "
@@ -44,5 +50,10 @@ def rank_by_scores(scorer: Scorer, tasks: Sequence[RankingTask]) -> tuple[list[R
             )
         missing = np.isnan(scores)
         unscored += int(missing.sum())
-        rankings.append(from_scores(task.candidates, scores, TIE_SEED))
+        rankings.append(from_scores(task.candidates, scores, ties))
     return rankings, unscored
+
+
+def tie_seeds(tasks: Sequence[RankingTask]) -> Keys:
+    """The seed that orders equal scores of each task (`from_scores`), `(n,)`."""
+    return text_keys((task.task_id for task in tasks), TIE_SEED, "ties")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.evaluation.ranks import mean_avg_hr
-from starrec.evaluation.scorer import TIE_SEED
+from starrec.evaluation.scorer import TIE_SEED, tie_seeds
 from starrec.hashing import text_keys
 from starrec.ranking import Ranking, from_scores
 from starrec.signals import SIGNALS
@@ -31,10 +31,11 @@ _BATCH: Final = 128
 def rank_by_signals(workers: Workers[World], tasks: Sequence[RankingTask]) -> dict[str, list[Ranking]]:
     """Rankings of every system of `SYSTEMS`; a signal without basis ranks by hash."""
     scores = signal_scores(workers, tasks)
+    ties = tie_seeds(tasks)
     return {
         name: [
-            from_scores(task.candidates, row[SIGNALS.index(signal)], TIE_SEED)
-            for task, row in zip(tasks, scores, strict=True)
+            from_scores(task.candidates, row[SIGNALS.index(signal)], seed)
+            for task, row, seed in zip(tasks, scores, ties, strict=True)
         ]
         for name, signal in SYSTEMS.items()
     }

@@ -19,12 +19,14 @@ from starrec.data import plain, printable
 from starrec.evaluation.wording import (
     STUDENT,
     TEACHER,
+    by_seed,
     citation_lines,
     comparison_line,
     decimal,
     duration,
     evidence_line,
     scenario_notes,
+    several_seeds,
     student_over_teacher,
     teacher_kind,
     verdict,
@@ -41,7 +43,7 @@ def print_results(console: Console, results: Mapping[str, Any]) -> None:
     if (evidence := evidence_line(results)) is not None:
         console.print(Text(evidence))
     for line in comparison_lines(results):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     if len(results["evaluations"]) > 1:
         console.print(scenarios_table(results))
     for note in scenario_notes(results):
@@ -67,6 +69,7 @@ def systems_table(results: Mapping[str, Any]) -> Table:
     )
     table.add_column("system")
     columns = ["avg_hr", "95% interval", *(label for label, _ in _METRICS), "tasks"]
+    columns += ["by seed"] if several_seeds(evaluation) else []
     columns += ["p50", "p99"] if latency else []
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -75,6 +78,8 @@ def systems_table(results: Mapping[str, Any]) -> Table:
         cells = [decimal(system["avg_hr"]), f"{decimal(lo)}–{decimal(hi)}"]
         cells += [decimal(system[metric]) for _, metric in _METRICS]
         cells.append(f"{system['n_tasks']:,}")
+        if several_seeds(evaluation):
+            cells.append(by_seed(system))
         if latency:
             cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
         style = "bold" if name == STUDENT else "bold blue" if name == TEACHER else ""
@@ -99,7 +104,7 @@ def scenarios_table(results: Mapping[str, Any]) -> Table:
 
 
 def comparison_lines(results: Mapping[str, Any]) -> list[Text]:
-    """One line for each comparison, such as `star over teacher: x1.045 [1.012, 1.079], … (teacher: …)`."""
+    """One line for each comparison, such as `star over teacher: x1.045 [1.012, 1.079], p … (teacher: …)`."""
     return [
         Text(
             comparison_line(comparison, teacher_kind(results)),

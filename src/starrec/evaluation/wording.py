@@ -54,13 +54,30 @@ def chance(evaluation: Mapping[str, Any]) -> float:
 
 
 def comparison_line(comparison: Mapping[str, Any], kind: str) -> str:
-    """`star over teacher: x1.045 [1.012, 1.079], 2,829 tasks of 943 users (teacher: kind)`."""
+    """`star over teacher: x1.045 [1.012, 1.079], p 0.001 (headline), 99 tasks of 33 users (teacher: kind)`."""
     a, b = comparison["a"], comparison["b"]
     lo, hi = comparison["ci95"]
     figures = f"x{decimal(comparison['ratio'])} [{decimal(lo)}, {decimal(hi)}]"
     tasks = f"{comparison['n_tasks']:,} tasks of {comparison['n_users']:,} users"
     against = f" (teacher: {kind})" if TEACHER in (a, b) else ""
-    return f"{a} over {b}: {figures}, {tasks}{against}"
+    return f"{a} over {b}: {figures}, p {p_value(comparison)}, {tasks}{against}"
+
+
+def by_seed(system: Mapping[str, Any]) -> str:
+    """avg_hr of each training seed, `0.714 0.716 0.713`; a dash where there was one training."""
+    return " ".join(map(decimal, system["by_seed"].values())) if system["n_seeds"] > 1 else "–"
+
+
+def several_seeds(evaluation: Mapping[str, Any]) -> bool:
+    """Whether a system was trained more than once."""
+    return any(system["n_seeds"] > 1 for system in evaluation["systems"].values())
+
+
+def p_value(comparison: Mapping[str, Any]) -> str:
+    """`0.001 (headline)`, or `0.012 (corrected)` of a comparison that was not declared as the headline."""
+    if comparison["headline"]:
+        return f"{comparison['p']:.2g} (headline)"
+    return f"{comparison['p_corrected']:.2g} (corrected)"
 
 
 CITING_NOTES: Final[Mapping[str, str]] = {

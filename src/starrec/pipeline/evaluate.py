@@ -27,15 +27,18 @@ from starrec.evaluation import (
     code_commit,
     environment,
     faithfulness,
+    full_catalogue,
     mean_avg_hr,
     measure,
     percentiles,
     probe,
     rank_at_random,
     rank_by_signals,
+    rank_retrieved,
     ranking_changes,
     ranks_frame,
     read_results,
+    retrieve_all,
     save_ranks,
     signal_scores,
     steps_of,
@@ -57,7 +60,7 @@ from starrec.pipeline.greedy_teacher import (
     rank_greedily,
 )
 from starrec.pipeline.report_facts import changed_settings, data_summary, task_numbers
-from starrec.pipeline.scenarios import rank_scenarios, scenario_record
+from starrec.pipeline.scenarios import own_seed, rank_scenarios, scenario_record
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import Tasks, held_out_tasks
@@ -104,6 +107,10 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         ties = _over_tie_seeds(prepared, session.config, workers.processes)
         others = rank_scenarios(workers, star, before, tasks.evaluations()[1:], session.config)
         controls = rank_with_controls(session, prepared, tasks, workers, config.controls)
+        first = [task for task in test if task.draw == 0]
+        retrieved = retrieve_all(workers, first)
+    lists = {"retrieval": retrieved, "star": rank_retrieved(star.rank_many, first, retrieved)}
+    catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
     rankings["star"] = star.rank_many(test)
     rankings["star_sft"] = before.rank_many(test)
     subset = first_draws(test, config.think_users, config.seed, "think subset")
@@ -111,7 +118,10 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     answers = [(name, test, ranked) for name, ranked in rankings.items()]
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
-    frames = [ranks_frame(name, asked, ranked, targets, seed=config.seed) for name, asked, ranked in answers]
+    frames = [
+        ranks_frame(name, asked, ranked, targets, seed=own_seed(name, session.config))
+        for name, asked, ranked in answers
+    ]
     frames += [
         ranks_frame(name, test, ranked, targets, seed=seed)
         for name, by_seed in controls.rankings.items()
@@ -155,6 +165,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "probes": probe(star, probed, targets_b, config.seed),
         "tie_seeds": ties,
         **scenario_record(tasks),
+        "full_catalogue": catalogue,
         "worked_examples": [
             _worked_example(prepared.dataset, task, thought, targets[task.task_id])
             for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]
@@ -181,6 +192,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             (TEACHER, NO_REFLECTION),
             (TEACHER, V1),
         ],
+        headline=config.headline,
         seed=config.seed,
         n_resamples=config.n_resamples,
         facts=beside,

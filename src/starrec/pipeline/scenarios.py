@@ -23,8 +23,9 @@ from starrec.data import (
 )
 from starrec.engines import Workers
 from starrec.evaluation import rank_at_random, rank_by_signals, ranks_frame
+from starrec.evaluation.wording import is_student
 from starrec.pipeline.config import RunConfig
-from starrec.pipeline.greedy_teacher import V1, rank_with_policy
+from starrec.pipeline.greedy_teacher import NO_REFLECTION, TEACHER, V1, rank_with_policy
 from starrec.pipeline.tasks import Tasks
 from starrec.student import Star
 from starrec.teacher import rank_with_v1
@@ -46,15 +47,27 @@ def rank_scenarios(
     targets = {task_id: item for each in evaluations for task_id, item in each.targets.items()}
     if not tasks:
         return []
-    seed = config.evaluation.seed
     ranked = rank_by_signals(workers, tasks)
-    ranked["random"] = rank_at_random(tasks, seed)
+    ranked["random"] = rank_at_random(tasks, config.evaluation.seed)
     ranked[V1] = rank_with_v1(workers, tasks)
     if config.teacher.model.embedded:
         ranked |= rank_with_policy(workers, tasks, config.teacher.seed)
     ranked["star"] = star.rank_many(tasks)
     ranked["star_sft"] = before.rank_many(tasks)
-    return [ranks_frame(name, tasks, rankings, targets, seed=seed) for name, rankings in ranked.items()]
+    return [
+        ranks_frame(name, tasks, rankings, targets, seed=own_seed(name, config))
+        for name, rankings in ranked.items()
+    ]
+
+
+def own_seed(system: str, config: RunConfig) -> int:
+    """Seed of the system's own randomness: of a student's training, of a teacher, of chance; 0 of what has
+    none."""
+    if is_student(system):
+        return config.student.seed
+    if system in (TEACHER, NO_REFLECTION):
+        return config.teacher.seed
+    return config.evaluation.seed if system == "random" else 0
 
 
 def scenario_record(tasks: Tasks) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def repair(proposed: Sequence[int], candidates: Sequence[int] | NDArray[np.int32
     return Ranking((*kept, *missing), tuple(repairs))
 
 
-def from_scores(candidates: ArrayLike, scores: ArrayLike, tie_seed: int) -> Ranking:
+def from_scores(candidates: ArrayLike, scores: ArrayLike, tie_seed: int | np.uint64) -> Ranking:
     """Candidates by descending score; see `order_by_scores` for ties and NaN."""
     items = np.asarray(candidates)
     return Ranking(tuple(items[order_by_scores(items, scores, tie_seed)].tolist()))

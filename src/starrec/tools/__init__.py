@@ -11,10 +11,11 @@ from starrec.tools.orders import (
     read_sentences,
 )
 from starrec.tools.prompts import fast_task, think_task
-from starrec.tools.retrieval import retrieve
+from starrec.tools.retrieval import RANKING_WINDOW, ranking_windows, retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
+    "RANKING_WINDOW",
     "REFUSED",
     "SHOWN",
     "TOOLS",
@@ -28,6 +29,7 @@ __all__ = [
     "fold",
     "mention_ties",
     "order_text",
+    "ranking_windows",
     "read_facts",
     "read_levels",
     "read_orders",

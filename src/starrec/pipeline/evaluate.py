@@ -59,7 +59,7 @@ from starrec.pipeline.greedy_teacher import (
     first_draws,
     rank_greedily,
 )
-from starrec.pipeline.report_facts import changed_settings, data_summary, task_numbers
+from starrec.pipeline.report_facts import changed_settings, data_summary, recommended, task_numbers
 from starrec.pipeline.scenarios import own_seed, rank_scenarios, scenario_record
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, split_and_count
@@ -166,6 +166,9 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "tie_seeds": ties,
         **scenario_record(tasks),
         "full_catalogue": catalogue,
+        "recommendations": recommended(
+            prepared.dataset, first, lists["star"].ranked, targets, examples=config.worked_examples
+        ),
         "worked_examples": [
             _worked_example(prepared.dataset, task, thought, targets[task.task_id])
             for task, thought in list(zip(subset, thoughts, strict=True))[: config.worked_examples]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from starrec.data import Dataset, RankingTask, Split, Targets, date_of
+from starrec.data import Dataset, RankingTask, Split, Targets, date_of, printable
 from starrec.pipeline.config import RunConfig
 
 
@@ -63,4 +64,34 @@ def changed_settings(config: RunConfig) -> dict[str, Any]:
         config.model_dump(exclude_defaults=True, exclude={"teacher": {"model": {"base_url"}, "roles": True}}),
         "",
     )
+    return found
+
+
+def recommended(
+    dataset: Dataset,
+    tasks: Sequence[RankingTask],
+    ranked: Sequence[NDArray[np.int32]],
+    targets: Targets,
+    *,
+    examples: int,
+    shown: int = 5,
+) -> list[dict[str, object]]:
+    """What the first users of these tasks are recommended from the whole catalogue: titles of the last items of
+    the history, of the first items of the list, and the 1-based place of the true item among those.
+
+    Args:
+        ranked: item indices of each task's list, best first.
+    """
+    found = []
+    for task, items in list(zip(tasks, ranked, strict=True))[:examples]:
+        first = items[:shown].tolist()
+        target = targets[task.task_id]
+        found.append(
+            {
+                "user_id": printable(task.user_id),
+                "history": [dataset.titles[item] for item in task.history[-shown:].tolist()],
+                "titles": [dataset.titles[item] for item in first],
+                "target_place": first.index(target) + 1 if target in first else None,
+            }
+        )
     return found

@@ -38,7 +38,7 @@ MADE = {
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
     "student": (3, "4626c43cf552ddb4"),
-    "evaluation": (4, "c00f6341192647fe"),  # 3: faithfulness of citations, 4: teacher_v1 is ranked too
+    "evaluation": (5, "c00f6341192647fe"),  # 4: teacher_v1 is ranked too, 5: peers are ranked too
 }
 
 

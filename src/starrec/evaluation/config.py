@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from starrec.config import Section
+from starrec.evaluation.peers import PeerName
 
 
 class EvaluationConfig(Section):
@@ -30,5 +31,11 @@ class EvaluationConfig(Section):
     )
     tie_seeds: int = Field(
         default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
+    )
+    peers: tuple[PeerName, ...] = Field(
+        default=("ease_decayed",),
+        description="Recommenders of other libraries and papers that are tuned and rank the same tasks: "
+        "ease_decayed; with the extra `bench` lenskit_item_knn, lenskit_user_knn, lenskit_ease, lenskit_als; "
+        "recbole_sasrec (hours; docs/evaluation.md).",
     )
     worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")

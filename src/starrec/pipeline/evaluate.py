@@ -53,6 +53,7 @@ from starrec.pipeline.greedy_teacher import (
     first_draws,
     rank_greedily,
 )
+from starrec.pipeline.peers import rank_with_peers
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import Tasks, held_out_tasks
@@ -104,7 +105,11 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     answers = [(name, test, ranked) for name, ranked in rankings.items()]
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
+    peers = rank_with_peers(session, prepared, tasks, config.peers, product.folder)
     frames = [ranks_frame(name, asked, ranked, targets, seed=config.seed) for name, asked, ranked in answers]
+    frames += [
+        ranks_frame(name, test, ranked, targets, seed=seed) for (name, seed), ranked in peers.rankings.items()
+    ]
     ranks = pl.concat(frames).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
@@ -113,6 +118,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         # One after the other, so the rate is that of one process.
         "star_think": {**percentiles(seconds), "throughput_per_s": len(seconds) / sum(seconds)},
     }
+    latency |= peers.latency
     if greedy.latency is not None:
         latency[TEACHER] = greedy.latency
     # How well the student copies on its own: the control for what grounding does.
@@ -123,6 +129,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "teacher_failures": greedy.failures,
         "reflection": _reflection(greedy, targets),
         "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
+        "peers": peers.record,
         "latency_ms": latency,
         "training": training,
         "faithfulness": {
@@ -155,6 +162,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             (TEACHER, tool),
             (TEACHER, NO_REFLECTION),
             (TEACHER, V1),
+            *(("star", name) for name in config.peers),
         ],
         seed=config.seed,
         n_resamples=config.n_resamples,

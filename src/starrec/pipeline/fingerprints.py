@@ -26,7 +26,7 @@ FORMATS: Final[Mapping[str, int]] = {
     "signals": 1,  # counts, levels, facts and their sentences
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
     "student": 3,  # renderings, tokenizer, training, engine
-    "evaluation": 4,  # systems, metrics, content of results.json
+    "evaluation": 5,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
 

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from starrec.config import dump_toml
 from starrec.data import Dataset
 from starrec.evaluation import Results
+from starrec.evaluation.peers import require
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.data import read_or_load
 from starrec.pipeline.session import Session
@@ -117,6 +118,7 @@ class Pipeline:
         """Rank the test tasks with every system; results.json and report.html."""
         from starrec.pipeline.evaluate import evaluate
 
+        require(self.config.evaluation.peers)  # before hours of teaching and training
         training = self.distill()
         return evaluate(self._session, self._prepared, self._tasks, training)
 

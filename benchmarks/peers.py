@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/peers.py ROW [options]
 
 Settings of each peer are chosen on validation half B; test is ranked once, with what was chosen. What is done
-is kept in `runs/benchmarks/peers`, so a row that was killed goes on and its peers can be run one by one. Each row
-is kept as `benchmarks/results/peers_ROW.json`.
+is kept in `runs/benchmarks/peers`, so a row that was killed goes on and its peers can be run one by one. Each
+row is kept as `benchmarks/results/peers_ROW.json`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from starrec.evaluation import (
     save_ranks,
     summarise,
 )
-from starrec.evaluation.peers import PEERS, Peer, PeerName, require, tune
+from starrec.evaluation.peers import PEERS, Peer, require, tune
 from starrec.evaluation.peers.ease import EaseDecayed
 from starrec.evaluation.peers.exchange import read_scores, write_tasks
 from starrec.evaluation.peers.lenskit import LenskitScorer
@@ -58,7 +58,7 @@ _Run = Annotated[
     Path | None, typer.Option("--run", help="A run of the same data, whose star and teacher stand beside.")
 ]
 _Peer = Annotated[
-    list[PeerName] | None, typer.Option("--peer", help="Only this one; may be repeated.", show_default=False)
+    list[str] | None, typer.Option("--peer", help="Only this one; may be repeated.", show_default=False)
 ]
 
 
@@ -99,6 +99,8 @@ def constant() -> None:
 
 
 def _row(name: DatasetName, names: Sequence[str], run: Path | None) -> None:
+    if unknown := sorted(set(names) - set(PEERS)):
+        raise typer.BadParameter(f"{', '.join(unknown)}: the peers are {', '.join(PEERS)}")
     require(names)
     dataset, split = _data(name)
     folders = {peer: _peer(name, peer, dataset, split) for peer in names}

@@ -77,7 +77,7 @@ def rank_with_peers(
             missing += unscored
             converged.append(fitted.converged)
             if peer.in_process and name not in latency:
-                timed = asked[: session.config.evaluation.latency_requests]
+                timed = tasks.test[0][: session.config.evaluation.latency_requests]
                 latency[name] = measure(partial(_one, fitted), timed)
         record[name] = {
             "settings": dict(tuned.settings),

@@ -64,7 +64,7 @@ def read_scores(path: Path, tasks: Sequence[RankingTask]) -> list[NDArray[np.flo
     try:
         with np.load(path, allow_pickle=False) as stored:
             scores, digest = np.asarray(stored["scores"], dtype=np.float64), stored["digest"].tobytes()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise StarrecError(
             f"{path} holds no scores ({error}). See what the peer printed, and run it again."
         ) from error

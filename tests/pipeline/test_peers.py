@@ -17,7 +17,7 @@ from starrec.runs import Run
 @pytest.fixture
 def opened(small, tmp_path):
     """A session with the tasks of `small`."""
-    config = RunConfig()
+    config = RunConfig(evaluation=EvaluationConfig(latency_requests=20))
     prepared = split_and_count(small, 0, config.signals)
     with Run.open(tmp_path / "run", "") as run:
         yield Session(run, config, lambda line: None, None), prepared, Tasks(prepared, config)

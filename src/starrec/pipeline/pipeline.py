@@ -116,9 +116,9 @@ class Pipeline:
 
     def evaluate(self) -> Results:
         """Rank the test tasks with every system; results.json and report.html."""
+        require(self.config.evaluation.peers)  # before hours of teaching and training
         from starrec.pipeline.evaluate import evaluate
 
-        require(self.config.evaluation.peers)  # before hours of teaching and training
         training = self.distill()
         return evaluate(self._session, self._prepared, self._tasks, training)
 

@@ -18,8 +18,8 @@ nan = float("nan")
 
 @pytest.fixture
 def answered(tmp_path):
-    """Writes tasks, lets a rule answer them (from the arrays that a peer finds to the scores it gives), and returns
-    where the scores are."""
+    """Writes tasks, lets a rule answer them (the arrays that a peer finds to its scores), and returns the path
+    of the answer."""
 
     def answered(tasks, rule):
         write_tasks(tmp_path / "tasks-asked.npz", tasks)

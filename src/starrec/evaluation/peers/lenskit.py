@@ -164,7 +164,7 @@ LENSKIT: Final = (
         _item_knn,
         [
             {"neighbours": neighbours, "window": window}
-            for window, sizes in ((0, (5, 20, 50, 200)), (10, (3, 5, 10)), (20, (20,)))
+            for window, sizes in ((0, (20, 50, 200)), (20, (20,)), (10, (3, 5, 10)), (5, (5,)))
             for neighbours in sizes
         ],
     ),
@@ -172,7 +172,7 @@ LENSKIT: Final = (
         "lenskit_user_knn",
         "lenskit: user kNN (cosine)",
         _user_knn,
-        [{"neighbours": n, "window": window} for window in (0, 10) for n in (20, 50, 100, 200)],
+        [{"neighbours": n, "window": window} for window in (0, 10) for n in (5, 10, 20, 50)],
     ),
     _peer(
         "lenskit_ease",

@@ -42,6 +42,7 @@ from starrec.evaluation.wording import (
     percent_gain,
     student_over_teacher,
     teacher_kind,
+    unconverged_line,
     verdict,
 )
 from starrec.runs import write_atomic
@@ -167,6 +168,7 @@ def _accuracy(results: Mapping[str, Any], ranks: pl.DataFrame, figures: dict[str
         ),
         _figure("accuracy", accuracy_figure(evaluation), figures),
         systems_html(evaluation, results.get("latency_ms", {})),
+        element("p", unconverged, class_="quiet") if (unconverged := unconverged_line(results)) else None,
         element("h3", "True item among the first k"),
         _figure("hits", hits_figure(ranks, evaluation), figures),
         element("h3", "Comparisons on the same tasks") if evaluation["comparisons"] else None,

@@ -25,6 +25,7 @@ from starrec.evaluation.wording import (
     evidence_line,
     student_over_teacher,
     teacher_kind,
+    unconverged_line,
     verdict,
 )
 
@@ -38,6 +39,8 @@ def print_results(console: Console, results: Mapping[str, Any]) -> None:
     console.print(systems_table(results))
     if (evidence := evidence_line(results)) is not None:
         console.print(Text(evidence))
+    if (unconverged := unconverged_line(results)) is not None:
+        console.print(Text(unconverged))
     for line in comparison_lines(results):
         console.print(line)
     for citing in citation_lines(results):

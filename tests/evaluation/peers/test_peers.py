@@ -3,6 +3,7 @@
 import os
 import sys
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ from lenskit.pipeline import Component, topn_pipeline
 from starrec.data import build, evaluation_tasks, leave_one_out
 from starrec.errors import StarrecError
 from starrec.evaluation import mean_avg_hr, rank_by_scores
-from starrec.evaluation.peers import PEERS, TRIES, require
-from starrec.evaluation.peers.ease import EaseDecayed
+from starrec.evaluation.peers import PEERS, TRIES, PeerName, require
+from starrec.evaluation.peers.ease import EaseDecayed, solve
 from starrec.evaluation.peers.lenskit import LenskitScorer
 
 HERE = [name for name in PEERS if name != "recbole_sasrec"]
@@ -222,7 +223,18 @@ def test_seeds_of_als_give_other_scores_and_one_seed_the_same(small, split, tmp_
     assert of(0) != pytest.approx(of(1), rel=1e-2)
 
 
+def test_the_matrix_of_ease_is_that_of_the_formula_beyond_one_block():
+    """1,100 items, mirrored in blocks of 1,024: B = I - P · diag(1 / diag P), P = (G + λI)⁻¹, in float64."""
+    taken = (np.random.default_rng(2).random((300, 1100)) < 0.05).astype(np.int32)
+    gram = taken.T @ taken
+    inverse = np.linalg.inv(gram + 50.0 * np.eye(1100))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(solve(gram, 50.0), expected, atol=2e-5)
+
+
 def test_every_peer_has_the_same_number_of_different_tries():
+    assert set(PEERS) == set(get_args(PeerName))
     for name, peer in PEERS.items():
         assert peer.name == name
         assert len({tuple(sorted(settings.items())) for settings in peer.grid}) == len(peer.grid) == TRIES

@@ -81,7 +81,7 @@ class RecboleScorer:
     folder: Path
     converged: bool
     record: dict[str, Any]
-    """`looks` (epochs and avg_hr on half A), `losses` of each epoch, `seconds` of training."""
+    """`looks` (epochs, avg_hr on half A, loss and seconds so far), and `seconds` of training."""
 
     def scores(self, tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:
         return _ask(self.folder, self.folder / "best.pt", tasks)
@@ -108,14 +108,13 @@ def fit(
         write_training(work, split.train, settings, seed)
     looks_file = work / "looks.json"
     looks: list[dict[str, float]] = json.loads(looks_file.read_text()) if looks_file.exists() else []
-    state: dict[str, Any] = {"losses": [], "seconds": 0.0}
     while True:
         done = int(looks[-1]["epochs"]) if looks else 0
         best = max(looks, key=lambda look: look["avg_hr"], default=None)
         converged = best is not None and done - best["epochs"] >= _LOOK_EVERY * _PATIENCE
-        # Also where nothing is left to do: the record is read from the checkpoint.
-        over = converged or done >= (MOST_EPOCHS if final else TRY_EPOCHS) or _seconds(looks) >= MOST_SECONDS
-        if over:
+        spent = _seconds(looks)
+        late = done and spent * (1 + _LOOK_EVERY / done) > MOST_SECONDS
+        if converged or late or done >= (MOST_EPOCHS if final else TRY_EPOCHS):
             break
         state = _train(work, done + _LOOK_EVERY)
         scores = _ask(work, work / "checkpoint.pt", asked)

@@ -14,7 +14,14 @@ from typing import Any
 
 from starrec.errors import StarrecError
 from starrec.evaluation import accuracy_picture, comparison_lines, read_results
-from starrec.evaluation.wording import SYSTEM_NOTES, citation_lines, decimal, duration, evidence_line
+from starrec.evaluation.wording import (
+    SYSTEM_NOTES,
+    citation_lines,
+    decimal,
+    duration,
+    evidence_line,
+    unconverged_line,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
@@ -37,8 +44,9 @@ def table(results: Mapping[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {line.plain}" for line in comparison_lines(results))]
     lines += [f"- {line}" for line in citation_lines(results)]
-    if (evidence := evidence_line(results)) is not None:
-        lines.append(f"- {evidence}")
+    for line in (evidence_line(results), unconverged_line(results)):
+        if line is not None:
+            lines.append(f"- {line}")
     source = f"{evaluation['dataset']}, {evaluation['split']}, {evaluation['scenario']}"
     for key in ("data_sha256", "commit"):
         if results.get(key):

@@ -42,6 +42,17 @@ def test_the_evidence_is_timed_as_a_whole_and_no_tool_alone(results):
     assert not {"item_cf", "user_cf", "transitions", "ease", "popularity"} & set(results["latency_ms"])
 
 
+def test_a_peer_that_still_improved_is_marked(results):
+    """Also in the report; a peer that converged, or that nobody watched, is not."""
+    peers = {
+        name: {"converged": value} for name, value in (("p_true", True), ("p_none", None), ("p_false", False))
+    }
+    console = Console(width=220, record=True, file=io.StringIO())
+    print_results(console, {**results, "peers": peers})
+    marked = [line for line in console.export_text().splitlines() if "stopped improving" in line]
+    assert marked == ["p_false had not stopped improving when training ended, and may rank better than shown"]
+
+
 def test_a_comparison_is_one_line_with_the_teachers_kind(results):
     line = comparison_lines(results)[0].plain
     # star is ahead for each of the 3 users, so in each of 200 resamples: p = 2 (0 + 1) / 201.

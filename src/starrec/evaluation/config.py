@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from starrec.config import Section
 from starrec.data import SCENARIOS, Scenario
+from starrec.evaluation.peers import PeerName
 
 ControlName: TypeAlias = Literal[
     "mlp_evidence", "mlp_levels", "teacher_tuned", "star_labels", "star_imitate", "star_ce"
@@ -55,6 +56,12 @@ class EvaluationConfig(Section):
     )
     tie_seeds: int = Field(
         default=3, ge=1, description="Orders of equal times under which tools and teacher are compared."
+    )
+    peers: tuple[PeerName, ...] = Field(
+        default=("ease_decayed",),
+        description="Recommenders of other libraries and papers that are tuned and rank the same tasks: "
+        "ease_decayed; with the extra `bench` lenskit_item_knn, lenskit_user_knn, lenskit_ease, lenskit_als; "
+        "recbole_sasrec (hours; docs/evaluation.md).",
     )
     worked_examples: int = Field(default=3, ge=1, description="Traces shown in the report.")
     controls: tuple[ControlName, ...] = Field(

@@ -66,6 +66,7 @@ def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFra
         tiles=_tiles(results),
         pictures=_pictures(results, ranks),
         notes=wording.scenario_notes(results),
+        unconverged=wording.unconverged_line(results),
         words=wording,
         evaluation_name=charts.evaluation_name,
         step_kinds=_STEP_KINDS,

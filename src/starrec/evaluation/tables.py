@@ -29,6 +29,7 @@ from starrec.evaluation.wording import (
     several_seeds,
     student_over_teacher,
     teacher_kind,
+    unconverged_line,
     verdict,
 )
 from starrec.teacher import Entry
@@ -42,6 +43,8 @@ def print_results(console: Console, results: Mapping[str, Any]) -> None:
     console.print(systems_table(results))
     if (evidence := evidence_line(results)) is not None:
         console.print(Text(evidence))
+    if (unconverged := unconverged_line(results)) is not None:
+        console.print(Text(unconverged))
     for line in comparison_lines(results):
         console.print(line, soft_wrap=True)
     if len(results["evaluations"]) > 1:

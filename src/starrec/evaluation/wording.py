@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from starrec.evaluation.peers import PEERS
+
 STUDENT: Final = "star"
 TEACHER: Final = "teacher"
 EVIDENCE: Final = "evidence"
@@ -34,8 +36,9 @@ SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "star_imitate": "student on unfiltered traces, no labels",
     "star_ce": "star_sft, then cross-entropy for GRPO",
     "random": "chance",
+    **{peer.name: peer.about for peer in PEERS.values()},
 }
-"""A few words on each system of this project, by its name in results.json."""
+"""A few words on each system, by its name in results.json."""
 
 
 def is_student(system: str) -> bool:
@@ -126,6 +129,14 @@ def evidence_line(results: Mapping[str, Any]) -> str | None:
         return None
     figures = ", ".join(f"{level} {duration(timed[level])}" for level in ("p50", "p99"))
     return f"evidence of a task (all ten signals at once): {figures}"
+
+
+def unconverged_line(results: Mapping[str, Any]) -> str | None:
+    """Which peers had not stopped improving when their training ended, if there are any."""
+    names = [name for name, peer in results.get("peers", {}).items() if peer["converged"] is False]
+    if not names:
+        return None
+    return f"{', '.join(names)} had not stopped improving when training ended, and may rank better than shown"
 
 
 def student_over_teacher(results: Mapping[str, Any]) -> Mapping[str, Any] | None:

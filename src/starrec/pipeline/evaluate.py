@@ -59,6 +59,7 @@ from starrec.pipeline.greedy_teacher import (
     first_draws,
     rank_greedily,
 )
+from starrec.pipeline.peers import rank_with_peers
 from starrec.pipeline.report_facts import changed_settings, data_summary, recommended, task_numbers
 from starrec.pipeline.scenarios import own_seed, rank_scenarios, scenario_record
 from starrec.pipeline.session import Session
@@ -118,6 +119,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     answers = [(name, test, ranked) for name, ranked in rankings.items()]
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
+    peers = rank_with_peers(session, prepared, tasks, config.peers, product.folder)
     frames = [
         ranks_frame(name, asked, ranked, targets, seed=own_seed(name, session.config))
         for name, asked, ranked in answers
@@ -127,6 +129,9 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         for name, by_seed in controls.rankings.items()
         for seed, ranked in by_seed.items()
     ]
+    frames += [
+        ranks_frame(name, test, ranked, targets, seed=seed) for (name, seed), ranked in peers.rankings.items()
+    ]
     ranks = pl.concat([*frames, *others]).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
@@ -135,6 +140,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         # One after the other, so the rate is that of one process.
         "star_think": {**percentiles(seconds), "throughput_per_s": len(seconds) / sum(seconds)},
     }
+    latency |= peers.latency
     if greedy.latency is not None:
         latency[TEACHER] = greedy.latency
     # How well the student copies on its own: the control for what grounding does.
@@ -155,6 +161,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         ),
         "controls": controls.record,
         "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
+        "peers": peers.record,
         "latency_ms": latency,
         "training": training,
         "faithfulness": {
@@ -194,6 +201,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             (TEACHER, tool),
             (TEACHER, NO_REFLECTION),
             (TEACHER, V1),
+            *(("star", name) for name in config.peers),
         ],
         headline=config.headline,
         seed=config.seed,

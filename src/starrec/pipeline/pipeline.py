@@ -20,6 +20,7 @@ from rich.progress import Progress
 from starrec.config import dump_toml
 from starrec.data import Dataset
 from starrec.evaluation import Results
+from starrec.evaluation.peers import require
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.data import read_or_load
 from starrec.pipeline.session import Session
@@ -115,6 +116,7 @@ class Pipeline:
 
     def evaluate(self) -> Results:
         """Rank the test tasks with every system; results.json and report.html."""
+        require(self.config.evaluation.peers)  # before hours of teaching and training
         from starrec.pipeline.evaluate import evaluate
 
         training = self.distill()

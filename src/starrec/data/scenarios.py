@@ -140,7 +140,7 @@ def item_vectors(train: Sequences, n_items: int) -> NDArray[np.float64]:
     """
     taken = csr_matrix((np.ones(len(train.items)), train.items, train.ptr), shape=(train.n_users, n_items))
     of_users, of_items = train.lengths, taken.getnnz(axis=0)
-    wanted = min(_DIMENSIONS, np.count_nonzero(of_users) - 1, np.count_nonzero(of_items) - 1)
+    wanted = min(_DIMENSIONS, int((of_users > 0).sum()) - 1, int((of_items > 0).sum()) - 1)
     if wanted < 1:
         return np.zeros((n_items, 0))
 

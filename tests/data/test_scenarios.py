@@ -130,6 +130,22 @@ def test_those_whose_interest_moved_are_found_without_their_targets():
     assert found == [sorted(movers)] * 3
 
 
+def test_held_out_items_have_no_part_in_who_is_asked(dataset, sequences, split):
+    """With any other test items, and with any other validation items where that is asked about."""
+    generator = np.random.default_rng(0)
+    for which, back in (("test", 1), ("validation", 2)):
+        expected = evolving_users(dataset, split, which, seed=0)
+        assert len(expected) > 3
+        for _ in range(5):
+            items = sequences.items.copy()
+            for user in np.flatnonzero(sequences.lengths >= 3):
+                fresh = np.setdiff1d(np.arange(dataset.n_items), sequences.of(user))
+                for place in range(1, back + 1):
+                    items[sequences.ptr[user + 1] - place] = generator.choice(fresh)
+            other = leave_one_out(replace(sequences, items=items))
+            assert np.array_equal(evolving_users(dataset, other, which, seed=0), expected)
+
+
 def test_who_has_fewer_than_five_items_before_the_last_five_is_not_compared(dataset, split):
     users = evolving_users(dataset, split, "test", seed=0)
     lengths = np.array([len(split.history(user, "test").items) for user in range(dataset.n_users)])
@@ -147,9 +163,6 @@ def test_item_vectors_tell_tastes_apart_and_need_a_few_users(dataset):
     assert np.allclose(norms[popularity > 0], 1) and not norms[popularity == 0].any()
     alike = vectors @ vectors.T
     assert alike[:10, :10].mean() > 0.5 > alike[:10, 20:30].mean()
-    # Singular vectors have no sign of their own; what is between items has.
-    again = item_vectors(train, tastes.n_items)
-    assert np.allclose(alike, again @ again.T, rtol=0, atol=1e-9)
     for lengths, items in (([0], []), ([0, 1], [3]), ([0, 2, 4], [1, 2, 2, 1])):
         few = Sequences(np.array(lengths), np.array(items, dtype=np.int32))
         assert not item_vectors(few, 7).any()

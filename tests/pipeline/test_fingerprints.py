@@ -41,7 +41,7 @@ MADE = {
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
     "student": (3, "4626c43cf552ddb4"),
-    "controls": (1, "2dd14476ee0ae028"),
+    "controls": (1, "55220ad1234d3ecd"),
     # 3: faithfulness of citations, 4: teacher_v1 is ranked too, 5: controls
     "evaluation": (5, "c00f6341192647fe"),
 }
@@ -116,9 +116,9 @@ def controls(world, lessons):
     tasks, targets, _ = lessons
     with Workers(world, 1) as workers:
         numbers = gather_numbers(workers, tasks[:12])
-    found = search(PolicyArrays(numbers, numbers.rows_of(tasks[:12], targets)), 0, 2, 20)
+    found = search(PolicyArrays(numbers, numbers.rows_of(tasks[:12], targets)), 0, proposals=20)
     read = numbers.numbers[:3].round(3) + 0.0  # without negative zeros
-    return NAMES, read.tolist(), [asdict(constants) for constants in found], [asdict(each) for each in GRID]
+    return NAMES, read.tolist(), asdict(found), [asdict(each) for each in GRID]
 
 
 @pytest.fixture

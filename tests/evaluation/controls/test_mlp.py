@@ -29,7 +29,7 @@ def planted(small, split, world, test_tasks, tmp_path_factory):
         numbers, on_test = gather_numbers(workers, tasks), gather_numbers(workers, test_tasks)
     lessons = Lessons(tmp_path_factory.mktemp("lessons"))
     for part in ("training", "A", "B"):
-        lessons.write(part, tasks, numbers, np.argmax(numbers.scores[:, popularity], axis=1))
+        lessons.write(part, numbers, np.argmax(numbers.scores[:, popularity], axis=1))
     rows = np.argmax(on_test.scores[:, popularity], axis=1)
     columns = np.take_along_axis(on_test.order, rows[:, None], axis=1)[:, 0]
     return lessons, {

@@ -9,6 +9,7 @@ it `NAME.json`, which is written last.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -46,6 +47,7 @@ SEEDS: Final = (0, 1, 2)
 READS: Final[dict[str, Reads]] = {"mlp_evidence": "numbers", "mlp_levels": "levels"}
 TUNED: Final = "teacher_tuned"
 _HALVES: Final[tuple[Literal["A", "B"], ...]] = ("A", "B")
+_SCRATCH: Final = ".tmp-"
 _DRAWS: Final = 2
 """Draws of negatives for each position, at most."""
 
@@ -65,6 +67,8 @@ def fit_on_numbers(
     if not names:
         return
     started = time.monotonic()
+    for left in product.folder.glob(f"{_SCRATCH}*"):  # by a killed process
+        shutil.rmtree(left)
     first, *further = _practice(tasks, session.config)
     seen = len(first[0]) + len(tasks.taught[0])
     parts = [_look_up(workers, drawn) for drawn in (tasks.taught, first, *further)]
@@ -75,7 +79,7 @@ def fit_on_numbers(
         f"controls: evidence of {len(training.rows):,} training tasks as numbers, "
         f"{shared['look_up_seconds']:.0f} s"
     )
-    with TemporaryDirectory(dir=product.folder, prefix=".tmp-") as folder:
+    with TemporaryDirectory(dir=product.folder, prefix=_SCRATCH) as folder:
         lessons = Lessons(Path(folder))
         lessons.write("training", training.numbers, training.rows)
         lessons.write("A", half_a.numbers, half_a.rows)

@@ -22,7 +22,7 @@ def test_tasks(small, split):
 @pytest.fixture(scope="module")
 def planted(small, split, world, test_tasks, tmp_path_factory):
     """Lessons whose target is the candidate that most people took, and test tasks with such targets."""
-    positions = training_positions(small, split, per_user=8, min_history=2, seed=0)
+    positions = training_positions(small, split, per_user=5, min_history=2, seed=0)
     tasks, _ = training_tasks(small, split, positions, seed=0, epoch=0)
     popularity = SIGNALS.index("popularity")
     with Workers(world, 1) as workers:

@@ -34,7 +34,7 @@ OTHERS = [
 def asked(small, split):
     """Test tasks, histories of 1 to 20 items among them, and their targets."""
     tasks, targets = evaluation_tasks(small, small.sequences(0), split, "test", seed=0, draws=1)
-    return tasks[::2], targets
+    return tasks[::3], targets
 
 
 @pytest.mark.parametrize("constants", OTHERS)

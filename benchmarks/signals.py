@@ -148,20 +148,20 @@ def ceiling(
     positions = training_positions(dataset, split, per_user=24 if dataset_name == "movielens" else 2, seed=0)
     started = time.monotonic()
     with Workers(world) as workers, TemporaryDirectory() as folder:
-        lessons, drawn, parts, rows = Lessons(Path(folder)), [], [], []
+        lessons, parts, rows = Lessons(Path(folder)), [], []
         for epoch in range(epochs):
             every, targets = training_tasks(dataset, split, positions, seed=0, epoch=epoch)
             chosen = np.sort(np.random.default_rng(epoch).permutation(len(every))[:tasks])
-            drawn += [every[at] for at in chosen.tolist()]
-            parts.append(gather_numbers(workers, drawn[-len(chosen) :]))
-            rows.append(parts[-1].rows_of(drawn[-len(chosen) :], targets))
+            drawn = [every[at] for at in chosen.tolist()]
+            parts.append(gather_numbers(workers, drawn))
+            rows.append(parts[-1].rows_of(drawn, targets))
             _say(f"epoch {epoch + 1} of {epochs}: {len(chosen):,} tasks, {_since(started)}")
-        lessons.write("training", drawn, Numbers.concatenate(parts), np.concatenate(rows))
+        lessons.write("training", Numbers.concatenate(parts), np.concatenate(rows))
         validation, held = tasks_of(dataset, split, "validation", draws=1)
         for side in ("A", "B"):
             own = half(validation, side)
             numbers = gather_numbers(workers, own)
-            lessons.write(side, own, numbers, numbers.rows_of(own, held))
+            lessons.write(side, numbers, numbers.rows_of(own, held))
         test, targets = tasks_of(dataset, split, "test")
         on_test = gather_numbers(workers, test)
         fitted, tried = fit_mlp(lessons, "numbers", range(seeds))

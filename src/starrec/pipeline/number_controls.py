@@ -9,6 +9,7 @@ it `NAME.json`, which is written last.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,10 +21,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from starrec.data import RankingTask
 from starrec.engines import Workers
 from starrec.evaluation.controls import (
-    GRID,
     Fitted,
     Lessons,
     Mlp,
@@ -48,6 +47,7 @@ SEEDS: Final = (0, 1, 2)
 READS: Final[dict[str, Reads]] = {"mlp_evidence": "numbers", "mlp_levels": "levels"}
 TUNED: Final = "teacher_tuned"
 _HALVES: Final[tuple[Literal["A", "B"], ...]] = ("A", "B")
+_SCRATCH: Final = ".tmp-"
 _DRAWS: Final = 2
 """Draws of negatives for each position, at most."""
 
@@ -56,7 +56,6 @@ _DRAWS: Final = 2
 class _Part:
     """Tasks as numbers, with the row of each target."""
 
-    tasks: list[RankingTask]
     numbers: Numbers
     rows: Rows
 
@@ -68,6 +67,8 @@ def fit_on_numbers(
     if not names:
         return
     started = time.monotonic()
+    for left in product.folder.glob(f"{_SCRATCH}*"):  # by a killed process
+        shutil.rmtree(left)
     first, *further = _practice(tasks, session.config)
     seen = len(first[0]) + len(tasks.taught[0])
     parts = [_look_up(workers, drawn) for drawn in (tasks.taught, first, *further)]
@@ -75,14 +76,14 @@ def fit_on_numbers(
     half_a, half_b = (_look_up(workers, tasks.validation(half)) for half in _HALVES)
     shared = {"labels_seen": seen, "look_up_seconds": time.monotonic() - started}
     session.announce(
-        f"controls: evidence of {len(training.tasks):,} training tasks as numbers, "
+        f"controls: evidence of {len(training.rows):,} training tasks as numbers, "
         f"{shared['look_up_seconds']:.0f} s"
     )
-    with TemporaryDirectory(dir=product.folder, prefix=".tmp-") as folder:
+    with TemporaryDirectory(dir=product.folder, prefix=_SCRATCH) as folder:
         lessons = Lessons(Path(folder))
-        lessons.write("training", training.tasks, training.numbers, training.rows)
-        lessons.write("A", half_a.tasks, half_a.numbers, half_a.rows)
-        lessons.write("B", half_b.tasks, half_b.numbers, half_b.rows)
+        lessons.write("training", training.numbers, training.rows)
+        lessons.write("A", half_a.numbers, half_a.rows)
+        lessons.write("B", half_b.numbers, half_b.rows)
         for name in names:
             started = time.monotonic()
             if name == TUNED:
@@ -112,15 +113,13 @@ def _fitted_network(product: Product, name: str, lessons: Lessons, processes: in
 
 def _tuned_policy(training: _Part, half_b: _Part, processes: int) -> dict[str, Any]:
     """Constants for each seed; their record."""
-    searches = tune(PolicyArrays(training.numbers, training.rows), SEEDS, len(GRID), processes)
     on_b = PolicyArrays(half_b.numbers, half_b.rows)
-    tried = [[on_b.avg_hr(constants) for constants in stages] for stages in searches]
-    best = [int(np.argmax(values)) for values in tried]
+    fitted, tried = tune(PolicyArrays(training.numbers, training.rows), on_b, SEEDS, processes)
     return {
-        "tries": len(GRID),
-        "tried": [{"stages_validation_avg_hr": values} for values in tried],
-        "settings": [asdict(stages[at]) for stages, at in zip(searches, best, strict=True)],
-        "validation_avg_hr": float(np.mean([values[at] for values, at in zip(tried, best, strict=True)])),
+        "tries": len(tried),
+        "tried": [{"late": late, "validation_avg_hr": value} for late, value in tried],
+        "settings": [asdict(constants) for constants in fitted],
+        "validation_avg_hr": float(np.mean([on_b.avg_hr(constants) for constants in fitted])),
     }
 
 
@@ -161,12 +160,11 @@ def _practice(tasks: Tasks, config: RunConfig) -> list[Drawn]:
 
 def _look_up(workers: Workers[World], drawn: Drawn) -> _Part:
     numbers = gather_numbers(workers, drawn[0])
-    return _Part(drawn[0], numbers, numbers.rows_of(*drawn))
+    return _Part(numbers, numbers.rows_of(*drawn))
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:
     return _Part(
-        [task for part in parts for task in part.tasks],
         Numbers.concatenate([part.numbers for part in parts]),
         np.concatenate([part.rows for part in parts]),
     )

@@ -22,14 +22,14 @@ def test_tasks(small, split):
 @pytest.fixture(scope="module")
 def planted(small, split, world, test_tasks, tmp_path_factory):
     """Lessons whose target is the candidate that most people took, and test tasks with such targets."""
-    positions = training_positions(small, split, per_user=8, min_history=2, seed=0)
+    positions = training_positions(small, split, per_user=5, min_history=2, seed=0)
     tasks, _ = training_tasks(small, split, positions, seed=0, epoch=0)
     popularity = SIGNALS.index("popularity")
     with Workers(world, 1) as workers:
         numbers, on_test = gather_numbers(workers, tasks), gather_numbers(workers, test_tasks)
     lessons = Lessons(tmp_path_factory.mktemp("lessons"))
     for part in ("training", "A", "B"):
-        lessons.write(part, tasks, numbers, np.argmax(numbers.scores[:, popularity], axis=1))
+        lessons.write(part, numbers, np.argmax(numbers.scores[:, popularity], axis=1))
     rows = np.argmax(on_test.scores[:, popularity], axis=1)
     columns = np.take_along_axis(on_test.order, rows[:, None], axis=1)[:, 0]
     return lessons, {

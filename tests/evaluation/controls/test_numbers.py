@@ -60,7 +60,7 @@ def test_the_order_of_candidates_changes_no_bit(world, lessons, numbers):
     tasks = [replace(task, candidates=task.candidates[::-1].copy()) for task in lessons[0]]
     with Workers(world, 1) as workers:
         turned = gather_numbers(workers, tasks)
-    for name in ("numbers", "levels", "scores", "ties", "lengths"):
+    for name in ("numbers", "levels", "scores", "ties", "users", "lengths"):
         one, other = getattr(numbers, name), getattr(turned, name)
         assert np.array_equal(one, other, equal_nan=name in ("numbers", "scores"))
     # And scores of rows come back in the order in which the candidates were given.

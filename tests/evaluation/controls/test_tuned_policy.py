@@ -1,11 +1,14 @@
 """The policy's rules over arrays are the policy's, for any constants, and the search finds what is planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from starrec.data import evaluation_tasks
 from starrec.engines import Workers
-from starrec.evaluation.controls import PolicyArrays, gather_numbers, search
+from starrec.evaluation.controls import PolicyArrays, gather_numbers, search, tune
+from starrec.evaluation.controls.tuned_policy import LATE
 from starrec.ranking import avg_hr
 from starrec.teacher import Constants, Fusion, rank_with_teacher
 
@@ -31,7 +34,7 @@ OTHERS = [
 def asked(small, split):
     """Test tasks, histories of 1 to 20 items among them, and their targets."""
     tasks, targets = evaluation_tasks(small, small.sequences(0), split, "test", seed=0, draws=1)
-    return tasks[::2], targets
+    return tasks[::3], targets
 
 
 @pytest.mark.parametrize("constants", OTHERS)
@@ -60,7 +63,7 @@ def test_the_policys_own_constants_give_its_own_rankings(world, asked):
     assert other != rank_with_teacher(workers, asked[0], 0)
 
 
-def test_the_search_never_falls_on_its_tasks_and_finds_what_is_planted(world, asked):
+def test_the_search_finds_what_is_planted(world, asked):
     tasks, _ = asked
     with Workers(world, 1) as workers:
         numbers = gather_numbers(workers, tasks)
@@ -68,8 +71,32 @@ def test_the_search_never_falls_on_its_tasks_and_finds_what_is_planted(world, as
     planted = PolicyArrays(numbers, np.zeros(len(tasks), dtype=np.int64)).scores(OTHERS[1])
     first = np.lexsort((numbers.ties, -planted), axis=1)[:, 0]
     training = PolicyArrays(numbers, first)
-    found = search(training, 0, 4, 60)
-    reached = [training.avg_hr(constants) for constants in found]
-    assert found[0] == Constants() and len(found) == 4
-    assert reached == sorted(reached) and reached[-1] > reached[0]
-    assert search(training, 0, 4, 60) == found and search(training, 1, 4, 60) != found
+    found = search(training, 0, proposals=60)
+    assert training.avg_hr(found) > training.avg_hr(Constants())
+    assert search(training, 0, proposals=60) == found != search(training, 1, proposals=60)
+    late = search(training, 0, 4.0, proposals=60)
+    assert training.avg_hr(late, 4.0) > training.avg_hr(Constants(), 4.0)
+
+
+def test_late_tasks_weigh_more(world, asked):
+    with Workers(world, 1) as workers:
+        numbers = gather_numbers(workers, asked[0][:2])
+    # Of one user, with 3 and with 6 items: half of the longest, and all of it.
+    pair = replace(numbers, users=np.array([7, 7]), lengths=np.array([3, 6]))
+    assert pair.lateness.tolist() == [0.5, 1]
+    first = PolicyArrays(pair, np.zeros(2, dtype=np.int64)).scores(Constants())
+    best, worst = (np.lexsort((pair.ties, -first), axis=1)[:, at] for at in (0, -1))
+    # The early target stands last, the late one first: 1 of 2; with weights 1/4 and 1, 4 of 5.
+    arrays = PolicyArrays(pair, np.array([worst[0], best[1]]))
+    assert arrays.avg_hr(Constants()) == pytest.approx(0.5)
+    assert arrays.avg_hr(Constants(), 2.0) == pytest.approx(0.8)
+
+
+def test_half_b_chooses_the_try(world, asked):
+    tasks, targets = asked
+    with Workers(world, 1) as workers:
+        numbers = gather_numbers(workers, tasks[:9])
+    arrays = PolicyArrays(numbers, numbers.rows_of(tasks[:9], targets))
+    fitted, tried = tune(arrays, arrays, (0, 1), processes=1)
+    assert [late for late, _ in tried] == list(LATE) and len(fitted) == 2
+    assert arrays.avg_hr(fitted[0]) == max(reached for _, reached in tried)

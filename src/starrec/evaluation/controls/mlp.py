@@ -58,8 +58,7 @@ class MlpSettings:
     passes: int = 2
     """Through all tasks, the epochs' draws among them."""
     late: float = 0.0
-    """Weight of a task: its history over the longest of its user's tasks, to this power. Test tasks stand at
-    the end of a history, and late positions are like them."""
+    """Weight of a task: its lateness (`Numbers.lateness`) to this power."""
 
 
 GRID: Final = (
@@ -141,15 +140,15 @@ class Lessons:
 
     folder: Path
 
-    def write(
-        self, part: Literal["training", "A", "B"], tasks: Sequence[RankingTask], of: Numbers, rows: Rows
-    ) -> None:
+    def write(self, part: Literal["training", "A", "B"], of: Numbers, rows: Rows) -> None:
         """Keep a part: training tasks or a half of validation, with the row of each target."""
-        users = np.array([task.user for task in tasks])
-        longest = np.zeros(users.max(initial=0) + 1)
-        np.maximum.at(longest, users, of.lengths)
-        share = of.lengths / np.maximum(longest[users], 1)
-        for name, array in (("numbers", of.numbers), ("levels", of.levels), ("rows", rows), ("share", share)):
+        kept: dict[str, NDArray[Any]] = {
+            "numbers": of.numbers,
+            "levels": of.levels,
+            "rows": rows,
+            "lateness": of.lateness,
+        }
+        for name, array in kept.items():
             np.save(self.folder / f"{part}-{name}.npy", array)
 
     def read(self, part: str, name: str) -> NDArray[Any]:
@@ -200,7 +199,7 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     network = Mlp(reads, settings)
     if reads == "numbers":
         network.standardise(inputs)
-    weight = lessons.read("training", "share") ** settings.late
+    weight = lessons.read("training", "lateness") ** settings.late
     weights = torch.from_numpy((weight / weight.mean()).astype(np.float32))
     steps_a_pass = max(1, len(rows) // _BATCH)
     steps = settings.passes * steps_a_pass

@@ -45,6 +45,8 @@ class Numbers:
     """`(n, signals, c)` as in `Evidence.scores`."""
     ties: NDArray[np.uint64]
     """`(n, c)` as in `Toolbox.ties`."""
+    users: NDArray[np.int64]
+    """`(n,)`"""
     lengths: NDArray[np.int64]
     """`(n,)` items in the history."""
     order: NDArray[np.int64]
@@ -52,6 +54,15 @@ class Numbers:
 
     def __len__(self) -> int:
         return len(self.order)
+
+    @property
+    def lateness(self) -> NDArray[np.float64]:
+        """`(n,)` the history over the longest of its user's tasks. Test tasks stand at the end of a history, so
+        that late positions are more like them."""
+        longest = np.zeros(self.users.max(initial=0) + 1)
+        np.maximum.at(longest, self.users, self.lengths)
+        share: NDArray[np.float64] = self.lengths / np.maximum(longest[self.users], 1)
+        return share
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
@@ -88,6 +99,7 @@ def _look_up(world: World, tasks: list[RankingTask]) -> Numbers:
                 evidence.levels[:, order].T,
                 evidence.scores[:, order],
                 toolbox.ties[order],
+                task.user,
                 len(task.history),
                 order,
             )

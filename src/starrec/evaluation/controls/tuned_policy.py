@@ -1,10 +1,10 @@
 """`teacher_tuned`: the embedded policy with constants fitted on the labels that the student sees.
 
 A student that beats its teacher has seen labels, and its teacher has not. So the teacher's own constants are
-fitted on the same labels, by random coordinate search: one constant at a time is drawn anew and kept where
-avg_hr on training tasks does not fall. Half B of validation chooses between stages of the search, the policy's
-own constants among them. What ranks test tasks is the policy itself (`rank_with_teacher`); for the search its
-rules are written once more over arrays, and a test holds the two equal.
+fitted on the same labels, by random coordinate search from where they stand: one constant at a time is drawn
+anew and kept where avg_hr on training tasks does not fall. A try is a search with late positions weighed more
+or less; half B of validation chooses among them. What ranks test tasks is the policy itself
+(`rank_with_teacher`); for the search its rules are written once more over arrays, and a test holds them equal.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from starrec.signals import SIGNALS
 from starrec.teacher import Analyst, Constants, Fusion
 from starrec.teacher.replay import OWNERS
 
+LATE: Final = (0.0, 1.0, 2.0, 4.0)
+"""The tries: the weight of a task is its lateness (`Numbers.lateness`) to this power."""
 PROPOSALS: Final = 200
 """Constants drawn anew in a search."""
 
@@ -58,16 +60,17 @@ class PolicyArrays:
         self._ties = numbers.ties
         self._short = numbers.lengths <= SHORT_HISTORY
         self._rows = rows
+        self._lateness = numbers.lateness
         firsts = [self._places[name] for names in _FIRST.values() for name in names]
         self._disagree = ~self._short & _disagree(firsts)
 
-    def avg_hr(self, constants: Constants) -> float:
-        """Of the policy's rankings under these constants."""
+    def avg_hr(self, constants: Constants, late: float = 0.0) -> float:
+        """Of the policy's rankings under these constants; `late` as in `LATE`."""
         scores = self.scores(constants)
         own = np.take_along_axis(scores, self._rows[:, None], axis=1)
         tie = np.take_along_axis(self._ties, self._rows[:, None], axis=1)
         before = (scores > own) | ((scores == own) & (self._ties < tie))
-        return float(avg_hr(before.sum(axis=1) + 1).mean())
+        return float(np.average(avg_hr(before.sum(axis=1) + 1), weights=self._lateness**late))
 
     def scores(self, constants: Constants) -> NDArray[np.float64]:
         """`(n, c)` the score by which the policy ranks at last."""
@@ -112,39 +115,39 @@ class PolicyArrays:
 
 
 def tune(
-    training: PolicyArrays, seeds: Sequence[int], stages: int, processes: int | None = None
-) -> list[list[Constants]]:
-    """A `search` for each seed, side by side.
+    training: PolicyArrays, half_b: PolicyArrays, seeds: Sequence[int], processes: int | None = None
+) -> tuple[list[Constants], list[tuple[float, float]]]:
+    """Constants of each seed, found by the try that half B chooses; and what each try of `LATE` reached there.
 
     Args:
         processes: searches at a time; None for one a core.
     """
     with Workers(training, processes) as workers:
-        return list(workers.map(_search, [(seed, stages) for seed in seeds]))
+        tried = list(workers.map(_search, [(seeds[0], late) for late in LATE]))
+        reached = [half_b.avg_hr(constants) for constants in tried]
+        best = int(np.argmax(reached))
+        others = list(workers.map(_search, [(seed, LATE[best]) for seed in seeds[1:]]))
+    return [tried[best], *others], list(zip(LATE, reached, strict=True))
 
 
-def _search(training: PolicyArrays, job: tuple[int, int]) -> list[Constants]:
-    seed, stages = job
-    return search(training, seed, stages)
+def _search(training: PolicyArrays, job: tuple[int, float]) -> Constants:
+    seed, late = job
+    return search(training, seed, late)
 
 
-def search(training: PolicyArrays, seed: int, stages: int, proposals: int = PROPOSALS) -> list[Constants]:
-    """Constants after each stage of a search, `stages` in all; the first are the policy's own.
+def search(training: PolicyArrays, seed: int, late: float = 0.0, proposals: int = PROPOSALS) -> Constants:
+    """Constants of the policy, fitted; arguments as in `PolicyArrays.avg_hr`.
 
     Args:
-        proposals: constants drawn anew over all stages.
+        proposals: constants drawn anew.
     """
     random = np.random.default_rng(seed)
-    kept, best = Constants(), training.avg_hr(Constants())
-    found = [kept]
-    for count in np.diff(np.linspace(0, proposals, stages).astype(int)).tolist():
-        for _ in range(count):
-            name, value = _draw(random)
-            drawn = _with(kept, name, value)
-            if drawn != kept and (reached := training.avg_hr(drawn)) >= best:
-                kept, best = drawn, reached
-        found.append(kept)
-    return found
+    kept, best = Constants(), training.avg_hr(Constants(), late)
+    for _ in range(proposals):
+        drawn = _with(kept, *_draw(random))
+        if drawn != kept and (reached := training.avg_hr(drawn, late)) >= best:
+            kept, best = drawn, reached
+    return kept
 
 
 _TRUSTED: Final = tuple(range(1, 10))

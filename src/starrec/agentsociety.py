@@ -6,8 +6,8 @@ one. Where the challenge's package `websocietysimulator` is installed, the class
 `RecommendationAgent`, which its simulator insists on; without it, it has the same methods.
 
 What the agent reads through the tool is data: reviews become the history by the rules of the data source
-`agentsociety`, and their text goes nowhere. A review of a candidate is no history: the tool of the public
-package returns also the one that is asked about, unless it was told what to hide.
+`agentsociety`, and their text is not used. Reviews of candidates are left out of the history: the tool of the
+public package returns the one that is asked about too, unless it was given a block set.
 """
 
 from __future__ import annotations

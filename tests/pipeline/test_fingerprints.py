@@ -146,6 +146,7 @@ def test_every_version_is_held():
         ("[teacher]\nseed = 1\n", {"teacher", "teach", "evaluate"}),
         ("[student.grpo]\nsteps = 7\n", {"distill"}),
         ("[evaluation]\nseed = 1\n", {"evaluate"}),
+        ("[evaluation]\npeers = []\n", {"evaluate"}),
     ],
 )
 def test_a_step_depends_on_its_own_settings_alone(small, toml, changed):

@@ -93,9 +93,8 @@ def fit(
     """Train until half A stops improving, or `MOST_EPOCHS` or `MOST_SECONDS` (a try: `TRY_EPOCHS`) are over.
 
     Raises:
-        StarrecError: no environment (`recbole_version`), or the other process failed; the message holds its
-        last
-            lines.
+        StarrecError: no environment (`recbole_version`); no tasks of half A; or the other process failed, whose
+            last lines the message holds.
     """
     recbole_version()
     asked, targets = half_a

@@ -195,6 +195,12 @@ class DataConfig(TableOptions):
     seed: int = Field(0, description="Draws negatives, shuffles candidates, chooses training positions.")
     draws: int = Field(3, ge=1, description="Draws of candidates for each evaluated user.")
     negatives: int = Field(19, ge=1, le=25, description="Random candidates beside the true one.")
+    eval_users: int | None = Field(
+        None,
+        ge=1,
+        description="Users, by seeded hash, who are asked in validation and test; all count in the graph and "
+        "are taught about. Unset: all.",
+    )
 
     @property
     def files(self) -> dict[str, Path]:
@@ -205,6 +211,6 @@ class DataConfig(TableOptions):
     @property
     def reading(self) -> dict[str, Any]:
         """Settings that decide how files are read, without their paths and without how tasks are drawn."""
-        tasks = {"tie_seed", "seed", "draws", "negatives"}
+        tasks = {"tie_seed", "seed", "draws", "negatives", "eval_users"}
         kept = set(type(self).model_fields) - tasks - {"local"} - set(self.files)
         return self.model_dump(mode="json", include=kept, exclude_defaults=True)

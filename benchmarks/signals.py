@@ -65,9 +65,7 @@ def tasks_of(
     dataset: Dataset, split: Split, which: Literal["validation", "test"], draws: int = 3
 ) -> tuple[list[RankingTask], Targets]:
     """The classic tasks; of larger datasets those of 5,000 users by seeded hash."""
-    return evaluation_tasks(
-        dataset, split.sequences, split, which, seed=0, draws=draws, eval_users=GAMES_USERS
-    )
+    return evaluation_tasks(dataset, split.sequences, split, which, seed=0, draws=draws, eval_users=GAMES_USERS)
 
 
 def tool_ranks(

@@ -4,6 +4,7 @@ from starrec.evaluation.charts import accuracy_picture
 from starrec.evaluation.config import EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
 from starrec.evaluation.latency import measure, percentiles, throughput
+from starrec.evaluation.merging import Evaluated, merge_ranks, write_merged
 from starrec.evaluation.probes import probe
 from starrec.evaluation.ranks import (
     RANKS_SCHEMA,
@@ -31,6 +32,7 @@ from starrec.evaluation.tables import comparison_lines, print_results, systems_t
 __all__ = [
     "RANKS_SCHEMA",
     "SYSTEMS",
+    "Evaluated",
     "EvaluationConfig",
     "Results",
     "Scorer",
@@ -46,6 +48,7 @@ __all__ = [
     "load_ranks",
     "mean_avg_hr",
     "measure",
+    "merge_ranks",
     "percentiles",
     "print_results",
     "probe",
@@ -63,6 +66,7 @@ __all__ = [
     "systems_table",
     "throughput",
     "worked_example",
+    "write_merged",
     "write_report",
     "write_results",
 ]

@@ -153,6 +153,9 @@ def _explain(
 def _model_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
     annotation: object = model
     for part in location:
+        if isinstance(part, int):  # a place in a list of tables
+            annotation = next(iter(get_args(annotation)), None)
+            continue
         if (named := _named_in(annotation)) is not None:
             annotation = named
             continue

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,7 +19,7 @@ from rich.progress import Progress
 
 from starrec.config import fingerprint
 from starrec.errors import ConfigError, RunError, StarrecError
-from starrec.evaluation import Evaluated, Results, code_commit, read_results, write_merged
+from starrec.evaluation import Evaluated, code_commit, read_results, write_merged
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.fingerprints import FORMATS
 from starrec.pipeline.pipeline import Pipeline
@@ -143,14 +144,12 @@ class Bench:
         records = self._records(row)
         seconds = sum(record.seconds for record in records)
         done = sum(record.done for record in records)
-        outcome = _outcome(self.folder / row.name)
-        avg_hr = outcome["systems"].get("star", {}).get("avg_hr") if outcome else None
-        state: State = "under way" if seconds else "open"
-        if done == len(records) and _made_of(self.folder / row.name) == self._made_of(row):
-            state = "done"
-        elif row.missing is not None:
-            state = "not run here"
-        return RowState(row, state, done, seconds, avg_hr)
+        made_of = self._made_of(row)
+        if made_of and _made_of(self.folder / row.name) == made_of:
+            outcome = read_results(self.folder / row.name / "results.json")
+            return RowState(row, "done", done, seconds, outcome["systems"].get("star", {}).get("avg_hr"))
+        state: State = "not run here" if row.missing else "under way" if seconds else "open"
+        return RowState(row, state, done, seconds, None)
 
 
 class _Record:
@@ -166,6 +165,7 @@ class _Record:
         self.seconds = float(known.get("seconds", 0.0))
         self.done = bool(known.get("done")) and (self.kept / "results.json").is_file()
         self.commit = str(known.get("commit", ""))
+        self.date = str(known.get("date", ""))
 
     @property
     def kept(self) -> Path:
@@ -180,17 +180,21 @@ class _Record:
             "inputs": self.inputs,
             "seconds": round(self.seconds, 1),
             "commit": self.commit,
+            "date": self.date,
         }
 
     def save(self, seconds: float, *, done: bool = False) -> None:
         """Write down the seconds spent so far, and whether the evaluation is complete."""
-        self.seconds, self.done, self.commit = seconds, done, code_commit() if done else ""
+        self.seconds, self.done = seconds, done
+        if done:
+            self.commit, self.date = code_commit(), datetime.now(UTC).date().isoformat()
         seeds = _read(self.folder / _RECORD).get("seeds", {})
         seeds[str(self.seed)] = {
             "inputs": self.inputs,
             "seconds": round(seconds, 1),
             "done": done,
             "commit": self.commit,
+            "date": self.date,
         }
         write_atomic(self.folder / _RECORD, json.dumps({"seeds": seeds}, indent=1) + "\n")
 
@@ -225,13 +229,8 @@ def _run_seed(
 
 def _made_of(folder: Path) -> list[dict[str, Any]] | None:
     """What the outcome in a row's folder is made of; None where there is none."""
-    outcome = _outcome(folder)
-    return None if outcome is None else outcome.get("bench", {}).get("made_of")
-
-
-def _outcome(folder: Path) -> Results | None:
     path = folder / "results.json"
-    return read_results(path) if path.is_file() else None
+    return read_results(path).get("bench", {}).get("made_of") if path.is_file() else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from starrec.config import Section, load_toml, parse_values
 from starrec.errors import ConfigError
@@ -77,7 +77,14 @@ class SuiteConfig(Section):
 
     title: str = Field(description="What the suite measures.")
     datasets: dict[str, DatasetConfig] = Field({}, description="Datasets that rows need.")
-    rows: tuple[RowConfig, ...] = Field(min_length=1, description="Rows, in the order in which they are run.")
+    rows: tuple[RowConfig, ...] = Field(description="Rows, in the order in which they are run.")
+
+    @field_validator("rows")
+    @classmethod
+    def _some(cls, rows: tuple[RowConfig, ...]) -> tuple[RowConfig, ...]:
+        if not rows:
+            raise ValueError("a suite has at least one row")
+        return rows
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "benchmarks/README.md",
     "docs/architecture.md",
+    "docs/evaluation.md",
     "docs/signals.md",
     "docs/teacher.md",
 ]

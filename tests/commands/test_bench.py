@@ -191,7 +191,7 @@ BAD = {
     "name that is a path": (ROW.replace("shop", "../shop"), ["rows.0.name", "../shop"]),
     "missing configuration": (ROW.replace("tiny", "none"), ["row 'shop'", "none.toml", "relative to"]),
     "bad configuration": (ROW.replace("tiny", "bad"), ["row 'shop'", "bad.toml", "`data.draws`"]),
-    "unknown override": (f"{ROW}overrides.data.drws = 1\n", ["row 'shop'", "data.drws", "did you mean `draws`?"]),
+    "unknown override": (f"{ROW}overrides.data.drws = 1\n", ["row 'shop'", "data.drws", "mean `draws`?"]),
     "bad override": (f"{ROW}overrides.data.draws = 0\n", ["row 'shop'", "data.draws", "got 0"]),
     "bad further seeds": (
         f"{ROW}seeds = [1, 2]\nfurther_seeds.evaluation.think_users = 0\n",

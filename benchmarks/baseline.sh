@@ -14,13 +14,16 @@ FOLDER="$HOME_OF_BASELINES/${COMMIT:0:7}"
 TREE="$FOLDER/tree"
 REPOSITORY="$(cd "$(dirname "$0")/.." && pwd)"
 
-# The lock is held by what this starts, too: a killed script whose demo goes on keeps it.
 fail() {
     echo "error: $*" >&2
     exit 2
 }
 
+# A caller's PYTHONPATH would put other code in the place of the baseline's.
+unset PYTHONPATH VIRTUAL_ENV
+
 mkdir -p "$FOLDER"
+# The lock is held by what this starts, too: a killed script whose demo goes on keeps it.
 exec 9> "$FOLDER/.lock"
 flock --nonblock 9 || fail "Another process makes the baseline in $FOLDER. Wait for it to end."
 

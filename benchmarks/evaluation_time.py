@@ -50,14 +50,22 @@ def without_evaluation(run: Path, copy: Path) -> Path:
     return copy
 
 
-def timed_evaluation(starrec: Sequence[str], run: Path) -> dict[str, float]:
-    """Wall and CPU seconds of evaluating a copy of a run, and what it recorded itself."""
+def timed_evaluation(starrec: Sequence[str], run: Path, *, hidden: Sequence[str] = ()) -> dict[str, float]:
+    """Wall and CPU seconds of evaluating a copy of a run, and what it recorded itself.
+
+    Args:
+        hidden: variables of the environment that it must not see.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
     with tempfile.TemporaryDirectory(prefix="starrec-evaluation-") as scratch:
         copy = without_evaluation(run, Path(scratch) / "run")
         with tempfile.TemporaryFile() as said:
             started = time.monotonic()
             process = subprocess.Popen(
-                [*starrec, "evaluate", "--run", str(copy)], stdout=said, stderr=subprocess.STDOUT
+                [*starrec, "evaluate", "--run", str(copy)],
+                env=environment,
+                stdout=said,
+                stderr=subprocess.STDOUT,
             )
             _, status, used = os.wait4(process.pid, 0)
             seconds = time.monotonic() - started
@@ -82,9 +90,10 @@ def main(
     theirs, their_run = baseline()
     times: dict[str, list[dict[str, float]]] = {"now": [], "baseline": []}
     for _ in range(repeats):
-        for name, starrec, folder in (("baseline", (theirs,), their_run), ("now", _OURS, run)):
-            times[name].append(timed_evaluation(starrec, folder))
-            print(f"{name}: {times[name][-1]}", file=sys.stderr, flush=True)
+        # Another PYTHONPATH would put this checkout in the baseline's place.
+        times["baseline"].append(timed_evaluation((theirs,), their_run, hidden=("PYTHONPATH", "VIRTUAL_ENV")))
+        times["now"].append(timed_evaluation(_OURS, run))
+        print({name: taken[-1] for name, taken in times.items()}, file=sys.stderr, flush=True)
 
     def ratio(clock: str) -> float:
         now, before = (median(each[clock] for each in times[name]) for name in ("now", "baseline"))

@@ -214,8 +214,8 @@ def _comparison(first: Evaluation, other: Evaluation) -> Html:
         element("h2", f"{other.label} over {first.label}, on the same tasks"),
         element(
             "p",
-            "Paired by task; users resampled with all their tasks. p is of no difference, and not corrected "
-            "for the number of rows.",
+            "Paired by task, users resampled with all their tasks; several training seeds of a system count as "
+            "their mean. p is of no difference, and not corrected for the number of rows.",
             class_="quiet",
         ),
         content,

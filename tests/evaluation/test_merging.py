@@ -64,7 +64,8 @@ def test_a_system_with_several_seeds_of_its_own_keeps_them(answers):
 def test_a_later_evaluation_over_fewer_tasks_is_left_out_and_said(answers):
     first = answers("star_think", {"u": [1], "v": [2]})
     later = pl.concat([answers("star_think", {"u": [5]}), answers("star", {"u": [1], "v": [1]})])
-    merged, left_out = merge_ranks([(0, first), (1, later)])
+    same_seed = answers("star_think", {"u": [1]})  # nothing that is not there
+    merged, left_out = merge_ranks([(0, first), (1, later), (0, same_seed)])
     assert [row[:2] for row in rows(merged)] == [("star", 1)] * 2 + [("star_think", 0)] * 2
     assert left_out == ["star_think of seed 1 in test/classic: 1 of 2 tasks"]
 

@@ -49,11 +49,11 @@ def merge_ranks(parts: Sequence[tuple[int, pl.DataFrame]]) -> tuple[pl.DataFrame
     has an answer gives it.
 
     A system that answered fewer tasks of a scenario than in an earlier evaluation is left out of the later one:
-    its mean would be over other tasks. Second: what was left out, in words.
+    its mean would be over other tasks. Second: the training seeds that are missing for it, in words.
     """
     frames: list[pl.DataFrame] = []
     left_out: list[str] = []
-    most: dict[tuple[str, str, str], int] = {}
+    answered: dict[tuple[str, str, str], dict[int, int]] = {}
     for seed, ranks in parts:
         students = [name for name in ranks["system"].unique().to_list() if is_student(name)]
         own = pl.when(pl.col("system").is_in(students)).then(seed).otherwise(0).cast(pl.Int32)
@@ -61,11 +61,14 @@ def merge_ranks(parts: Sequence[tuple[int, pl.DataFrame]]) -> tuple[pl.DataFrame
         seeded = ranks.with_columns(seed=pl.when(single).then(own).otherwise("seed"))
         for key, part in seeded.group_by(_QUESTIONS, maintain_order=True):
             system, split, scenario = map(str, key)
-            tasks = part["task_id"].n_unique()
-            if tasks < most.setdefault((system, split, scenario), tasks):
-                total = most[system, split, scenario]
-                left_out.append(f"{system} of seed {seed} in {split}/{scenario}: {tasks:,} of {total:,} tasks")
+            known = answered.setdefault((system, split, scenario), {})
+            seeds, tasks = part["seed"].unique().to_list(), part["task_id"].n_unique()
+            if tasks < (most := max(known.values(), default=0)):
+                if not known.keys() >= set(seeds):
+                    what = f"{system} of seed {seed} in {split}/{scenario}"
+                    left_out.append(f"{what}: {tasks:,} of {most:,} tasks")
                 continue
+            known.update(dict.fromkeys(seeds, tasks))
             frames.append(part)
     merged = pl.concat(frames).unique(_ANSWER, keep="first", maintain_order=True)
     return merged.sort("system", "seed", maintain_order=True), left_out

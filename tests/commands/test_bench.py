@@ -197,6 +197,10 @@ BAD = {
         f"{ROW}seeds = [1, 2]\nfurther_seeds.evaluation.think_users = 0\n",
         ["row 'shop'", "evaluation.think_users", "got 0"],
     ),
+    "further seeds with other tasks": (
+        f"{ROW}seeds = [1, 2]\nfurther_seeds.data.draws = 2\n",
+        ["row 'shop'", "`further_seeds` changes `data`"],
+    ),
     "seed as an override": (f"{ROW}overrides.student.seed = 1\n", ["row 'shop'", "student.seed", "`seeds`"]),
     "seed twice": (f"{ROW}seeds = [1, 1]\n", ["row 'shop'", "[1, 1]"]),
     "no seeds": (f"{ROW}seeds = []\n", ["rows.0.seeds"]),

@@ -175,6 +175,11 @@ def _resolved(row: RowConfig, suite: Path, where: str, datasets: Mapping[str, Da
             merged = _merged(merged, layer)
         config = parse_values(merged, RunConfig, source=where)
         configs.append(_with_paths(config, row, folder))
+    if any(config.data != configs[0].data for config in configs):
+        raise ConfigError(
+            f"{where}: `further_seeds` changes `data`, so the seeds would have other tasks. Set `data` in "
+            "`overrides`, for all seeds."
+        )
     return Row(row.name, row.seeds, tuple(configs), row.adds_to, missing)
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,18 @@ from starrec.evaluation import environment
 RESULTS: Final = Path(__file__).parent / "results"
 
 
-def keep(name: str, content: Mapping[str, Any], bars: Mapping[str, float] | None = None) -> None:
-    """Print the result and write it as `results/NAME.json`, with commit, command and environment.
+def keep(
+    name: str,
+    content: Mapping[str, Any],
+    bars: Mapping[str, float] | None = None,
+    made: Mapping[str, Any] | None = None,
+    folder: Path = RESULTS,
+) -> None:
+    """Print the result and write it as `FOLDER/NAME.json`, with commit, command, date (UTC) and environment.
 
     Args:
         bars: figures with a name; each is printed last as `bar NAME VALUE`.
+        made: what is not that of this call, where the result was made by an earlier one.
     """
     result = {
         "row": name,
@@ -34,11 +42,13 @@ def keep(name: str, content: Mapping[str, Any], bars: Mapping[str, float] | None
                 *("FOLDER" if argument.startswith("/") else argument for argument in sys.argv[1:]),
             ]
         ),
+        "date": datetime.now(UTC).date().isoformat(),
         "environment": environment(),
+        **(made or {}),
     }
     text = json.dumps(result, indent=1, ensure_ascii=False)
     print(text)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     for bar, value in (bars or {}).items():
         print(f"bar {bar} {value:g}")
 

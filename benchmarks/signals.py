@@ -41,7 +41,6 @@ from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.evaluation import rank_by_scores, signal_scores
 from starrec.evaluation.controls import Lessons, MlpScorer, Numbers, fit_mlp, gather_numbers
-from starrec.hashing import text_keys
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
 from starrec.tools import World
@@ -71,12 +70,7 @@ def tasks_of(
     dataset: Dataset, split: Split, which: Literal["validation", "test"], draws: int = 3
 ) -> tuple[list[RankingTask], Targets]:
     """The classic tasks; of larger datasets those of 5,000 users by seeded hash."""
-    tasks, targets = evaluation_tasks(dataset, split.sequences, split, which, seed=0, draws=draws)
-    if dataset.n_users > GAMES_USERS:
-        keys = text_keys(dataset.user_ids, 0, "benchmark users")
-        chosen = set(np.argsort(keys)[:GAMES_USERS].tolist())
-        tasks = [task for task in tasks if task.user in chosen]
-    return tasks, targets
+    return evaluation_tasks(dataset, split.sequences, split, which, seed=0, draws=draws, eval_users=GAMES_USERS)
 
 
 def tool_ranks(

@@ -21,7 +21,19 @@ from starrec.pipeline import RunConfig
 from starrec.runs import current_product, products
 from starrec.trajectories import open_asked, parse
 
-COMMANDS = ["run", "data", "signals", "teach", "trajectories", "distill", "evaluate", "recommend", "runs"]
+COMMANDS = [
+    "run",
+    "data",
+    "signals",
+    "teach",
+    "trajectories",
+    "distill",
+    "evaluate",
+    "recommend",
+    "runs",
+    "bench",
+    "report",
+]
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 
 TINY = """

@@ -21,7 +21,9 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/agentsociety.md",
+    "benchmarks/README.md",
     "docs/architecture.md",
+    "docs/evaluation.md",
     "docs/signals.md",
     "docs/teacher.md",
 ]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from starrec import __version__
-from starrec.commands import llm, runs, signals, trajectories
+from starrec.commands import bench, llm, report, runs, signals, trajectories
 from starrec.commands.opening import open_pipeline
 from starrec.commands.options import (
     DEMO,
@@ -238,6 +238,8 @@ def evaluate(
     show_results(results)
 
 
+app.command()(report.report)
+app.command()(bench.bench)
 app.add_typer(runs.app, name="runs")
 
 

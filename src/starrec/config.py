@@ -56,10 +56,11 @@ def parse_toml(text: str, model: type[M], source: str) -> M:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}.") from error
-    return _validated(values, model, source)
+    return parse_values(values, model, source)
 
 
-def _validated(values: Mapping[str, Any], model: type[M], source: str) -> M:
+def parse_values(values: Mapping[str, Any], model: type[M], source: str) -> M:
+    """As `load_toml`, from the content of a file; `source` names it in errors."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -87,7 +88,7 @@ def load_recorded(path: Path, model: type[M]) -> tuple[M, list[str]]:
             for name in tables:
                 table = table[name]
             del table[key]
-        return _validated(values, model, str(path)), [".".join(map(str, location)) for location in unknown]
+        return parse_values(values, model, str(path)), [".".join(map(str, location)) for location in unknown]
     except (OSError, ValueError):
         pass  # said as `load_toml` says it
     return load_toml(path, model), []
@@ -152,6 +153,9 @@ def _explain(
 def _model_at(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
     annotation: object = model
     for part in location:
+        if isinstance(part, int):  # a place in a list of tables
+            annotation = next(iter(get_args(annotation)), None)
+            continue
         if (named := _named_in(annotation)) is not None:
             annotation = named
             continue

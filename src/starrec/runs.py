@@ -164,7 +164,7 @@ class Run:
             _current(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = _acquire(folder)
+            lock = lock_folder(folder, "choose another with --run")
         except PermissionError as error:
             raise RunError(
                 f"{folder} cannot be written by this account ({error.strerror}). Reading it (`recommend`, "
@@ -319,15 +319,21 @@ def _require_no_first_release(folder: Path) -> None:
         )
 
 
-def _acquire(folder: Path) -> FileLock:
+def lock_folder(folder: Path, otherwise: str) -> FileLock:
+    """Hold a folder against other processes until the lock is released, or this process ends in any way.
+
+    Args:
+        otherwise: what one can do instead of waiting, for the error.
+
+    Raises:
+        RunError: another process holds it.
+    """
     lock = FileLock(folder / _LOCK)
     holder = folder / _HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         owner = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
-        raise RunError(
-            f"Run folder {folder} is in use by {owner}. Wait for it to end, or choose another with --run."
-        ) from error
+        raise RunError(f"Folder {folder} is in use by {owner}. Wait for it to end, or {otherwise}.") from error
     holder.write_text(f"process {os.getpid()}", encoding="utf-8")
     return lock

@@ -108,6 +108,19 @@ def test_a_users_tasks_do_not_depend_on_other_users(tables, dataset, sequences, 
     ]
 
 
+def test_the_users_that_are_evaluated_are_drawn_by_hash_and_keep_their_tasks(dataset, sequences, split):
+    everybody = as_bytes(*evaluation_tasks(dataset, sequences, split, "test", seed=1))
+    some = as_bytes(*evaluation_tasks(dataset, sequences, split, "test", seed=1, eval_users=9))
+    # The nine smallest hashes of all users; who of them has no test item is no task.
+    keys = text_keys(dataset.user_ids, 1, "benchmark users")
+    drawn = {user_id for user_id, key in zip(dataset.user_ids, keys, strict=True) if (keys < key).sum() < 9}
+    assert len(drawn) == 9
+    assert some == [task for task in everybody if task[1] in drawn] and some
+    assert as_bytes(*evaluation_tasks(dataset, sequences, split, "test", seed=1, eval_users=999)) == everybody
+    other = as_bytes(*evaluation_tasks(dataset, sequences, split, "test", seed=2, eval_users=9))
+    assert {task[1] for task in other} != {task[1] for task in some}
+
+
 def test_training_tasks(dataset, split):
     positions = training_positions(dataset, split, per_user=4, seed=1, min_history=3)
     tasks, targets = training_tasks(dataset, split, positions, seed=1, epoch=2)

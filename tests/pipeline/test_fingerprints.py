@@ -163,12 +163,14 @@ def test_every_version_is_held():
         ("[data]\ndraws = 3\n[teacher]\nruns = 4\n", set()),
         ("[teacher]\nengine = 'ray'\n", set()),
         ("[data]\ndraws = 2\n", {"distill", "evaluate"}),
+        ("[data]\neval_users = 5\n", {"distill", "evaluate"}),
         ("[data]\nnegatives = 9\n", {"draw", "teach", "distill", "evaluate"}),
         ("[signals]\nridge = 7.0\n", {"teacher", "teach", "distill", "evaluate"}),
         ("[teacher]\nruns = 5\n", {"teach"}),
         ("[teacher]\nseed = 1\n", {"teacher", "teach", "evaluate"}),
         ("[student.grpo]\nsteps = 7\n", {"distill"}),
         ("[evaluation]\nseed = 1\n", {"evaluate"}),
+        ("[evaluation]\npeers = []\n", {"evaluate"}),
         ("[evaluation]\nscenarios = ['classic']\n", {"evaluate"}),
         ("[data]\nsplit = 'global-time'\n", {"draw", "teach", "distill", "evaluate"}),
         ("[data]\nhold_out = 'item_cold_start'\n", {"draw", "teach", "distill", "evaluate"}),
@@ -189,7 +191,9 @@ def test_a_step_depends_on_its_own_settings_alone(small, toml, changed):
         named = {step: fingerprint(given) for step, given in inputs.items()}
         return {**named, "teacher": fingerprints.teacher(config, explore=True).fingerprint}
 
-    before, after = names(RunConfig()), names(parse_toml(toml, RunConfig, "a test"))
+    config = parse_toml(toml, RunConfig, "a test")
+    before, after = names(RunConfig()), names(config)
+    assert config.data.reading == RunConfig().data.reading
     assert {step for step in before if before[step] != after[step]} == changed
 
 

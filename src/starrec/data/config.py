@@ -243,6 +243,12 @@ class DataConfig(TableOptions, SplitRule):
     seed: int = Field(0, description="Draws negatives, shuffles candidates, chooses training positions.")
     draws: int = Field(3, ge=1, description="Draws of candidates for each evaluated user.")
     negatives: int = Field(19, ge=1, le=25, description="Random candidates beside the true one.")
+    eval_users: int | None = Field(
+        None,
+        ge=1,
+        description="Users, by seeded hash, who are asked in validation and test; all count in the graph and "
+        "are taught about. Unset: all.",
+    )
 
     @property
     def files(self) -> dict[str, Path]:
@@ -253,6 +259,6 @@ class DataConfig(TableOptions, SplitRule):
     @property
     def reading(self) -> dict[str, Any]:
         """Settings that decide how files are read, without their paths and without how tasks are drawn."""
-        drawing = {"tie_seed", "seed", "draws", "negatives", *SplitRule.model_fields}
+        drawing = {"tie_seed", "seed", "draws", "negatives", "eval_users", *SplitRule.model_fields}
         kept = set(type(self).model_fields) - drawing - {"local"} - set(self.files)
         return self.model_dump(mode="json", include=kept, exclude_defaults=True)

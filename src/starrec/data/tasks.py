@@ -98,6 +98,7 @@ def evaluation_tasks(
     draws: int = 3,
     negatives: int = 19,
     by_popularity: bool = False,
+    eval_users: int | None = None,
 ) -> tuple[list[RankingTask], Targets]:
     """`draws` tasks for every user with a held-out item, ids `{which}/{user_id}/{draw}`, users in index
     order; none for users who left too few items for negatives (`took_too_much`).
@@ -106,6 +107,7 @@ def evaluation_tasks(
         by_popularity: draw negatives by their popularity in training (`sample_by_popularity`). Users, targets
             and the target's place among the candidates stay; no task for users who left too few items that
             anybody has in training.
+        eval_users: only tasks of these users (`sample_users`); each is what it would be among all.
     """
     held_out = split.targets(which)
     short = (
@@ -114,6 +116,8 @@ def evaluation_tasks(
         else took_too_much(dataset, sequences, negatives)
     )
     eligible = np.flatnonzero((held_out >= 0) & ~short).astype(np.int32)
+    if eval_users is not None:
+        eligible = eligible[sample_users(dataset, eval_users, seed)[eligible]]
     users = np.repeat(eligible, draws)
     draw = np.tile(np.arange(draws), len(eligible))
     keys = combine(text_keys(dataset.user_ids, seed, f"tasks/{which}")[users], draw)
@@ -144,6 +148,13 @@ def evaluation_tasks(
             )
         )
     return tasks, _targets(tasks, held_out[users])
+
+
+def sample_users(dataset: Dataset, n: int, seed: int) -> NDArray[np.bool_]:
+    """`(n_users,)` whether a user is among the n with the smallest hashes; all are where there are no more."""
+    chosen = np.zeros(dataset.n_users, dtype=np.bool_)
+    chosen[np.argsort(text_keys(dataset.user_ids, seed, "benchmark users"))[:n]] = True
+    return chosen
 
 
 def took_too_much(dataset: Dataset, sequences: Sequences, negatives: int) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from starrec.evaluation.config import ControlName, EvaluationConfig
 from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
 from starrec.evaluation.full_catalogue import full_catalogue, rank_catalogue, rank_retrieved, retrieve_all
 from starrec.evaluation.latency import measure, percentiles, throughput
+from starrec.evaluation.merging import Evaluated, merge_ranks, write_merged
 from starrec.evaluation.probes import probe
 from starrec.evaluation.ranks import (
     RANKS_SCHEMA,
@@ -41,6 +42,7 @@ __all__ = [
     "RANKS_SCHEMA",
     "SYSTEMS",
     "ControlName",
+    "Evaluated",
     "EvaluationConfig",
     "Results",
     "Scorer",
@@ -58,6 +60,7 @@ __all__ = [
     "load_ranks",
     "mean_avg_hr",
     "measure",
+    "merge_ranks",
     "percentiles",
     "print_results",
     "probe",
@@ -80,6 +83,7 @@ __all__ = [
     "throughput",
     "trace_table",
     "worked_example",
+    "write_merged",
     "write_report",
     "write_results",
 ]

@@ -8,7 +8,6 @@ results.json; the page ends with what it was computed from and the command that 
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from starrec.data import MENTION, unescape
-from starrec.errors import StarrecError
 from starrec.evaluation import charts, wording
+from starrec.evaluation.pages import render
 from starrec.runs import write_atomic
 
 _PARTS: Final = (
@@ -55,8 +53,8 @@ def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFra
     Raises:
         StarrecError: Jinja2 or matplotlib is not installed.
     """
-    environment = _templates()
-    document = environment.get_template("report.html").render(
+    document = render(
+        "report.html",
         name=run_folder.name,
         folder=_shown_folder(run_folder),
         results={**dict.fromkeys(_PARTS), **results},
@@ -67,48 +65,10 @@ def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFra
         pictures=_pictures(results, ranks),
         notes=wording.scenario_notes(results),
         unconverged=wording.unconverged_line(results),
-        words=wording,
         evaluation_name=charts.evaluation_name,
         step_kinds=_STEP_KINDS,
     )
     return write_atomic(run_folder / "report.html", document)
-
-
-def _templates() -> Any:
-    try:
-        jinja2, markupsafe = (importlib.import_module(name) for name in ("jinja2", "markupsafe"))
-    except ImportError as error:
-        raise StarrecError(
-            "The report needs Jinja2, which is not installed. Install it with `pip install 'starrec[report]'`."
-        ) from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("starrec.evaluation"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    def message(text: str) -> Any:
-        """A message as it stands in a trajectory: mentions as emphasised titles, entities as what they say."""
-        parts: list[Any] = []
-        end = 0
-        for found in MENTION.finditer(text):
-            parts.append(markupsafe.escape(unescape(text[end : found.start()])))
-            parts.append(markupsafe.Markup('<span class="item">{}</span>').format(unescape(found.group(2))))
-            end = found.end()
-        return markupsafe.Markup("").join([*parts, markupsafe.escape(unescape(text[end:]))])
-
-    environment.filters |= {
-        "decimal": wording.decimal,
-        "duration": wording.duration,
-        "gain": wording.percent_gain,
-        "plain": wording.plain_value,
-        "message": message,
-        # SVG of our own making: names from the data were escaped when it was drawn.
-        "picture": markupsafe.Markup,
-    }
-    return environment
 
 
 def _pictures(results: Mapping[str, Any], ranks: pl.DataFrame) -> dict[str, Any]:

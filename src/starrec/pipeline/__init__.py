@@ -5,9 +5,21 @@
 `evaluate`.
 """
 
+from starrec.pipeline.bench import Bench, RowState
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.pipeline import Pipeline
 from starrec.pipeline.signals import Prepared
+from starrec.pipeline.suite import Row, Suite, load_suite
 from starrec.pipeline.teach import TeachOptions
 
-__all__ = ["Pipeline", "Prepared", "RunConfig", "TeachOptions"]
+__all__ = [
+    "Bench",
+    "Pipeline",
+    "Prepared",
+    "Row",
+    "RowState",
+    "RunConfig",
+    "Suite",
+    "TeachOptions",
+    "load_suite",
+]

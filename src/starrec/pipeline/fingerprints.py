@@ -102,10 +102,11 @@ def evaluate_inputs(config: RunConfig, dataset: Dataset, student: str) -> dict[s
 def task_inputs(config: RunConfig, dataset: Dataset) -> dict[str, object]:
     """Inputs of splits and evaluation tasks: the interactions that were kept, and how tasks are drawn."""
     data = config.data
+    fewer = {} if data.eval_users is None else {"eval_users": data.eval_users}
     return {
         "format": FORMATS["tasks"],
         "dataset": dataset.sha256,
-        "draws": {name: getattr(data, name) for name in ("tie_seed", "seed", "draws", "negatives")},
+        "draws": {name: getattr(data, name) for name in ("tie_seed", "seed", "draws", "negatives")} | fewer,
         **split_inputs(config),
     }
 

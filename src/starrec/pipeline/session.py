@@ -7,7 +7,7 @@ through the session, so the same pipeline serves a terminal, a test and a progra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from rich.progress import Progress
@@ -27,15 +27,21 @@ class Session:
     progress: Progress | None
     """Shows the bars of long work; None for no bars."""
 
-    @contextmanager
-    def bar(self, name: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    def bar(self, name: str, total: int, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Show a bar while the context lasts; yields the function that advances it by a count."""
-        if self.progress is None:
-            yield lambda count: None
-            return
-        progress = self.progress
-        bar = progress.add_task(name, total=total, completed=done)
-        try:
-            yield lambda count: progress.advance(bar, count)
-        finally:
-            progress.remove_task(bar)
+        return progress_bar(self.progress, name, total, done)
+
+
+@contextmanager
+def progress_bar(
+    progress: Progress | None, name: str, total: int, done: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """As `Session.bar`, where there is no session; None shows nothing."""
+    if progress is None:
+        yield lambda count: None
+        return
+    bar = progress.add_task(name, total=total, completed=done)
+    try:
+        yield lambda count: progress.advance(bar, count)
+    finally:
+        progress.remove_task(bar)

@@ -199,4 +199,5 @@ def held_out_tasks(prepared: Prepared, config: RunConfig, which: Held, draws: in
         seed=config.data.seed,
         draws=draws,
         negatives=config.data.negatives,
+        eval_users=config.data.eval_users,
     )

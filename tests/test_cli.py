@@ -176,7 +176,7 @@ def test_latency_is_of_what_was_timed_and_no_tool_alone(finished):
     folder, _ = finished
     latency = json.loads((folder / "runs" / "mine" / "results.json").read_text())["latency_ms"]
     # All ten signals of a task are gathered at once: that time has a name of its own.
-    assert set(latency) == {"star", "star_sft", "star_think", "teacher", "evidence"}
+    assert set(latency) == {"star", "star_sft", "star_think", "teacher", "evidence", "ease_decayed"}
     assert all(0 < timed["p50"] <= timed["p95"] <= timed["p99"] for timed in latency.values())
 
 

@@ -250,7 +250,11 @@ def test_a_missing_library_is_named_with_what_brings_it(monkeypatch, tmp_path):
     require(["ease_decayed"])
 
 
-def test_a_catalogue_too_large_for_a_dense_solve_is_refused(monkeypatch, small, split, tmp_path):
-    monkeypatch.setattr("starrec.evaluation.peers.ease.MOST_ITEMS", 40)
-    with pytest.raises(StarrecError, match=r"all 4\d items"):
-        fit("ease_decayed", small, split, tmp_path)
+def test_of_a_catalogue_too_large_the_rarest_items_have_no_score(monkeypatch, small, split, tmp_path, task):
+    taken = np.bincount(split.train.items, minlength=small.n_items)
+    monkeypatch.setattr("starrec.evaluation.peers.ease.MOST_ITEMS", 12)
+    history = [int(taken.argmax())]
+    values = scores(fit("ease_decayed", small, split, tmp_path), task(-1, history, range(small.n_items)))[0]
+    scored = ~np.isnan(values)
+    assert scored.sum() == 12
+    assert taken[scored].min() >= taken[~scored].max()

@@ -2,8 +2,8 @@
 
 EASE (Steck, WWW 2019) solves B = I - P · diag(1 / diag P) with P = (XᵀX + λI)⁻¹, X the users' training items.
 As published it sums the rows of B over the whole history; here the item of age a (0 is the latest) counts
-decay^a, and only the last `window` items count. All items of the training part are in the model, so that memory
-is the square of their number.
+decay^a, and only the last `window` items count. Memory is the square of the number of items, so the model has
+the `MOST_ITEMS` most taken ones at most (signals' own EASE: 3,000).
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from scipy.linalg import lapack
 from starrec import __version__
 from starrec.data import Dataset, RankingTask, Split
 from starrec.errors import StarrecError
-from starrec.evaluation.peers.peer import Drawn, Peer, Settings, recent, trained_items
+from starrec.evaluation.peers.peer import Drawn, Peer, Settings, recent
 from starrec.signals.ease import count_gram
 
 MOST_ITEMS: Final = 20_000
-"""Items at most: 1.6 GB of float32 for B, and while counting one such matrix for each core and three more."""
+"""Items of the model at most, those that most users took; others have no score. B takes 1.6 GB of float32, and
+counting one such matrix for each core and two more."""
 
 _BLOCK: Final = 1024
 
@@ -89,14 +90,11 @@ def fit(
     """Count and solve, with `ridge`, `window` and `decay` of the settings.
 
     Raises:
-        StarrecError: more than `MOST_ITEMS` items have training interactions, or the ridge is too small.
+        StarrecError: the ridge is too small.
     """
-    items = np.flatnonzero(trained_items(split.train, dataset.n_items)).astype(np.int32)
-    if len(items) > MOST_ITEMS:
-        raise StarrecError(
-            f"ease_decayed solves a dense matrix over all {len(items):,} items of the training part, and "
-            f"{MOST_ITEMS:,} are the most that fit. Leave it out of `[evaluation] peers`."
-        )
+    taken = np.bincount(split.train.items, minlength=dataset.n_items)
+    most = np.argsort(-taken, kind="stable")[:MOST_ITEMS]
+    items = np.sort(most[taken[most] > 0]).astype(np.int32)
     weights = solve(count_gram(split.train, items), float(settings["ridge"]))
     place = np.full(dataset.n_items, -1, dtype=np.int32)
     place[items] = np.arange(len(items))

@@ -52,6 +52,7 @@ latency_requests = 20
 probe_tasks = 4
 tie_seeds = 1
 worked_examples = 1
+controls = ["teacher_tuned"]
 """
 
 

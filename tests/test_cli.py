@@ -64,6 +64,7 @@ latency_requests = 20
 probe_tasks = 4
 tie_seeds = 1
 worked_examples = 1
+controls = ["teacher_tuned"]
 """
 
 
@@ -405,7 +406,9 @@ def test_any_setting_may_change_and_only_what_depends_on_it_is_made_anew(finishe
     assert {"student.sft.steps", "student.grpo.steps", "evaluation.think_users"} <= differing
     assert "older" in starrec("runs", "show", "--run", run).stdout
     listed = json.loads(starrec("runs", "list", tmp_path, "--json").stdout)
-    assert listed[0]["done"] == ["data", "teach", "distill", "evaluate"] and listed[0]["bytes"] > 1000
+    assert (
+        listed[0]["done"] == ["data", "teach", "distill", "controls", "evaluate"] and listed[0]["bytes"] > 1000
+    )
     assert starrec("runs", "clean", "--run", run, input="n\n").exit_code == 1
     assert len(products(run)) == len(before) + 2
     taught = len(read(run))

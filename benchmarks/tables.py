@@ -141,7 +141,7 @@ def index_table(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def suite_section(row: Mapping[str, Any]) -> Iterator[str]:
     """An outcome of a suite: each evaluation's systems and comparisons, and what it was made by."""
     command, date, commit, machine = _made(row)
-    yield f"### {_cell(row['title'])}"
+    yield f"### {_cell(row['title'])}: {row['made_of'][0]['row']}"
     yield ""
     yield f"{command}; {date}, commit {commit}, {machine}. Teacher: {_cell(row['teacher_kind'])}."
     yield ""

@@ -110,7 +110,7 @@ def test_a_suites_outcomes_are_kept_and_shown(tmp_path):
     assert kept["date"] == "2026-01-03" and kept["commit"] == f"{'1' * 40} {'2' * 40}"
     shown = (tmp_path / "README.md").read_text()
     for line in (
-        "### A shop \\| of things",
+        "### A shop \\| of things: shop",
         "`.venv/bin/starrec bench configs/suites/small.toml`; 2026-01-03, commit `111111111111`, "
         "`222222222222`, 2 × x86_64. Teacher: embedded policy.",
         "#### tiny, test, classic",

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask, Targets
 from starrec.engines import Engine
 from starrec.hashing import combine
-from starrec.signals import SIGNALS, Evidence
+from starrec.signals import SIGNALS, Evidence, Fact
 from starrec.tools import World
 
 _BATCH: Final = 128
 _OF_SIGNAL: Final = ("unknown", "score", "log score", "z", "place")
 _OF_FACT: Final = ("both", "base", "lift", "significance", "weight")
+_UNKNOWN: Final = (0.0,) * len(_OF_FACT)
 NAMES: Final = (
     *(f"{signal} {what}" for what in _OF_SIGNAL for signal in SIGNALS),
     *(f"{fact} {what}" for fact in (*SIGNALS, "contrary") for what in _OF_FACT),
@@ -107,6 +108,10 @@ def _look_up(world: World, tasks: list[RankingTask]) -> Numbers:
     return Numbers(*map(np.array, zip(*found, strict=True)))
 
 
+def _of_fact(fact: Fact) -> tuple[float, ...]:
+    return fact.both, fact.base, fact.lift, fact.significance, fact.weight
+
+
 def _of_task(evidence: Evidence, order: NDArray[np.int64]) -> NDArray[np.float32]:
     """`(c, len(NAMES))`"""
     scores = evidence.scores[:, order]
@@ -114,15 +119,12 @@ def _of_task(evidence: Evidence, order: NDArray[np.int64]) -> NDArray[np.float32
     spread = known.std(axis=1, keepdims=True)
     z = (known - known.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
     place = (known[:, None, :] > known[:, :, None]).mean(axis=2)
-    facts = np.zeros((len(SIGNALS) + 1, len(order), len(_OF_FACT)))
-    stated = np.zeros(facts.shape[:2], dtype=np.bool_)
-    for at, column in enumerate(order.tolist()):
-        behind = [*(evidence.fact(name, column) for name in SIGNALS), evidence.contrary(column)]
-        for row, fact in enumerate(behind):
-            if fact is not None:
-                facts[row, at] = fact.both, fact.base, fact.lift, fact.significance, fact.weight
-                stated[row, at] = True
-    both, base, lift, significance, weight = np.moveaxis(facts, 2, 0)
+    columns = order.tolist()
+    behind = [evidence.fact(name, column) for name in SIGNALS for column in columns]
+    behind += map(evidence.contrary, columns)
+    stated = np.array([fact is not None for fact in behind]).reshape(-1, len(columns))
+    facts = np.array([_UNKNOWN if fact is None else _of_fact(fact) for fact in behind])
+    both, base, lift, significance, weight = facts.T.reshape(len(_OF_FACT), -1, len(columns))
     of_facts = np.stack(
         [
             np.log1p(both),

@@ -55,7 +55,6 @@ class PolicyArrays:
         """
         known = np.nan_to_num(numbers.scores, nan=0.0)
         self._places = {name: _places(known[:, SIGNALS.index(name)]) for name in OWNERS}
-        self._ahead = {name: _ahead(known[:, SIGNALS.index(name)]) for name in _AGAIN}
         self._levels = np.maximum(numbers.levels, 0).astype(np.float64)
         self._ties = numbers.ties
         self._short = numbers.lengths <= SHORT_HISTORY
@@ -63,6 +62,7 @@ class PolicyArrays:
         self._lateness = numbers.lateness
         firsts = [self._places[name] for names in _FIRST.values() for name in names]
         self._disagree = ~self._short & _disagree(firsts)
+        self._ahead = {name: _ahead(known[self._disagree, SIGNALS.index(name)]) for name in _AGAIN}
 
     def avg_hr(self, constants: Constants, late: float = 0.0) -> float:
         """Of the policy's rankings under these constants; `late` as in `LATE`."""
@@ -85,7 +85,7 @@ class PolicyArrays:
             fused[asked] = self._orders(again, _FIRST, constants.fusion, asked)
             for name in _AGAIN:
                 # Half for a candidate's tie with itself, half to count from 1.
-                before = np.einsum("nij,nj->ni", self._ahead[name][asked], contenders).astype(np.float64)
+                before = np.einsum("nij,nj->ni", self._ahead[name], contenders).astype(np.float64)
                 listed = contenders.astype(np.bool_) & np.isfinite(self._places[name][asked])
                 fused[asked] += _points(again, name, np.where(listed, before + 0.5, np.inf), constants.fusion)
         weights = np.array([constants.fusion.level_weights.get(name, 0) for name in SIGNALS], dtype=np.float64)

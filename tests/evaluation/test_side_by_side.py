@@ -108,7 +108,7 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text(evaluated, answers, 
     page.feed(text)
     names = {tag for tag, _ in page.tags}
     assert "img" not in names and "link" not in names and not any("src" in attrs for _, attrs in page.tags)
-    assert [attrs.get("id") for tag, attrs in page.tags if tag == "script"] == ["data"]
+    assert "script" not in names
     assert page.words.count(hostile) >= 2
     shown = re.sub(r"\s+", " ", " ".join(page.words))
     # avg_hr of star: (1 + 2/3) / 2 in A, (1/3 + 2/3) / 2 in B: 3/5 of it.

@@ -59,7 +59,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(trained):
-    return rank_with_controls(*trained[:4], CONTROLS)
+    return rank_with_controls(*trained[:4], CONTROLS, trained[2].test[0])
 
 
 def test_every_control_ranks_every_test_task_once_a_seed(trained, found):
@@ -105,8 +105,8 @@ def test_no_control_sees_the_target_of_a_test_task(trained, found):
     test, targets = moved.test
     other = {task.task_id: int(task.candidates[task.candidates != targets[task.task_id]][0]) for task in test}
     object.__setattr__(moved, "test", (test, other))
-    assert rank_with_controls(session, prepared, moved, workers, CONTROLS).rankings == found.rankings
+    assert rank_with_controls(session, prepared, moved, workers, CONTROLS, test).rankings == found.rankings
 
 
 def test_nothing_is_done_where_no_control_is_asked(trained):
-    assert rank_with_controls(*trained[:4], ()).rankings == {}
+    assert rank_with_controls(*trained[:4], (), trained[2].test[0]).rankings == {}

@@ -26,9 +26,9 @@ def opened(small, tmp_path):
 def test_peers_rank_the_test_tasks_with_every_seed(opened, tmp_path):
     session, prepared, tasks = opened
     names = ("ease_decayed", "lenskit_als")
-    found = rank_with_peers(session, prepared, tasks, names, tmp_path)
-    assert list(found.rankings) == [("ease_decayed", 0), *(("lenskit_als", seed) for seed in range(3))]
     test, _ = tasks.test
+    found = rank_with_peers(session, prepared, tasks, names, tmp_path, test)
+    assert list(found.rankings) == [("ease_decayed", 0), *(("lenskit_als", seed) for seed in range(3))]
     for rankings in found.rankings.values():
         for task, ranking in zip(test, rankings, strict=True):
             assert sorted(ranking.items) == sorted(task.candidates.tolist())
@@ -42,7 +42,7 @@ def test_peers_rank_the_test_tasks_with_every_seed(opened, tmp_path):
     assert (found.record["ease_decayed"]["converged"], found.record["lenskit_als"]["converged"]) == (True, None)
     assert set(found.latency) == set(names)
 
-    again = rank_with_peers(session, prepared, tasks, names[:1], tmp_path, asked=test[:7])
+    again = rank_with_peers(session, prepared, tasks, names[:1], tmp_path, test[:7])
     assert again.rankings["ease_decayed", 0] == found.rankings["ease_decayed", 0][:7]
     assert again.record["ease_decayed"]["tries"] == found.record["ease_decayed"]["tries"]
 

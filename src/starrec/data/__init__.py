@@ -34,24 +34,26 @@ from starrec.data.split import Held, Split, global_time, hold_out, item_cold_sta
 from starrec.data.storage import load_saved_dataset, save_dataset
 from starrec.data.tables import load_tables
 from starrec.data.tasks import (
-    SHORT_HISTORY,
-    CandidateArrays,
     RankingTask,
     Targets,
-    TrainingPositions,
     evaluation_tasks,
     sample_negatives,
     sample_users,
     task_key,
     took_too_much,
     took_too_much_of_popular,
-    training_arrays,
-    training_positions,
-    training_tasks,
     validation_half,
 )
 from starrec.data.text import MENTION, STRUCTURAL, escape, mention, plain, printable, unescape
 from starrec.data.times import Times, TimeSpan, in_resolution
+from starrec.data.training import (
+    SHORT_HISTORY,
+    CandidateArrays,
+    TrainingPositions,
+    training_arrays,
+    training_positions,
+    training_tasks,
+)
 
 __all__ = [
     "COLUMN_KEYS",

@@ -67,12 +67,14 @@ def scenario_tasks(
     draws: int = 1,
     negatives: int = 19,
     most_users: int = 0,
+    eval_users: int | None = None,
 ) -> Evaluation:
     """The tasks of a scenario, ids those of the classic tasks with `{scenario}/` before them (`classic`: as
     they are).
 
     Args:
         most_users: ask about so many users, chosen by hash; 0 for all.
+        eval_users: of the users of the classic tasks alone (`sample_users`).
     """
     tasks, targets = evaluation_tasks(
         dataset,
@@ -83,6 +85,7 @@ def scenario_tasks(
         draws=draws,
         negatives=negatives,
         by_popularity=scenario == "classic_popular",
+        eval_users=eval_users,
     )
     match scenario:
         case "classic":

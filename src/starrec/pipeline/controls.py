@@ -74,12 +74,12 @@ def rank_with_controls(
     tasks: Tasks,
     workers: Workers[World],
     names: Sequence[ControlName],
-    asked: Sequence[RankingTask] | None = None,
+    asked: Sequence[RankingTask],
 ) -> ControlsRecord:
     """Fit these controls, as far as they are not fitted yet, and rank with each.
 
     Args:
-        asked: None for the test tasks.
+        asked: the tasks to rank, with equally many candidates; the classic test tasks among them.
 
     Raises:
         RunError: the student or its checkpoint is missing or corrupt.
@@ -98,11 +98,10 @@ def rank_with_controls(
     if missing or not product.done:
         product.complete()
     found = ControlsRecord()
-    test = list(tasks.test[0] if asked is None else asked)
 
     @cache
     def numbers() -> Numbers:
-        return gather_numbers(workers, test)
+        return gather_numbers(workers, asked)
 
     for name in names:
         kept = json.loads(record_path(product, name).read_text(encoding="utf-8"))
@@ -111,18 +110,22 @@ def rank_with_controls(
                 MlpScorer(network(product, name, kept["settings"], seed), lambda _: numbers())
                 for seed in kept["seeds"]
             ]
-            ranked = [rank_by_scores(scorer, test)[0] for scorer in scorers]
+            ranked = [rank_by_scores(scorer, asked)[0] for scorer in scorers]
         elif name == TUNED:
             seed = session.config.teacher.seed
             fitted = [constants(settings) for settings in kept["settings"]]
-            ranked = [rank_with_teacher(workers, test, seed, constants=own) for own in fitted]
+            ranked = [rank_with_teacher(workers, asked, seed, constants=own) for own in fitted]
         else:
-            ranked = [Star.load(product.path(name), prepared.world).rank_many(test)]
+            ranked = [Star.load(product.path(name), prepared.world).rank_many(asked)]
         found.rankings[name] = dict(zip(kept["seeds"], ranked, strict=True))
         found.record[name] = kept
-        if name == "mlp_evidence" and asked is None:
-            reached = np.mean([mean_avg_hr(test, ranking, tasks.test[1]) for ranking in ranked])
-            kept |= _broken(prepared, float(reached))
+        if name == "mlp_evidence":
+            of_test = [at for at, task in enumerate(asked) if task.task_id in tasks.test[1]]
+            reached = [
+                mean_avg_hr([asked[at] for at in of_test], [ranking[at] for at in of_test], tasks.test[1])
+                for ranking in ranked
+            ]
+            kept |= _broken(prepared, float(np.mean(reached)))
     return found
 
 

@@ -40,18 +40,17 @@ def rank_with_peers(
     tasks: Tasks,
     names: Sequence[str],
     folder: Path,
-    asked: Sequence[RankingTask] | None = None,
+    asked: Sequence[RankingTask],
 ) -> PeersRecord:
     """Tune, train and ask these peers.
 
     Args:
         folder: of the evaluation's product, where tuning is kept.
-        asked: the tasks to rank; None for the test tasks.
+        asked: the tasks to rank.
 
     Raises:
         StarrecError: a peer's library is not installed, or it cannot be trained on these data.
     """
-    asked = tasks.test[0] if asked is None else asked
     half_a, half_b = tasks.validation("A"), tasks.validation("B")
     split, dataset = prepared.split, prepared.dataset
     rankings: dict[tuple[str, int], list[Ranking]] = {}

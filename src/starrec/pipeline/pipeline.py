@@ -26,7 +26,7 @@ from starrec.pipeline.data import read_or_load
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, prepare
 from starrec.pipeline.store import Where, build_store
-from starrec.pipeline.tasks import Tasks, asked_before
+from starrec.pipeline.tasks import Tasks, asked_before, given_evaluations
 from starrec.pipeline.teach import TeachOptions, estimate_runs, gather_runs
 from starrec.runs import Run
 from starrec.teacher import Estimate
@@ -132,4 +132,7 @@ class Pipeline:
 
     @cached_property
     def _tasks(self) -> Tasks:
-        return Tasks(self._prepared, self.config, asked_before(self._session.run.folder, self.config))
+        data = self._session.run.current("data")
+        given = () if data is None else given_evaluations(data.folder, self._prepared, self.config)
+        before = asked_before(self._session.run.folder, self.config)
+        return Tasks(self._prepared, self.config, before, given)

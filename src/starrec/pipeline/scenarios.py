@@ -85,6 +85,9 @@ def scenario_record(tasks: Tasks) -> dict[str, Any]:
             "users": len({task.user for task in each.tasks}),
             "users_without_a_task": int(((split.test >= 0) & short).sum()),
         }
+    for each in tasks.given:
+        users = len({task.user_id for task in each.tasks})
+        scenarios[each.scenario] = {"tasks": len(each.tasks), "users": users, "users_without_a_task": 0}
     ticks = SECONDS_A_DAY * dataset.resolution
     return {
         "split": {

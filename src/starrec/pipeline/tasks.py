@@ -13,7 +13,7 @@ earlier call with fewer data asked: they stay as they were where they are still 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -28,6 +28,7 @@ from starrec.data import (
     TrainingPositions,
     evaluation_tasks,
     load_saved_dataset,
+    load_tasks,
     scenario_tasks,
     task_key,
     training_positions,
@@ -57,6 +58,8 @@ class Tasks:
     config: RunConfig
     before: Asked = field(default=Asked())
     """Tasks that were asked before (`asked_before`)."""
+    given: tuple[Evaluation, ...] = ()
+    """Tasks that came with the data (`given_evaluations`)."""
 
     @cached_property
     def taught(self) -> Drawn:
@@ -106,6 +109,7 @@ class Tasks:
                     draws=self.config.evaluation.scenario_draws,
                     negatives=self.config.data.negatives,
                     most_users=self.config.evaluation.scenario_users,
+                    eval_users=self.config.data.eval_users,
                 )
                 for scenario in self.config.evaluation.scenarios
                 if scenario != "classic"
@@ -113,9 +117,10 @@ class Tasks:
         ]
 
     def evaluations(self) -> list[Evaluation]:
-        """The scenarios that systems answer: `test` first, of the others those that have `MIN_TASKS` tasks."""
+        """The scenarios that systems answer: `test` first, of the others those that have `MIN_TASKS` tasks, and
+        tasks that came with the data, however few."""
         first, *others = self.scenarios
-        return [first, *(each for each in others if len(each.tasks) >= MIN_TASKS)]
+        return [first, *(each for each in others if len(each.tasks) >= MIN_TASKS), *self.given]
 
     def validation(self, half: Literal["A", "B"]) -> Drawn:
         """The tasks of one half of the validation users."""
@@ -186,7 +191,27 @@ def reopen(folder: Path) -> Tasks:
     dataset = load_saved_dataset(product.folder)
     embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
     prepared = split_and_count(dataset, config.data, config.data.tie_seed, config.signals, embeddings)
-    return Tasks(prepared, config, asked_before(folder, config))
+    given = given_evaluations(product.folder, prepared, config)
+    return Tasks(prepared, config, asked_before(folder, config), given)
+
+
+def given_evaluations(folder: Path, prepared: Prepared, config: RunConfig) -> tuple[Evaluation, ...]:
+    """The tasks that came with the data, by their number of candidates: rankings of few candidates and of many
+    have no common chance level.
+
+    Args:
+        folder: of the dataset's product.
+    """
+    tasks, targets, _ = load_tasks(folder, prepared.dataset, prepared.sequences, seed=config.data.seed)
+    sizes = sorted({len(task.candidates) for task in tasks})
+    found = []
+    for size in sizes:
+        alike = [task for task in tasks if len(task.candidates) == size]
+        if len(sizes) > 1:
+            alike = [replace(task, scenario=f"{task.scenario}_{size}") for task in alike]
+        scenario = alike[0].scenario
+        found.append(Evaluation(scenario, alike, {task.task_id: targets[task.task_id] for task in alike}))
+    return tuple(found)
 
 
 def held_out_tasks(prepared: Prepared, config: RunConfig, which: Held, draws: int) -> Drawn:

@@ -16,6 +16,7 @@ always a permutation.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -108,11 +109,17 @@ class Star:
         return self.rank_many([task])[0]
 
     def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
-        """Fast mode for many tasks with equally many candidates, in batches."""
-        if not tasks:
-            return []
-        scores = self.scores(gather_tasks(self.world, list(tasks)))
-        return [from_scores(task.candidates, row, TIE_SEED) for task, row in zip(tasks, scores, strict=True)]
+        """Fast mode for many tasks, in batches of those with equally many candidates."""
+        by_size: dict[int, list[int]] = defaultdict(list)
+        for at, task in enumerate(tasks):
+            by_size[len(task.candidates)].append(at)
+        ranked: dict[int, Ranking] = {}
+        for places in by_size.values():
+            alike = [tasks[at] for at in places]
+            scores = self.scores(gather_tasks(self.world, alike))
+            for at, task, row in zip(places, alike, scores, strict=True):
+                ranked[at] = from_scores(task.candidates, row, TIE_SEED)
+        return [ranked[at] for at in range(len(tasks))]
 
     @torch.inference_mode()
     def scores(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from starrec.evaluation.wording import (
     decimal,
     duration,
     evidence_line,
+    lessons,
+    scenario_notes,
     unconverged_line,
 )
 
@@ -42,16 +44,37 @@ def table(results: Mapping[str, Any]) -> str:
         cells += [decimal(system["hr@1"]), decimal(system["hr@5"])]
         cells += [duration(latency.get(name, {}).get(level)) for level in ("p50", "p99")]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "What controls, peers and clocks say:", ""]
+    lines += [f"- {lesson}" for lesson in lessons(results)]
     lines += ["", *(f"- {line.plain}" for line in comparison_lines(results))]
     lines += [f"- {line}" for line in citation_lines(results)]
     for line in (evidence_line(results), unconverged_line(results)):
         if line is not None:
             lines.append(f"- {line}")
+    if len(results["evaluations"]) > 1:
+        lines += [
+            "",
+            *scenarios(results["evaluations"]),
+            "",
+            *(f"- {note}" for note in scenario_notes(results)),
+        ]
     source = f"{evaluation['dataset']}, {evaluation['split']}, {evaluation['scenario']}"
     for key in ("data_sha256", "commit"):
         if results.get(key):
             source += f"; {key.removesuffix('_sha256')} {str(results[key])[:12]}"
     return "\n".join([*lines, "", f"({source})"])
+
+
+def scenarios(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """avg_hr of each system by scenario, as Markdown."""
+    lines = [
+        f"| avg_hr of | {' | '.join(str(each['scenario']) for each in evaluations)} |",
+        f"| --- |{' ---: |' * len(evaluations)}",
+    ]
+    for name in evaluations[0]["systems"]:
+        cells = [decimal(each["systems"].get(name, {}).get("avg_hr")) for each in evaluations]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return lines
 
 
 def fill(readme: str, results: Mapping[str, Any]) -> str:

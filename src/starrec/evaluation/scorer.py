@@ -5,7 +5,7 @@ are the project's: no peer's own evaluation, negatives or tie rule is used.
 
 Equal scores are ordered by a hash of task and item. A hash of the item alone would be one order of the whole
 catalogue, and a scorer that says nothing would rank every task by it: users with the same true item would share
-their luck, and its distance from chance would have 1.4 to 1.5 times the standard error over users
+their luck, and its distance from chance would be more than the standard error over users says
 (`benchmarks/evaluation.py constant`).
 """
 

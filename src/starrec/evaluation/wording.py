@@ -79,8 +79,12 @@ def several_seeds(evaluation: Mapping[str, Any]) -> bool:
 def p_value(comparison: Mapping[str, Any]) -> str:
     """`0.001 (headline)`, or `0.012 (corrected)` of a comparison that was not declared as the headline."""
     if comparison["headline"]:
-        return f"{comparison['p']:.2g} (headline)"
-    return f"{comparison['p_corrected']:.2g} (corrected)"
+        return f"{_small(comparison['p'])} (headline)"
+    return f"{_small(comparison['p_corrected'])} (corrected)"
+
+
+def _small(p: float) -> str:
+    return f"{p:.2g}" if p >= 0.0005 else "under 0.0005"
 
 
 CITING_NOTES: Final[Mapping[str, str]] = {

@@ -37,7 +37,7 @@ def baseline() -> tuple[str, Path]:
 
 
 def without_evaluation(run: Path, copy: Path) -> Path:
-    """A copy of a finished run, of this format or of 728a73c's, without its evaluation and its fitted controls."""
+    """A copy of a finished run, of this format or of 728a73c's, without evaluation and fitted controls."""
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns(".lock", ".holder"))
     for name in ("evaluate", "results", "controls"):
         shutil.rmtree(copy / name, ignore_errors=True)

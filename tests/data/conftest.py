@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starrec.data import build
+from starrec.data import build, leave_one_out
 
 
 def frames(n_users=40, n_items=60, seed=0):
@@ -36,3 +36,13 @@ def tables():
 @pytest.fixture(scope="session")
 def dataset(tables):
     return build("small", "clock", *tables)
+
+
+@pytest.fixture(scope="module")
+def sequences(dataset):
+    return dataset.sequences(0)
+
+
+@pytest.fixture(scope="module")
+def split(sequences):
+    return leave_one_out(sequences)

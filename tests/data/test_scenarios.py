@@ -24,16 +24,6 @@ from starrec.data.negatives import sample_by_popularity
 from starrec.hashing import text_keys
 
 
-@pytest.fixture(scope="module")
-def sequences(dataset):
-    return dataset.sequences(0)
-
-
-@pytest.fixture(scope="module")
-def split(sequences):
-    return leave_one_out(sequences)
-
-
 def asked(scenario, dataset, split, seed=1, draws=3):
     return scenario_tasks(scenario, dataset, split.sequences, split, "test", seed=seed, draws=draws)
 

@@ -25,16 +25,6 @@ from starrec.hashing import text_keys
 from starrec.trajectories import Asked, write_asked
 
 
-@pytest.fixture(scope="module")
-def sequences(dataset):
-    return dataset.sequences(0)
-
-
-@pytest.fixture(scope="module")
-def split(sequences):
-    return leave_one_out(sequences)
-
-
 def as_bytes(tasks, targets):
     """Everything a task says, as bytes."""
     return [

@@ -41,10 +41,14 @@ class Page(HTMLParser):
             self.text.append(data)
 
 
+def written(folder, results, ranks):
+    return write_report(folder / "report.html", results, ranks, run=folder / "demo")
+
+
 @pytest.fixture
 def report(tmp_path, results, ranks):
-    path = write_report(tmp_path / "demo", results, ranks)
-    assert path == tmp_path / "demo" / "report.html"
+    path = written(tmp_path, results, ranks)
+    assert path == tmp_path / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -68,8 +72,15 @@ def test_nothing_is_loaded_from_anywhere(report):
     assert not report.scripts and not any(name.startswith("on") for name, _ in report.attributes)
 
 
+def test_the_page_names_the_run_and_not_the_folder_that_it_lies_in(tmp_path, results, ranks):
+    product = tmp_path / "evaluate" / "74375aa4386d548b"
+    path = write_report(product / "report.html", results, ranks, run=tmp_path / "demo")
+    text = path.read_text(encoding="utf-8")
+    assert "<title>starrec: demo</title>" in text and "starrec · demo" in text and product.name not in text
+
+
 def test_the_page_is_small(tmp_path, results, ranks):
-    assert write_report(tmp_path / "demo", results, ranks).stat().st_size < 1_500_000
+    assert written(tmp_path, results, ranks).stat().st_size < 1_500_000
 
 
 def test_hostile_text_is_shown_as_text(report):
@@ -83,7 +94,7 @@ def test_hostile_text_is_shown_as_text(report):
 def test_hostile_names_of_systems_and_datasets_are_text(tmp_path, answers, hostile):
     ranks = answers(hostile, {"u": [1], "v": [2]})
     results = summarise(ranks, dataset=hostile, comparisons=[], seed=0, n_resamples=10)
-    found = Page(write_report(tmp_path / "demo", results, ranks).read_text(encoding="utf-8"))
+    found = Page(written(tmp_path, results, ranks).read_text(encoding="utf-8"))
     assert not found.scripts and "img" not in found.tags
     # In the table, and as the name of a row of the picture.
     assert "".join(found.text).count(hostile) >= 2
@@ -151,7 +162,7 @@ def test_controls_and_peers_are_put_into_words(tmp_path, ranks, facts, answers):
         "peers": {"lenskit_als": {"tries": 8, "converged": False}},
     }
     results = summarise(more, dataset="tiny", comparisons=pairs, seed=0, n_resamples=200, facts=facts)
-    page = Page(write_report(tmp_path / "demo", results, more).read_text(encoding="utf-8"))
+    page = Page(written(tmp_path, results, more).read_text(encoding="utf-8"))
     shown = " ".join(page.text)
     # star's values are 1, 2/3, 2/3, 1, 1, 0: 13/18 of a system that always puts the true item first.
     better = "given every number of the evidence ranks better than the student."
@@ -175,13 +186,13 @@ def test_origin_and_the_command_are_named(report):
 
 
 def test_no_path_of_the_machine_is_told(tmp_path, results, ranks):
-    document = write_report(tmp_path / "demo", results, ranks).read_text(encoding="utf-8")
+    document = written(tmp_path, results, ranks).read_text(encoding="utf-8")
     assert str(tmp_path) not in document
 
 
 def test_ranks_alone_are_enough(tmp_path, ranks):
     results = summarise(ranks, dataset="tiny", comparisons=[], seed=0, n_resamples=10)
-    found = Page(write_report(tmp_path / "demo", results, ranks).read_text(encoding="utf-8"))
+    found = Page(written(tmp_path, results, ranks).read_text(encoding="utf-8"))
     assert "Accuracy" in found.text
     assert {"Latency", "Training", "Worked examples"}.isdisjoint(found.text)
 
@@ -189,7 +200,7 @@ def test_ranks_alone_are_enough(tmp_path, ranks):
 def test_other_scenarios_have_their_tables(tmp_path, ranks, answers):
     both = pl.concat([ranks, answers("star", {"u": [2]}, scenario="user_cold_start")])
     results = summarise(both, dataset="tiny", comparisons=[], seed=0, n_resamples=10)
-    found = Page(write_report(tmp_path / "demo", results, both).read_text(encoding="utf-8"))
+    found = Page(written(tmp_path, results, both).read_text(encoding="utf-8"))
     assert "test, user_cold_start" in found.text
 
 
@@ -199,7 +210,7 @@ def test_scenarios_that_could_not_be_measured_are_named(tmp_path, ranks):
         "clock_note": {"note": "No claim."},
     }
     results = summarise(ranks, dataset="tiny", comparisons=[], seed=0, n_resamples=10, facts=facts)
-    text = Page(write_report(tmp_path / "demo", results, ranks).read_text(encoding="utf-8")).text
+    text = Page(written(tmp_path, results, ranks).read_text(encoding="utf-8")).text
     assert "evolving_long: 17 tasks of 300 needed; not measurable." in text and "No claim." in text
 
 
@@ -207,5 +218,5 @@ def test_scenarios_that_could_not_be_measured_are_named(tmp_path, ranks):
 def test_without_its_packages_the_error_names_the_extra(tmp_path, results, ranks, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(StarrecError, match=r"pip install 'starrec\[report\]'"):
-        write_report(tmp_path / "demo", results, ranks)
-    assert not (tmp_path / "demo").exists()
+        written(tmp_path, results, ranks)
+    assert not (tmp_path / "report.html").exists()

@@ -10,10 +10,10 @@ from starrec.config import parse_toml
 from starrec.data import SCENARIOS, DataConfig, scenario_tasks
 from starrec.engines import Workers
 from starrec.errors import ConfigError
-from starrec.evaluation import SYSTEMS, EvaluationConfig, check_ranks, summarise
+from starrec.evaluation import SYSTEMS, EvaluationConfig, check_ranks, ranks_frame, summarise
 from starrec.pipeline import Pipeline, RunConfig
 from starrec.pipeline.greedy_teacher import rank_with_policy
-from starrec.pipeline.scenarios import rank_scenarios, scenario_record
+from starrec.pipeline.scenarios import own_seed, rank_fast, scenario_record
 from starrec.pipeline.tasks import Tasks
 from starrec.signals import Graph
 from starrec.tools import World
@@ -220,8 +220,13 @@ def test_every_fast_system_answers_the_scenarios(small, split, world, newborn):
     ]
     asked = [each._replace(tasks=each.tasks[:8]) for each in made]
     with Workers(world, 1) as workers:
-        ranks = pl.concat(rank_scenarios(workers, newborn(0), newborn(1), asked, config))
-        assert rank_scenarios(workers, newborn(0), newborn(1), [], config) == []
+        tasks = [task for each in asked for task in each.tasks]
+        ranked = rank_fast(workers, newborn(0), newborn(1), tasks, config)
+    targets = {task_id: item for each in asked for task_id, item in each.targets.items()}
+    ranks = pl.concat(
+        ranks_frame(name, tasks, rankings, targets, seed=own_seed(name, config))
+        for name, rankings in ranked.items()
+    )
     check_ranks(ranks, source="a test")
     systems = {"star", "star_sft", "teacher", "teacher_no_reflection", "teacher_v1", "random", *SYSTEMS}
     assert {(name, scenario) for name, scenario in ranks.select("system", "scenario").iter_rows()} == {

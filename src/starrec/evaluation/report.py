@@ -8,7 +8,6 @@ results.json; the page ends with what it was computed from and the command that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -42,10 +41,11 @@ _PARTS: Final = (
 _STEP_KINDS: Final = frozenset({"plan", "tool_call", "tool_response", "reflection", "recommend"})
 
 
-def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFrame) -> Path:
-    """Write report.html into the run folder, whole or not at all; return its path.
+def write_report(path: Path, results: Mapping[str, Any], ranks: pl.DataFrame, *, run: Path) -> Path:
+    """Write the page to a path, whole or not at all; return the path.
 
     Args:
+        run: the run's folder, which the page names.
         results: as `results.summarise` gives it, with whatever facts there are: a part without facts is left
             out.
         ranks: the ranks behind results (`ranks.RANKS_SCHEMA`).
@@ -55,8 +55,8 @@ def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFra
     """
     document = render(
         "report.html",
-        name=run_folder.name,
-        folder=_shown_folder(run_folder),
+        title=run.name,
+        folder=_shown_folder(run),
         results={**dict.fromkeys(_PARTS), **results},
         first=results["evaluations"][0],
         headline=wording.student_over_teacher(results),
@@ -68,7 +68,7 @@ def write_report(run_folder: Path, results: Mapping[str, Any], ranks: pl.DataFra
         evaluation_name=charts.evaluation_name,
         step_kinds=_STEP_KINDS,
     )
-    return write_atomic(run_folder / "report.html", document)
+    return write_atomic(path, document)
 
 
 def _pictures(results: Mapping[str, Any], ranks: pl.DataFrame) -> dict[str, Any]:
@@ -115,9 +115,8 @@ def _tiles(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     return tiles
 
 
-def _shown_folder(run_folder: Path) -> str:
+def _shown_folder(run: Path) -> str:
     # An absolute path says more about somebody's machine than about the run.
     here = Path.cwd()
-    folder = run_folder.relative_to(here) if run_folder.is_relative_to(here) else run_folder
-    # A product's folder lies within its run: evaluate/FINGERPRINT.
-    return re.sub(r"/evaluate/[0-9a-f]{16}$", "", folder.name if folder.is_absolute() else folder.as_posix())
+    folder = run.relative_to(here) if run.is_relative_to(here) else run
+    return folder.name if folder.is_absolute() else folder.as_posix()

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from starrec.data import Targets
+from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.evaluation import (
     Results,
@@ -27,8 +27,6 @@ from starrec.evaluation import (
     full_catalogue,
     percentiles,
     probe,
-    rank_at_random,
-    rank_by_signals,
     rank_retrieved,
     ranking_changes,
     ranks_frame,
@@ -46,21 +44,21 @@ from starrec.pipeline.greedy_teacher import (
     NO_REFLECTION,
     TEACHER,
     V1,
-    GreedyTeacher,
     first_draws,
     rank_greedily,
 )
 from starrec.pipeline.measured import latency, over_tie_seeds
 from starrec.pipeline.peers import rank_with_peers
 from starrec.pipeline.report_facts import changed_settings, data_summary, recommended, task_numbers
-from starrec.pipeline.scenarios import own_seed, rank_scenarios, scenario_record
+from starrec.pipeline.scenarios import own_seed, rank_fast, scenario_record
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.thinking import faithfulness_of_runs, faithfulness_of_thoughts, think, worked_example
+from starrec.ranking import Ranking
 from starrec.runs import Product, write_atomic
 from starrec.student import Star
-from starrec.teacher import policy_sha, rank_with_v1
+from starrec.teacher import policy_sha
 
 
 def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mapping[str, Any]) -> Results:
@@ -85,40 +83,31 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     started = time.monotonic()
     test, targets = tasks.test
     evaluations = tasks.evaluations()
-    # Controls and peers answer whatever has as many candidates as the tasks that they learned from.
-    asked = [
-        task
-        for each in evaluations
-        for task in each.tasks
-        if len(task.candidates) == session.config.data.negatives + 1
-    ]
+    every = [task for each in evaluations for task in each.tasks]
     all_targets = {task_id: item for each in evaluations for task_id, item in each.targets.items()}
+    # Controls and peers answer whatever has as many candidates as the tasks that they learned from.
+    asked = [task for task in every if len(task.candidates) == session.config.data.negatives + 1]
     half_b, targets_b = tasks.validation("B")
     star = Star.load(student.path("star"), prepared.world)
     before = Star.load(student.path("sft"), prepared.world)
     with Workers(prepared.world) as workers:
-        rankings = rank_by_signals(workers, test)
-        rankings["random"] = rank_at_random(test, config.seed)
-        greedy = rank_greedily(session, prepared, tasks, workers)
-        rankings[V1] = rank_with_v1(workers, test)
+        rankings = rank_fast(workers, star, before, every, session.config)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
         ties = over_tie_seeds(prepared, session.config, workers.processes)
-        others = rank_scenarios(workers, star, before, evaluations[1:], session.config)
         controls = rank_with_controls(session, prepared, tasks, workers, config.controls, asked)
         first = [task for task in test if task.draw == 0]
         retrieved = retrieve_all(workers, first)
+    greedy = rank_greedily(session, prepared, tasks)
     lists = {"retrieval": retrieved, "star": rank_retrieved(star.rank_many, first, retrieved)}
     catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
-    rankings["star"] = star.rank_many(test)
-    rankings["star_sft"] = before.rank_many(test)
     subset = first_draws(test, config.think_users, config.seed, "think subset")
     thoughts, seconds = think(session, star, subset)
-    answers = [(name, test, ranked) for name, ranked in rankings.items()]
+    answers = [(name, every, ranked) for name, ranked in rankings.items()]
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
     answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
     peers = rank_with_peers(session, prepared, tasks, config.peers, product.folder, asked)
     frames = [
-        ranks_frame(name, of, ranked, targets, seed=own_seed(name, session.config))
+        ranks_frame(name, of, ranked, all_targets, seed=own_seed(name, session.config))
         for name, of, ranked in answers
     ]
     frames += [
@@ -130,7 +119,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         ranks_frame(name, asked, ranked, all_targets, seed=seed)
         for (name, seed), ranked in peers.rankings.items()
     ]
-    ranks = pl.concat([*frames, *others]).sort("system", maintain_order=True)
+    ranks = pl.concat(frames).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
     latency_ms = {
@@ -148,7 +137,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "data": data_summary(prepared.dataset, prepared.split, test),
         "teacher_kind": greedy.kind,
         "teacher_failures": greedy.failures,
-        "reflection": _reflection(greedy, targets),
+        "reflection": _reflection(rankings, test, targets),
         "breakdown": breakdown(
             ranks,
             "star",
@@ -208,7 +197,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     )
     save_ranks(product.path("ranks.parquet"), ranks)
     write_results(product.path("results.json"), results)
-    write_report(product.folder, results, ranks)
+    write_report(product.path("report.html"), results, ranks, run=session.run.folder)
     product.complete(tasks=len(test))
     report = _publish(session, product)
     session.announce(f"evaluate: {len(test):,} test tasks, report in {report}")
@@ -233,11 +222,15 @@ def _publish(session: Session, product: Product) -> Path:
     return session.run.path("report.html")
 
 
-def _reflection(greedy: GreedyTeacher, targets: Targets) -> dict[str, float]:
-    """How sending work back changed the teacher's rankings; empty where it was not asked without."""
-    if NO_REFLECTION not in greedy.rankings:
+def _reflection(
+    rankings: Mapping[str, list[Ranking]], test: list[RankingTask], targets: Targets
+) -> dict[str, float]:
+    """How sending work back changed the teacher's rankings of the classic test tasks, which stand first; empty
+    where it was not asked without."""
+    if NO_REFLECTION not in rankings:
         return {}
-    return ranking_changes(greedy.asked, greedy.rankings[NO_REFLECTION], greedy.rankings[TEACHER], targets)
+    before, after = (rankings[name][: len(test)] for name in (NO_REFLECTION, TEACHER))
+    return ranking_changes(test, before, after, targets)
 
 
 def _cost(training: Mapping[str, Any], seconds: float) -> dict[str, object]:

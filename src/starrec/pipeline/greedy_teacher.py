@@ -50,16 +50,17 @@ class GreedyTeacher:
     answers."""
 
 
-def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks, workers: Workers[World]) -> GreedyTeacher:
-    """Rank the test tasks with the teacher of this configuration."""
+def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks) -> GreedyTeacher:
+    """Ask the teacher of this configuration about test tasks. A language model ranks those of a subset of
+    users; of the embedded policy, which ranks everything elsewhere (`rank_with_policy`), there are runs to
+    read."""
     config = session.config
     test, targets = tasks.test
     if config.teacher.model.embedded:
         seed = config.teacher.seed
-        rankings = rank_with_policy(workers, test, seed)
         subset = first_draws(test, config.evaluation.think_users, config.evaluation.seed, "think subset")
         runs = asyncio.run(_greedy_runs(prepared.world, subset, seed))
-        return GreedyTeacher(EmbeddedPolicy.kind, test, rankings, runs=runs)
+        return GreedyTeacher(EmbeddedPolicy.kind, subset, {}, runs=runs)
     # Imported here: pydantic-ai is an extra, and takes seconds.
     from starrec.teacher.asking import teach_by_models
     from starrec.teacher.llm import LLMAgents

@@ -7,26 +7,24 @@ tasks alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
-
-import polars as pl
 
 from starrec.data import (
     MIN_TASKS,
     SECONDS_A_DAY,
-    Evaluation,
+    RankingTask,
     date_of,
     took_too_much,
     took_too_much_of_popular,
     within_one_day,
 )
 from starrec.engines import Workers
-from starrec.evaluation import rank_at_random, rank_by_signals, ranks_frame
+from starrec.evaluation import rank_at_random, rank_by_signals
 from starrec.evaluation.wording import is_student
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.greedy_teacher import NO_REFLECTION, TEACHER, V1, rank_with_policy
 from starrec.pipeline.tasks import Tasks
+from starrec.ranking import Ranking
 from starrec.student import Star
 from starrec.teacher import rank_with_v1
 from starrec.tools import World
@@ -35,18 +33,14 @@ _MOST: Final = 0.5
 """Share of users with everything within a day from which on scenarios of change carry no claim about time."""
 
 
-def rank_scenarios(
-    workers: Workers[World], star: Star, before: Star, evaluations: Sequence[Evaluation], config: RunConfig
-) -> list[pl.DataFrame]:
-    """Ranks of every fast system on the tasks of these scenarios (`RANKS_SCHEMA`).
+def rank_fast(
+    workers: Workers[World], star: Star, before: Star, tasks: list[RankingTask], config: RunConfig
+) -> dict[str, list[Ranking]]:
+    """Rankings of every fast system by its name; the teacher is among them where it is the embedded policy.
 
     Args:
         before: the student before GRPO.
     """
-    tasks = [task for each in evaluations for task in each.tasks]
-    targets = {task_id: item for each in evaluations for task_id, item in each.targets.items()}
-    if not tasks:
-        return []
     ranked = rank_by_signals(workers, tasks)
     ranked["random"] = rank_at_random(tasks, config.evaluation.seed)
     ranked[V1] = rank_with_v1(workers, tasks)
@@ -54,10 +48,7 @@ def rank_scenarios(
         ranked |= rank_with_policy(workers, tasks, config.teacher.seed)
     ranked["star"] = star.rank_many(tasks)
     ranked["star_sft"] = before.rank_many(tasks)
-    return [
-        ranks_frame(name, tasks, rankings, targets, seed=own_seed(name, config))
-        for name, rankings in ranked.items()
-    ]
+    return ranked
 
 
 def own_seed(system: str, config: RunConfig) -> int:

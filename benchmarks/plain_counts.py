@@ -59,10 +59,10 @@ class PlainCounts:
         """Users who took an item."""
         return {user for user, items in self.sets.items() if item in items}
 
-    def followed(self, a: int, b: int) -> int:
-        """Users who took b among their next three items after a."""
+    def followed(self, a: int, b: int, within: int = FOLLOW) -> int:
+        """Users who took b among their next items after a."""
         return sum(
-            b in items and a in items[max(0, items.index(b) - FOLLOW) : items.index(b)]
+            b in items and a in items[max(0, items.index(b) - within) : items.index(b)]
             for items in self.rows.values()
         )
 
@@ -103,7 +103,7 @@ def counted(fact: Any, counts: PlainCounts, catalogue: Catalogue, task: RankingT
     """The figures that a fact must have.
 
     Args:
-        fact: its kind, window, anchor, subject and topic say what is counted; its figures are not read.
+        fact: its kind, window, anchor, subject, topic and reach say what is counted; its figures are not read.
         counts: without the task's user.
     """
     people = len(counts.rows)
@@ -113,9 +113,14 @@ def counted(fact: Any, counts: PlainCounts, catalogue: Catalogue, task: RankingT
     window = history[-WHOLE:][-RECENT:] if fact.window == "recent" else history[-WHOLE:]
     lately = history[-WHOLE:][-TASTES:]
     match fact.kind:
-        case "item_cf" | "contrary" | "transition" | "ease":
+        case "item_cf" | "contrary" | "transition" | "following" | "around" | "ease":
             a, b = counts.takers(fact.anchor), counts.takers(fact.subject)
-            both = counts.followed(fact.anchor, fact.subject) if fact.kind == "transition" else len(a & b)
+            both = len(a & b)
+            if fact.kind in ("transition", "following"):
+                both = counts.followed(fact.anchor, fact.subject, fact.reach or FOLLOW)
+            if fact.kind == "around":
+                pair = (fact.anchor, fact.subject)
+                both = sum(counts.followed(*each, fact.reach) for each in (pair, pair[::-1]))
             found = {"both": both, "base": len(a), "total": len(b), "population": people}
             if fact.kind == "ease":
                 found["weight"] = round(1000 * counts.ease(fact.anchor, fact.subject))

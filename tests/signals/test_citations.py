@@ -186,7 +186,19 @@ class TestNoFigures:
 
 FACTS = st.builds(
     Fact,
-    st.sampled_from(["item_cf", "transition", "contrary", "popularity", "user_cf", "ease", "category"]),
+    st.sampled_from(
+        [
+            "item_cf",
+            "transition",
+            "following",
+            "around",
+            "contrary",
+            "popularity",
+            "user_cf",
+            "ease",
+            "category",
+        ]
+    ),
     st.sampled_from(["whole", "recent"]),
     st.integers(0, 3),
     st.integers(1, 3),

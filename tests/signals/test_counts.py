@@ -154,7 +154,7 @@ class TestHistoryCap:
         assert whole.daily.counts.tolist() == cut.daily.counts.tolist() == [1, 1, 1, 1]
         everything = np.arange(5, dtype=np.int32)
         for mine, theirs in (
-            *zip(whole.followed(everything), cut.followed(everything), strict=True),
+            (whole.packed_postings(everything).places, cut.packed_postings(everything).places),
             *zip(whole.item_days(everything), cut.item_days(everything), strict=True),
             (whole.neighbours(everything).items, cut.neighbours(everything).items),
         ):
@@ -217,12 +217,11 @@ class TestLinearModel:
         assert counts.ease() is model
 
 
-def test_transitions_are_kept_by_their_later_item(sequences):
-    counts = Counts.build(sequences(ROWS), 7)
-    second, sixth = counts.followed(ints(2, 6))
-    # Before 2 within three: 0 and 1 (users 0 and 2), 5, 4 and 3 (user 4). Before 6: nothing.
-    assert second.earlier.tolist() == [0, 1, 3, 4, 5] and second.counts.tolist() == [2, 2, 1, 1, 1]
-    assert sixth.earlier.tolist() == sixth.counts.tolist() == []
+def test_postings_say_where_in_her_sequence_a_user_took_an_item(sequences):
+    start, end, users, places = Counts.build(sequences(ROWS), 7).packed_postings(ints(2, 6))
+    # 2 stands third in the rows of users 0 and 2, fourth in that of user 4; nobody took 6.
+    assert users[start[0] : end[0]].tolist() == [0, 2, 4] and places[start[0] : end[0]].tolist() == [2, 2, 3]
+    assert start[1] == end[1]
 
 
 def test_days_stand_by_item_in_their_order(sequences):
@@ -231,7 +230,6 @@ def test_days_stand_by_item_in_their_order(sequences):
     assert [days.tolist() for days in counts.item_days(ints(1, 2, 0))] == [[-5, 2, 7], [], [-3, 9]]
     # Only the days that have interactions, so that a stray one costs an entry.
     assert counts.daily.days.tolist() == [-5, -3, 2, 7, 9] and counts.daily.counts.tolist() == [1] * 5
-    assert counts.daily.between(-5, 7) == 3 and counts.daily.between(7, 10) == 2
 
 
 def test_positions_have_no_days(sequences):

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starrec.signals import N_LEVELS, SIGNALS, Counts, Fact, Graph, Semantics, TaskView, gather, levels
+from starrec.signals import (
+    N_LEVELS,
+    SCORED,
+    SIGNALS,
+    Counts,
+    Fact,
+    Graph,
+    Semantics,
+    TaskView,
+    gather,
+    gather_many,
+    levels,
+)
 from starrec.signals.evidence import NEIGHBOURS
 from starrec.signals.levels import LEVELS
 from starrec.signals.task_view import distinct_latest
@@ -51,13 +63,17 @@ def evidence_of(sequences):
 
 
 def score(evidence, signal):
-    return evidence.scores[SIGNALS.index(signal)].tolist()
+    return evidence.scores[SCORED.index(signal)].tolist()
 
 
 class TestByHand:
     def test_there_are_ten_signals(self, evidence_of):
         assert len(SIGNALS) == len(set(SIGNALS)) == len(LEVELS) == 10
-        assert evidence_of([0]).scores.shape == evidence_of([0]).levels.shape == (10, 4)
+        assert evidence_of([0]).levels.shape == (10, 4)
+
+    def test_four_more_are_scored_without_levels(self, evidence_of):
+        assert SCORED[:10] == SIGNALS and len(SCORED) == len(set(SCORED)) == 14
+        assert evidence_of([0]).scores.shape == (14, 4)
 
     def test_item_cf(self, evidence_of):
         # n(0) = 4, n(1) = n(2) = 3; both(0, 2) = 3 (users 0, 2, 4), both(1, 2) = 2 (users 0, 2).
@@ -120,6 +136,46 @@ class TestByHand:
         evidence = look(graph, Semantics([[]] * 13), range(11), [12])
         assert score(evidence, "transitions") == [pytest.approx(0.8**9)]
         assert evidence.fact("transitions", 0) == Fact("transition", "recent", 1, 12, 1, 1, 2, 3)
+
+    def test_following(self, evidence_of):
+        # 1 directly before 2: user 0; 0 directly before 2: user 2. n(1) = n(2) = 3, n(0) = 4.
+        evidence = evidence_of([1, 0])
+        assert score(evidence, "following.1")[0] == pytest.approx(0.8 * 1 / 9**0.5 + 1 / 12**0.5)
+        assert evidence.fact("following.1", 0) == Fact("following", "whole", 0, 2, 1, 4, 3, 5, reach=1)
+        # Anywhere before 2: users 0 and 2 both times; 4 took 2 first. Of 0 it is 2 / 2, of 1 0.8 · 2 / sqrt(3).
+        assert score(evidence, "following.30")[0] == pytest.approx(0.8 * 2 / 9**0.5 + 2 / 12**0.5)
+        assert evidence.fact("following.30", 0) == Fact("following", "whole", 0, 2, 2, 4, 3, 5, reach=30)
+        # Without user 0: n(1) = n(2) = 2, n(0) = 3; only user 2 is left.
+        evidence = evidence_of([1, 0], user=0)
+        assert score(evidence, "following.30")[0] == pytest.approx(0.8 * 1 / 4**0.5 + 1 / 6**0.5)
+        # Nobody took 6, which is known; and so no single fact speaks for it.
+        assert score(evidence, "following.30")[3] == 0 and evidence.fact("following.30", 3) is None
+
+    def test_following_looks_back_two_hundred_items(self, sequences):
+        graph = Graph.build(sequences([[0, 210], [1, 210], [*range(2, 210)]]), 211)
+        evidence = look(graph, Semantics([[]] * 211), range(201), [210])
+        # 0 stands before the last 200; n(1) = 1, n(210) = 2, at age 199.
+        for signal in ("following.1", "following.30", "around.20"):
+            assert score(evidence, signal) == [pytest.approx(0.8**199 / sqrt(2), abs=0)]
+            assert evidence.fact(signal, 0).anchor == 1
+
+    def test_around(self, evidence_of):
+        # 0 and 2: users 0, 2 and 4, who took 2 first; 1 and 2: users 0 and 2.
+        evidence = evidence_of([1, 0])
+        assert score(evidence, "around.20")[0] == pytest.approx(0.8 * 2 / 9**0.5 + 3 / 12**0.5)
+        assert evidence.fact("around.20", 0) == Fact("around", "whole", 0, 2, 3, 4, 3, 5, reach=20)
+
+    def test_walk(self, evidence_of):
+        # From 1 (n = 3, one step back) and 0 (n = 4) to a person and on to one of her items: user 0 took both
+        # and has 3 items, user 2 both and 4, user 4 took 0 and has 5. All three took 2, n(2) = 3.
+        evidence = evidence_of([1, 0])
+        walk = (0.8 / 3 + 1 / 4) / 3 + (0.8 / 3 + 1 / 4) / 4 + (1 / 4) / 5
+        assert score(evidence, "walk.recent")[0] == pytest.approx(walk / 3**0.4)
+        # Without user 0: n(1) = 2, n(0) = 3, n(2) = 2.
+        walk = (0.8 / 2 + 1 / 3) / 4 + (1 / 3) / 5
+        assert score(evidence_of([1, 0], user=0), "walk.recent")[0] == pytest.approx(walk / 2**0.4)
+        # A probability, and no count that a sentence could say.
+        assert all(evidence.fact("walk.recent", column) is None for column in range(4))
 
     def test_popularity(self, evidence_of):
         evidence = evidence_of([0])
@@ -393,17 +449,20 @@ class TestUnknownIsNotZero:
         known = [signal for row, signal in enumerate(SIGNALS) if (evidence.levels[row] >= 0).any()]
         assert known == ["popularity"]
         assert evidence.profile == ()
-        assert all(evidence.fact(name, 0) is None for name in SIGNALS if name != "popularity")
+        assert np.isnan(evidence.scores[len(SIGNALS) :]).all()
+        assert all(evidence.fact(name, 0) is None for name in SCORED if name != "popularity")
         assert evidence.contrary(0) is None
 
     def test_a_history_that_nobody_shares_has_no_collaborative_basis(self, evidence_of):
         evidence = evidence_of([6])
         for signal in ("item_cf.recent", "item_cf.whole", "user_cf.recent", "user_cf.whole", "transitions"):
             assert (evidence.levels[SIGNALS.index(signal)] == -1).all()
+        assert np.isnan(evidence.scores[len(SIGNALS) :]).all()
 
     def test_no_people_at_all(self, sequences):
         graph = Graph.build(sequences([[0, 1], []], [[3, 4], []]), 3).without(0)
         evidence = look(graph, Semantics([["a"]] * 3), [0], [1, 2], [9])
+        assert np.isnan(evidence.scores[len(SIGNALS) :]).all()
         for row, signal in enumerate(SIGNALS):
             if signal in ("category", "semantic"):
                 assert (evidence.levels[row] == N_LEVELS - 1).all()
@@ -424,11 +483,11 @@ def test_levels_count_the_cuts_at_or_below():
 def everything(evidence):
     """All that evidence gives, as bytes and facts, but for the linear model's score."""
     columns = range(len(evidence.candidates))
-    facts = [evidence.fact(name, at) for name in SIGNALS for at in columns if name != "ease"]
-    rows = [row for row, name in enumerate(SIGNALS) if name != "ease"]
+    facts = [evidence.fact(name, at) for name in SCORED for at in columns if name != "ease"]
+    rows = [row for row, name in enumerate(SCORED) if name != "ease"]
     return (
         evidence.scores[rows].tobytes(),
-        evidence.levels[rows].tobytes(),
+        evidence.levels[rows[: len(SIGNALS) - 1]].tobytes(),
         facts,
         [evidence.contrary(at) for at in columns],
         evidence.profile,
@@ -492,6 +551,19 @@ def test_evidence_equals_that_of_a_graph_built_without_the_user(
             assert here == there or abs((here or there).weight - (there.weight if here and there else 0)) <= 1
 
 
+def test_so_it_does_after_long_histories(sequences, crowd):
+    rows = crowd(60, 120, 100, seed=6)
+    graph = Graph.build(sequences(rows), 120)
+    semantics = Semantics([["a", "b"][: item % 3] for item in range(120)])
+    for user in range(0, 60, 7):
+        # Asked in the middle of her own row for what she took next, among others.
+        history, candidates = rows[user][: len(rows[user]) // 2], range(0, 120, 3)
+        rebuilt = Graph.build(sequences([[] if other == user else row for other, row in enumerate(rows)]), 120)
+        seen, alone = (look(each, semantics, history, candidates) for each in (graph.without(user), rebuilt))
+        assert everything(seen) == everything(alone)
+        assert {fact.kind for name in SCORED if (fact := seen.fact(name, 0))} >= {"following", "around"}
+
+
 def test_the_asking_user_does_not_decide_which_neighbours_survive(sequences):
     # 50 people share one of the history's two items. The user shares both, and would push one of them out.
     rows = [[0, 2]] * NEIGHBOURS + [[0, 1, 3]]
@@ -526,7 +598,7 @@ def test_permuting_candidates_permutes_the_evidence(
     assert permuted.profile == plain.profile
     for to, at in enumerate(order):
         assert permuted.contrary(to) == plain.contrary(at)
-        for name in SIGNALS:
+        for name in SCORED:
             assert permuted.fact(name, to) == plain.fact(name, at)
 
 
@@ -539,7 +611,7 @@ def test_other_candidates_say_nothing_of_a_candidate(sequences, streams, dated, 
     for at, candidate in enumerate(candidates):
         alone = look(graph, DESCRIBED, history, [candidate], days, ratings)
         assert alone.contrary(0) == together.contrary(at)
-        for row, name in enumerate(SIGNALS):
+        for row, name in enumerate(SCORED):
             # But for the order in which floating-point sums are added.
             np.testing.assert_allclose(alone.scores[row, 0], together.scores[row, at], rtol=1e-12, atol=1e-15)
             if name != "ease":
@@ -554,10 +626,10 @@ def test_equal_candidates_have_equal_scores_wherever_they_stand(sequences):
     graph = Graph.build(sequences(rows, [[7] * len(row) for row in rows]), 42)
     semantics = Semantics([*([["a"], ["b", "c"]] * 10), *([["a", "b"]] * 22)])
     evidence = look(graph, semantics, range(20), range(20, 42), [9] * 20)
-    for row, signal in enumerate(SIGNALS):
+    for row, signal in enumerate(SCORED):
         values = evidence.scores[row].tolist()
         assert not np.isnan(values).any()
-        if signal == "transitions":
+        if signal in ("transitions", "following.1", "following.30", "around.20"):
             # Not alike here: places in the rows differ.
             continue
         if signal == "ease":
@@ -565,3 +637,17 @@ def test_equal_candidates_have_equal_scores_wherever_they_stand(sequences):
             np.testing.assert_allclose(values, values[0], rtol=1e-9)
         else:
             assert len(set(values)) == 1 and values[0] > 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_many_tasks_are_gathered_as_one_by_one(sequences, crowd, threads):
+    rows = crowd(90, 40, 20, seed=1)
+    graph = Graph.build(sequences(rows), 40)
+    semantics = Semantics([["a", "b"][: item % 3] for item in range(40)])
+    views = [
+        view(graph.without(user), semantics, rows[user], np.random.default_rng(user).permutation(40)[:20])
+        for user in range(90)
+    ]
+    for found, seen in zip(gather_many(views, threads), views, strict=True):
+        assert found.view is seen and everything(found) == everything(gather(seen))
+    assert gather_many([], threads) == []

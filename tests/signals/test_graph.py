@@ -47,6 +47,17 @@ class TestByHand:
         assert self.view(sequences, 0).followed(ints(0, 2), ints(2, 0)).tolist() == [[1, 0], [0, 1]]
         assert self.view(sequences, 4).followed(ints(5), ints(4, 3, 2, 0)).tolist() == [[0, 0, 0, 0]]
 
+    def test_windows_reach_as_far_as_they_say(self, sequences):
+        # One person took 0 to 40 in this order, another 40 to 0.
+        there, back = list(range(41)), list(range(40, -1, -1))
+        view = Graph.build(sequences([there, back]), 41)
+        assert view.followed(ints(5), ints(5, 6, 7), 1).tolist() == [[0, 1, 0]]
+        assert view.followed(ints(5), ints(6, 35, 36, 4, 0), 30).tolist() == [[1, 1, 0, 1, 1]]
+        # Both have the two within 20 places, whichever comes first; 21 places are too many.
+        assert view.around(ints(20), ints(20, 0, 40, 19, 21)).tolist() == [[0, 2, 2, 2, 2]]
+        assert view.around(ints(0), ints(20, 21)).tolist() == [[2, 0]]
+        assert view.without(0).around(ints(0), ints(20, 21)).tolist() == [[1, 0]]
+
     def test_neighbours_are_the_nearest_by_cosine(self, sequences):
         # Window {0, 1}: users 0 and 1 share 2 of their 3, user 2 shares 2 of 4, user 4 shares 1 of 5.
         users, similarity = self.view(sequences).neighbours(ints(0, 1), 9)
@@ -137,13 +148,15 @@ def test_a_view_without_a_user_equals_a_graph_built_without_her(sequences, strea
     np.testing.assert_array_equal(
         view.cooccurrence(everything, everything), rebuilt.cooccurrence(everything, everything)
     )
-    np.testing.assert_array_equal(
-        view.followed(everything, everything), rebuilt.followed(everything, everything)
-    )
+    for reach in (1, 3, 30):
+        np.testing.assert_array_equal(
+            view.followed(everything, everything, reach), rebuilt.followed(everything, everything, reach)
+        )
+    np.testing.assert_array_equal(view.around(everything, everything), rebuilt.around(everything, everything))
     for anchor in range(9):
         np.testing.assert_array_equal(view.cooccurrence_row(anchor), rebuilt.cooccurrence_row(anchor))
-    for latest in (None, 1, 3):
-        near, near_rebuilt = (seen.mark(window).nearest(k, latest) for seen in (view, rebuilt))
+    for latest in (9, 1, 3):
+        near, near_rebuilt = (seen.neighbours(window[-latest:], k) for seen in (view, rebuilt))
         assert user not in near[0]
         for got, expected in zip(
             (*near, *view.taken_by(everything, *near), view.all_taken_by(*near)),
@@ -187,14 +200,44 @@ def test_histories_longer_than_a_machine_word_are_counted_whole(sequences, crowd
         expected = {
             v: overlap[v] / np.sqrt(len(window) * lengths[v]) for v in range(50) if v != user and overlap[v]
         }
-        users, similarity = view.mark(items).nearest(50, latest)
+        users, similarity = view.neighbours(window, 50)
         assert users.tolist() == list(expected)
         np.testing.assert_allclose(similarity, list(expected.values()), rtol=1e-12)
-        few, few_similarity = view.mark(items).nearest(5, latest)
+        few, few_similarity = view.neighbours(window, 5)
         assert len(few) == min(5, len(users)) and few.tolist() == sorted(few.tolist())
         np.testing.assert_allclose(
             np.sort(few_similarity), np.sort(similarity)[-len(few) or len(similarity) :], rtol=1e-12
         )
+
+
+def test_the_nearest_of_many_are_those_of_all(sequences, crowd, taken):
+    rows = crowd(2500, 60, 25, seed=4)
+    matrix = taken(rows, 60)
+    lengths = matrix.sum(axis=1)
+    for user, window in ((0, [3, 4, 5]), (9, range(0, 60, 2)), (11, range(60))):
+        items = np.array(window, dtype=np.int32)
+        similarity = matrix[:, items].sum(axis=1) / np.sqrt(np.maximum(len(items) * lengths, 1))
+        similarity[user] = 0
+        users, found = Graph.build(sequences(rows), 60).without(user).neighbours(items, 50)
+        assert len(users) == 50 and user not in users
+        np.testing.assert_allclose(found, similarity[users], rtol=1e-12)
+        np.testing.assert_allclose(np.sort(found), np.sort(similarity)[-50:], rtol=1e-12)
+
+
+def test_windows_are_those_of_the_sequences(sequences, crowd):
+    rows, user = crowd(40, 120, 100, seed=2), 3
+    view = Graph.build(sequences(rows), 120).without(user)
+    items = np.arange(120, dtype=np.int32)
+    apart = np.full((40, 120, 120), 1000)
+    for who, row in enumerate(without(rows, user)):
+        apart[who][np.ix_(row, row)] = np.arange(len(row)) - np.arange(len(row))[:, None]
+    for reach in (1, 3, 30):
+        expected = ((apart >= 1) & (apart <= reach)).sum(axis=0)
+        np.testing.assert_array_equal(view.followed(items, items, reach), expected)
+    expected = ((abs(apart) <= 20) & (apart != 0)).sum(axis=0)
+    np.testing.assert_array_equal(view.around(items, items), expected)
+    both = (apart < 1000).sum(axis=0)
+    np.testing.assert_array_equal(view.cooccurrence(items, items), both - np.diag(both.diagonal()))
 
 
 def threshold(rows, n_items, limit):

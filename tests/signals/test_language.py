@@ -19,7 +19,7 @@ A, B = MENTIONS
 
 def people(kind, both, base, total=250, population=943, *, window="whole", weight=0):
     """A fact about item 1 (after item 0)."""
-    anchor = 0 if kind in ("item_cf", "transition", "contrary", "ease") else -1
+    anchor = 0 if kind in ("item_cf", "transition", "following", "around", "contrary", "ease") else -1
     return Fact(kind, window, anchor, 1, both, base, total, population, weight=weight)
 
 
@@ -59,6 +59,23 @@ def of_history(kind, both, base, topic=""):
             people("transition", 60, 1500),
             f"4% of the 1,500 people who took {A} took {B} within their next 3.",
         ),
+        (
+            replace(people("following", 60, 1500), reach=1),
+            f"4% of the 1,500 people who took {A} took {B} right after it.",
+        ),
+        (
+            replace(people("following", 5, 9), reach=30),
+            f"5 of the 9 people who took {A} took {B} within their next 30.",
+        ),
+        (
+            replace(people("following", 2, 64), reach=30),
+            f"Fewer than 3 of the 64 people who took {A} took {B} within their next 30.",
+        ),
+        (
+            replace(people("around", 16, 64), reach=20),
+            f"25% of the 64 people who took {A} took {B} within 20 before or after it.",
+        ),
+        (replace(people("around", 1, 2), reach=20), f"Fewer than 3 people took both {A} and {B}."),
         # Neighbours are few: always counted. (20/50) / (250/943) = 1.509.
         (
             people("user_cf", 20, 50, window="recent"),
@@ -264,10 +281,12 @@ def facts(draw):
     population = draw(st.integers(max(total, base), 10**8))
     window = draw(st.sampled_from(["whole", "recent"]))
     topic = draw(names) if kind == "taste" else ""
-    anchor = 0 if kind in ("item_cf", "transition", "contrary", "ease", "semantic") else -1
+    pairs = ("item_cf", "transition", "following", "around", "contrary", "ease", "semantic")
+    anchor = 0 if kind in pairs else -1
     subject = -1 if kind in ("taste", "breadth", "recency", "rating") else 1
     weight = draw(st.integers(-1500, 1500)) if kind == "ease" else 0
-    return Fact(kind, window, anchor, subject, both, base, total, population, topic, weight)
+    reach = {"around": 20, "following": draw(st.sampled_from([1, 30]))}.get(kind, 0)
+    return Fact(kind, window, anchor, subject, both, base, total, population, topic, weight, reach)
 
 
 @given(facts(), names, names, names, names)
@@ -286,7 +305,7 @@ def test_whatever_names_say_a_fact_is_one_sentence(fact, anchor, subject, title,
 @given(facts(), st.integers(0, 5))
 def test_the_figures_are_those_of_the_fact(fact, support):
     said = MENTION.sub("", sentence(replace(fact, topic="Drama"), MENTIONS, support=support))
-    said = re.sub("next 3|14 days before|[Ff]ewer than [0-5]", "", said)
+    said = re.sub("next 30?|within 20|14 days before|[Ff]ewer than [0-5]", "", said)
     figures = [figure.replace(",", "") for figure in re.findall(r"\d[\d,]*(?:\.\d+)?%?", said)]
     allowed = {str(fact.both), str(fact.base)}
     if fact.kind in PEOPLE:

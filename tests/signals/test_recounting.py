@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starrec.signals import SIGNALS, Counts, Fact, Graph, Semantics, TaskView, gather, recount
+from starrec.signals import SCORED, Counts, Fact, Graph, Semantics, TaskView, gather, recount
 from starrec.signals.evidence import NEIGHBOURS
 from starrec.signals.facts import Kind
 
@@ -33,7 +33,7 @@ def all_facts(view):
     """Every fact that gathering gives for a task."""
     evidence = gather(view)
     columns = range(len(view.candidates))
-    facts = [evidence.fact(name, at) for name in SIGNALS for at in columns]
+    facts = [evidence.fact(name, at) for name in SCORED for at in columns]
     facts += [evidence.contrary(at) for at in columns]
     return [fact for fact in [*facts, *evidence.profile] if fact is not None]
 
@@ -53,6 +53,11 @@ class TestByHand:
             Fact("contrary", "whole", 0, 3, both=2, base=3, total=3, population=4),
             # 0 then 2 within three: user 2 only; 4 took 2 first.
             Fact("transition", "recent", 0, 2, both=1, base=3, total=2, population=4),
+            Fact("following", "whole", 0, 2, both=1, base=3, total=2, population=4, reach=30),
+            # Next to each other and in this order: user 2.
+            Fact("following", "whole", 0, 2, both=1, base=3, total=2, population=4, reach=1),
+            # In either order: users 2 and 4.
+            Fact("around", "whole", 0, 2, both=2, base=3, total=2, population=4, reach=20),
             Fact("popularity", "", -1, 3, both=3, base=4, total=3, population=4),
             # Users 1, 2 and 4 share 0 or 1; 2 and 4 took 2.
             Fact("user_cf", "whole", -1, 2, both=2, base=3, total=2, population=4),

@@ -38,7 +38,9 @@ def test_what_speaks_against_is_as_telling_as_what_speaks_for():
     assert select([against], 3) == [against]
 
 
-@pytest.mark.parametrize("kind", ["item_cf", "transition", "user_cf", "popularity", "trend"])
+@pytest.mark.parametrize(
+    "kind", ["item_cf", "transition", "following", "around", "user_cf", "popularity", "trend"]
+)
 def test_what_rests_on_fewer_people_than_support_is_left_out(kind):
     few, enough = (Fact(kind, "", 0, 1, both, 40, 500, 100_000) for both in (2, 3))
     assert select([few, enough], 5) == [enough]

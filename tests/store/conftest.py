@@ -65,6 +65,11 @@ def source(versions):
     return LmdbStore.open(versions.folder)
 
 
+def _places(source, items):
+    packed = source.packed_postings(items)
+    return [packed.places[part] for part in map(slice, packed.start.tolist(), packed.end.tolist())]
+
+
 def same_answers(source, counts):
     """Whether a source answers everything as counts do."""
     items = np.arange(counts.about.n_items, dtype=np.int32)
@@ -74,7 +79,7 @@ def same_answers(source, counts):
         assert np.array_equal(getattr(source, name), getattr(counts, name)), name
     for asked in (items, some, items[:0]):
         lists = [(source.postings(asked), counts.postings(asked))]
-        lists += zip(source.followed(asked), counts.followed(asked), strict=True)
+        lists.append([_places(each, asked) for each in (source, counts)])
         if counts.about.clock:
             lists.append((source.item_days(asked), counts.item_days(asked)))
         for found, wanted in lists:

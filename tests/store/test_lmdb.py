@@ -20,7 +20,7 @@ import pytest
 from starrec.data import save_dataset
 from starrec.engines import Workers
 from starrec.errors import RunError
-from starrec.signals import Counts, Graph
+from starrec.signals import Counts, Graph, Semantics, TaskView, gather
 from starrec.store import (
     FORMAT,
     Kind,
@@ -47,9 +47,12 @@ def test_a_graph_of_a_store_is_the_graph_of_its_counts(source, counts):
     for user in (-1, 0, 7):
         ours, theirs = Graph(source).without(user), Graph(counts).without(user)
         assert ours.n_users == theirs.n_users
-        for ask in ("cooccurrence", "followed", "ease"):
+        for ask in ("cooccurrence", "followed", "around", "ease"):
             found, wanted = getattr(ours, ask)(anchors, subjects), getattr(theirs, ask)(anchors, subjects)
             assert np.array_equal(found, wanted, equal_nan=True), ask
+        views = [TaskView(each, Semantics([["a"]] * 25), anchors, subjects) for each in (ours, theirs)]
+        found, wanted = map(gather, views)
+        assert np.array_equal(found.scores, wanted.scores, equal_nan=True)
 
 
 def test_the_log_comes_back(source, log):
@@ -327,7 +330,7 @@ def test_damaged_records_are_reported_and_counted_again(versions, counts, answer
     source = LmdbStore(versions.require(), report=reports.append)
     answers_like(source, counts)
     assert {line.split(": record ")[1].split(" ")[0] for line in reports} >= {
-        "postings", "followed", "neighbours", "lengths", "popularity", "precision",
+        "postings", "neighbours", "lengths", "popularity", "precision",
     }  # fmt: skip
     assert len(reports) == len(set(reports)), "each is reported once"
     assert all("counted again, not served" in line for line in reports)

@@ -181,7 +181,7 @@ DAMAGE = {
 def test_damaged_values_are_reported_and_counted_again(server, client, source, counts, answers_like, how):
     name = push(source, server)
     hurt = [(Kind.POPULARITY, 0), (Kind.PRECISION, 0)]
-    hurt += [(kind, item) for kind in (Kind.POSTINGS, Kind.FOLLOWED, Kind.NEIGHBOURS) for item in (3, 7)]
+    hurt += [(kind, item) for kind in (Kind.POSTINGS, Kind.NEIGHBOURS) for item in (3, 7)]
     for kind, index in hurt:
         key = record_key("starrec", name, kind, index)
         changed = DAMAGE[how](client.get(key))

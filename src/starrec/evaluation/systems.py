@@ -53,7 +53,7 @@ def best_tool(
 
 
 def signal_scores(workers: Workers[World], tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:
-    """What every signal says of the candidates of each task, `(signals, c)` each, rows as in `SIGNALS`."""
+    """What every signal says of the candidates of each task, `(signals, c)` each, rows as in `SCORED`."""
     batches = (list(tasks[at : at + _BATCH]) for at in range(0, len(tasks), _BATCH))
     return [scores for batch in workers.map(_signal_scores, batches) for scores in batch]
 

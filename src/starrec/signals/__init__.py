@@ -4,11 +4,12 @@ from starrec.signals.citations import Citation, Cited, FactNumbers, check_citati
 from starrec.signals.config import SignalsConfig, count_signals
 from starrec.signals.counts import Counts, CountStore, Neighbours, Ragged
 from starrec.signals.ease import EaseModel
-from starrec.signals.evidence import RECENT, Evidence, gather
+from starrec.signals.evidence import RECENT, Evidence
 from starrec.signals.facts import Fact
+from starrec.signals.gathering import gather, gather_many
 from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
-from starrec.signals.levels import N_LEVELS, SIGNALS, levels
+from starrec.signals.levels import N_LEVELS, SCORED, SIGNALS, levels
 from starrec.signals.recounting import recount
 from starrec.signals.selection import select
 from starrec.signals.semantics import Semantics
@@ -19,6 +20,7 @@ __all__ = [
     "NOBODY",
     "N_LEVELS",
     "RECENT",
+    "SCORED",
     "SIGNALS",
     "Citation",
     "Cited",
@@ -39,6 +41,7 @@ __all__ = [
     "count_signals",
     "distinct_latest",
     "gather",
+    "gather_many",
     "labels",
     "levels",
     "recount",

@@ -1,4 +1,4 @@
-"""The loops that count a whole log, compiled: who took an item, what came before it, which items lie near.
+"""The loops that count a whole log, compiled: who took an item, and which items lie near.
 
 They run where counts are built or updated, and walk posting lists: item -> its users -> their items. With
 sparse products the neighbour step needed the full product in memory; as a loop it needs one array of the
@@ -47,47 +47,6 @@ def grouped_sorted(groups: Ints, values: Ints, n_groups: int) -> tuple[Ptr, Ints
     for group in range(n_groups):
         out[ptr[group] : ptr[group + 1]].sort()
     return ptr, out
-
-
-@compiled
-def count_followed(ptr: Ptr, items: Ints, n_items: int, window: int) -> tuple[Ptr, Ints, Ints]:
-    """For each later item, the earlier ones within `window` places before it and how many users had each.
-
-    Returns:
-        ptr `(n_items + 1,)`, earlier items ascending, counts.
-    """
-    starts = np.zeros(n_items + 1, np.int64)
-    for user in range(len(ptr) - 1):
-        for place in range(ptr[user], ptr[user + 1]):
-            starts[items[place] + 1] += min(window, place - ptr[user])
-    for item in range(n_items):
-        starts[item + 1] += starts[item]
-    at = starts[:-1].copy()
-    earlier = np.empty(starts[n_items], np.int32)
-    for user in range(len(ptr) - 1):
-        for place in range(ptr[user], ptr[user + 1]):
-            later = items[place]
-            for before in range(max(ptr[user], place - window), place):
-                earlier[at[later]] = items[before]
-                at[later] += 1
-    out_ptr = np.zeros(n_items + 1, np.int64)
-    counts = np.empty(len(earlier), np.int32)
-    n = 0
-    for item in range(n_items):
-        row = earlier[starts[item] : starts[item + 1]]
-        row.sort()
-        first = n
-        for entry in range(len(row)):
-            value = row[entry]
-            if n > first and earlier[n - 1] == value:
-                counts[n - 1] += 1
-            else:
-                # Written behind the place that is read: runs only shorten.
-                earlier[n] = value
-                counts[n] = 1
-                n += 1
-        out_ptr[item + 1] = n
-    return out_ptr, earlier[:n].copy(), counts[:n].copy()
 
 
 @compiled

@@ -2,8 +2,9 @@
 
 Collaborative Signal Translation (STAR, section 3.2) walks the graph: item -> its users -> their other items,
 and user -> items -> other users of those items. What is kept is linear in the data: both directions of the
-edges, the transitions, and for each item its nearest others. Pairs are counted exactly when a task asks, from
-the posting lists; a full matrix of pairs would grow with the square of the catalogue.
+edges, each with its place in the user's sequence, and for each item its nearest others. Pairs, and what
+followed what, are counted exactly when a task asks, from the postings; a full matrix of pairs would grow with
+the square of the catalogue.
 
 A `CountStore` is where counts are kept: `Counts` in memory, or LMDB and Redis (`starrec.store`). Everything
 else reads a `CountStore` and cannot tell which.
@@ -25,7 +26,6 @@ from starrec.data import Sequences
 from starrec.hashing import combine
 from starrec.signals import counting
 from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
-from starrec.signals.language import FOLLOW_WINDOW
 
 HISTORY_CAP: Final = 1000
 """Latest items of a user that are counted: pairs grow with the square of a history, and without a cap one in a
@@ -42,13 +42,25 @@ Lists: TypeAlias = Sequence[NDArray[np.int32]]
 and are read where they lie."""
 
 
-class Followed(NamedTuple):
-    """What is taken soon before an item."""
+class Packed(NamedTuple):
+    """Lists of m items side by side in one array: those of item i are `values[start[i]:end[i]]`."""
 
-    earlier: NDArray[np.int32]
-    """Items, ascending."""
-    counts: NDArray[np.int32]
-    """How many users had each."""
+    start: NDArray[np.int64]
+    """`(m,)`"""
+    end: NDArray[np.int64]
+    """`(m,)`"""
+    values: NDArray[np.int32]
+    places: NDArray[np.int32]
+    """Of postings, aligned with `values`: the item's place in the user's sequence, from 0. Else empty."""
+
+    @classmethod
+    def of(cls, lists: Lists, places: Lists = ()) -> Self:
+        """Lists that lie apart, copied side by side."""
+        ends = np.cumsum([len(part) for part in lists], dtype=np.int64)
+        start = np.zeros_like(ends)
+        start[1:] = ends[:-1]
+        empty = np.empty(0, dtype=np.int32)
+        return cls(start, ends, np.concatenate([empty, *lists]), np.concatenate([empty, *places]))
 
 
 class DayCounts(NamedTuple):
@@ -65,11 +77,6 @@ class DayCounts(NamedTuple):
         """Count days `(n,)` in any order."""
         found, counts = np.unique(days, return_counts=True)
         return cls(found.astype(np.int32), counts.astype(np.int64))
-
-    def between(self, first: int, last: int) -> int:
-        """Interactions on days d with first <= d < last."""
-        start, end = np.searchsorted(self.days, [first, last])
-        return int(self.counts[start:end].sum())
 
 
 class Ragged(NamedTuple):
@@ -143,8 +150,11 @@ class CountStore(Protocol):
     def item_days(self, items: NDArray[np.int32]) -> Lists:
         """Days on which each of these items was taken, ascending; with a clock only."""
 
-    def followed(self, items: NDArray[np.int32]) -> Sequence[Followed]:
-        """For each of these *later* items, the earlier ones within `FOLLOW_WINDOW` before it."""
+    def packed_postings(self, items: NDArray[np.int32]) -> Packed:
+        """`postings` for the kernels, with the place of each item in the user's sequence."""
+
+    def packed_days(self, items: NDArray[np.int32]) -> Packed:
+        """`item_days` for the kernels; with a clock only."""
 
     def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         """A user's counted items, oldest first, and their days."""
@@ -168,6 +178,16 @@ def capped(train: Sequences, history_cap: int) -> Sequences:
     return train.kept(place >= (lengths - history_cap)[train.users])
 
 
+_NO_PLACES: Final = np.empty(0, dtype=np.int32)
+
+
+def postings_of(train: Sequences, n_items: int) -> tuple[Ragged, NDArray[np.int32]]:
+    """Users of each item, ascending, and the item's place in the sequence of each."""
+    places = (np.arange(len(train.items)) - np.repeat(train.ptr[:-1], train.lengths)).astype(np.int32)
+    ptr, users = counting.transpose(train.ptr, train.items, n_items)
+    return Ragged(ptr, users), counting.grouped(train.items, places, n_items)[1]
+
+
 def item_ties(n_items: int) -> NDArray[np.uint32]:
     """`(n_items,)` what orders items with equal cosines; an item keeps its own when others are added."""
     return (combine(np.arange(n_items), 73) >> np.uint64(32)).astype(np.uint32)
@@ -184,10 +204,8 @@ class Counts:
     """Row = item."""
     days_of: Ragged | None
     """Row = item; aligned in number with `users_of`, ordered by day."""
-    earlier: Ragged
-    """Row = later item."""
-    earlier_counts: NDArray[np.int32]
-    """Aligned with `earlier.values`."""
+    places_of: NDArray[np.int32]
+    """Aligned with `users_of.values`: the item's place in the user's sequence."""
     daily: DayCounts | None
     nearest: Neighbours | None = None
     ease_items: int = EASE_ITEMS
@@ -208,8 +226,7 @@ class Counts:
     ) -> Self:
         """Count training sequences: O(interactions)."""
         train = capped(train, history_cap)
-        users_of = Ragged(*counting.transpose(train.ptr, train.items, n_items))
-        earlier_ptr, earlier, counts = counting.count_followed(train.ptr, train.items, n_items, FOLLOW_WINDOW)
+        users_of, places_of = postings_of(train, n_items)
         days_of, daily, first_day = None, None, 0
         if train.days is not None:
             days_of = Ragged(*counting.grouped_sorted(train.items, train.days, n_items))
@@ -221,8 +238,7 @@ class Counts:
             train,
             users_of,
             days_of,
-            Ragged(earlier_ptr, earlier),
-            counts,
+            places_of,
             daily,
             ease_items=ease_items,
             ridge=ridge,
@@ -243,9 +259,14 @@ class Counts:
         assert self.days_of is not None, "without a clock there are no days"
         return [self.days_of.row(item) for item in items.tolist()]
 
-    def followed(self, items: NDArray[np.int32]) -> Sequence[Followed]:
-        counts = Ragged(self.earlier.ptr, self.earlier_counts)
-        return [Followed(self.earlier.row(item), counts.row(item)) for item in items.tolist()]
+    def packed_postings(self, items: NDArray[np.int32]) -> Packed:
+        ptr = self.users_of.ptr
+        return Packed(ptr[items], ptr[items + 1], self.users_of.values, self.places_of)
+
+    def packed_days(self, items: NDArray[np.int32]) -> Packed:
+        assert self.days_of is not None, "without a clock there are no days"
+        ptr = self.days_of.ptr
+        return Packed(ptr[items], ptr[items + 1], self.days_of.values, _NO_PLACES)
 
     def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         part = slice(self.train.ptr[user], self.train.ptr[user + 1])

@@ -1,9 +1,9 @@
 """Evidence: what the signals say of each candidate of a task.
 
-For one task, `gather` answers, candidate-aware and exactly counted, what ten signals say of each
-candidate. Each signal is a score (what a policy ranks by), a level (one token for the student) and the
-strongest single fact behind it (one sentence for anybody). Beside them stand contrary facts and facts of the
-history itself.
+For one task, `gather` answers, candidate-aware and exactly counted, what fourteen signals say of each
+candidate. Each signal is a score (what is ranked by), the ten that the teacher reads also a level (one token),
+and the strongest single fact behind it (one sentence for anybody; a random walk has none). Beside them stand
+contrary facts and facts of the history itself. Facts are looked up when they are asked for.
 
 What the graph does not hold is unknown, not zero: a signal without any basis (an empty history, a user nobody
 overlaps with, data without a clock) has level -1, "none".
@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.signals import sweep
 from starrec.signals.facts import Fact, Window
-from starrec.signals.levels import SIGNALS, levels
+from starrec.signals.graph import within
+from starrec.signals.language import AROUND_WINDOW, FOLLOW_WINDOW
+from starrec.signals.levels import SCORED, SIGNALS, levels
 from starrec.signals.task_view import TaskView
 
 RECENT: Final = 10
@@ -39,80 +42,16 @@ CONTRARY_LIFT: Final = 0.5
 CONTRARY_EXPECTED: Final = 5
 """... where popularity alone predicts at least so many people."""
 
-_ROW: Final = {name: row for row, name in enumerate(SIGNALS)}
+_ROW: Final = {name: row for row, name in enumerate(SCORED)}
+_AGES: Final = np.arange(WHOLE)[::-1]
+"""Ages of the items of a whole window, oldest first."""
 
 
-def gather(view: TaskView) -> Evidence:
-    """Everything the signals say about the candidates after the history.
-
-    Scores, with age 0 for the latest item: Item-CF recent Σ_h 0.8^age · cosine(h, c), whole mean_h
-    cosine(h, c), cosine = n(h, c) / sqrt(n(h) n(c)); User-CF the share of the neighbours' similarity held
-    by those who took c; transitions Σ_h 0.8^age · n(h then c) / sqrt(n(h)) over the recent window;
-    ease Σ_h 0.95^age · B[h, c] of EASE; popularity n(c) / n; trend the choices of c in
-    the 14 days before, in multiples of an average item's; category the mean share of recent items per
-    category of c; semantic the 0.8^age-weighted mean similarity to the recent items.
-    """
-    graph, candidates = view.graph, view.candidates
-    history = view.history[-WHOLE:]
-    recent = history[-RECENT:]
-    scores = np.full((len(SIGNALS), len(candidates)), np.nan)
-    popular = graph.popularity(candidates)
-    base = graph.popularity(history)
-    marked = graph.mark(history)
-    postings = graph.postings(candidates)
-    both = marked.with_(postings)
-    both[history[:, None] == candidates] = 0
-    cosine = both / np.sqrt(np.maximum(base[:, None] * popular.astype(np.float64), 1))
-    age = np.arange(len(history))[::-1]
-    decay = np.power(DECAY, age, dtype=np.float64)
-    shared = len(history) > 0 and base.max() > 0
-    if shared:
-        # Not a matrix product: BLAS rounds a column by its place, and equal evidence must stay equal.
-        scores[_ROW["item_cf.recent"]] = (decay[-RECENT:, None] * cosine[-RECENT:]).sum(axis=0)
-        scores[_ROW["item_cf.whole"]] = cosine.mean(axis=0)
-    neighbourhoods = []
-    for name, latest in (("user_cf.recent", RECENT), ("user_cf.whole", WHOLE)):
-        users, similarity = marked.nearest(NEIGHBOURS, latest)
-        took, mass = graph.members(postings, users, similarity)
-        neighbourhoods.append((took, len(users)))
-        if len(users):
-            scores[_ROW[name]] = mass / similarity.sum()
-    follow = graph.followed(recent, candidates)
-    recent_base = base[len(history) - len(recent) :]
-    flow = decay[-RECENT:, None] * follow / np.sqrt(np.maximum(recent_base, 1))[:, None]
-    if len(recent) and recent_base.max() > 0:
-        scores[_ROW["transitions"]] = flow.sum(axis=0)
-    weights = graph.ease(history, candidates)
-    adds = np.power(SLOW_DECAY, age, dtype=np.float64)[:, None] * weights
-    known = ~np.isnan(weights)
-    if known.any():
-        total = np.where(known, adds, 0).sum(axis=0)
-        scores[_ROW["ease"]] = np.where(known.any(axis=0), total, np.nan)
-    if graph.n_users:
-        scores[_ROW["popularity"]] = popular / graph.n_users
-    choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0
-    if view.day is not None and graph.counts.about.clock:
-        choices, all_choices = graph.recent_choices(candidates, view.day)
-    if all_choices:
-        scores[_ROW["trend"]] = choices * graph.n_items / all_choices
-    lately = history[-TASTE_WINDOW:]
-    of_candidates = view.semantics.category[candidates]
-    counts = view.semantics.category[lately].sum(axis=0)
-    breadth = of_candidates.sum(axis=1)
-    if len(lately) and breadth.any():
-        share = (of_candidates @ counts) / (np.maximum(breadth, 1) * len(lately))
-        scores[_ROW["category"]] = np.where(breadth > 0, share, np.nan)
-    alike = view.semantics.similarities(recent, candidates)
-    if len(recent):
-        described = ~np.isnan(alike)
-        weight = decay[-RECENT:, None] * described
-        total = weight.sum(axis=0)
-        mean = (weight * np.nan_to_num(alike)).sum(axis=0) / np.maximum(total, 1e-9)
-        scores[_ROW["semantic"]] = np.where(total > 0, mean, np.nan)
-    return Evidence(
-        view, scores, levels(scores), history, base, popular, both, cosine, decay, neighbourhoods, follow,
-        flow, weights, adds, choices, all_choices, alike,
-    )  # fmt: skip
+class _Counted(NamedTuple):
+    counts: NDArray[np.int32]
+    """`(h, c)`"""
+    rows: list[int]
+    """`(c,)` the row of the strongest anchor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,23 +60,29 @@ class Evidence:
 
     view: TaskView
     scores: NDArray[np.float64]
-    """`(10, c)`, rows as in `SIGNALS`; NaN where the signal has no basis."""
-    levels: NDArray[np.int8]
-    """`(10, c)` in 0..15, or -1 for none."""
+    """`(14, c)`, rows as in `SCORED`; NaN where the signal has no basis."""
     _history: NDArray[np.int32]
     _base: NDArray[np.int32]
+    """`(h,)` popularity."""
     _popular: NDArray[np.int32]
-    _both: NDArray[np.int32]
-    _cosine: NDArray[np.float64]
-    _decay: NDArray[np.float64]
-    _neighbourhoods: list[tuple[NDArray[np.int64], int]]
-    _follow: NDArray[np.int32]
-    _flow: NDArray[np.float64]
+    """`(c,)` popularity."""
+    _pairs: NDArray[np.int32]
+    """`(c, sweep.BUCKETS, h)`"""
+    _took: NDArray[np.int64]
+    """`(2, c)` members of the recent and the whole neighbourhood who took each candidate."""
+    _sizes: NDArray[np.int64]
+    """`(2,)` their members."""
     _weights: NDArray[np.float64]
-    _adds: NDArray[np.float64]
+    """`(h, c)` of EASE."""
     _choices: NDArray[np.int64]
     _all_choices: int
     _alike: NDArray[np.float64]
+    """`(recent, c)`"""
+
+    @cached_property
+    def levels(self) -> NDArray[np.int8]:
+        """`(10, c)` in 0..15, or -1 for none; rows as in `SIGNALS`."""
+        return levels(self.scores[: len(SIGNALS)])
 
     @property
     def candidates(self) -> NDArray[np.int32]:
@@ -170,6 +115,14 @@ class Evidence:
                     "trend", "recent", -1, self._subject(column), int(self._choices[column]),
                     self._all_choices, int(self._popular[column]), self.view.graph.n_interactions,
                 )  # fmt: skip
+            case "following.1":
+                return self._within("following", 1, self._following_1, column)
+            case "following.30":
+                return self._within("following", 30, self._following_30, column)
+            case "around.20":
+                return self._within("around", AROUND_WINDOW, self._around, column)
+            case "walk.recent":
+                return None
             case "category":
                 lately = self._history[-TASTE_WINDOW:]
                 shared = self.view.semantics.shared_categories(lately, self._subject(column))
@@ -220,8 +173,26 @@ class Evidence:
             facts.append(Fact("rating", "whole", -1, -1, int((given > given.mean()).sum()), len(given)))
         return tuple(facts)
 
-    # The row of each candidate's strongest anchor, `(c,)`, for all at once: tools ask about several candidates
-    # and controls about each.
+    # Counts and the row of each candidate's strongest anchor, `(c,)`, for all candidates at once: tools ask
+    # about several and controls about each.
+
+    @cached_property
+    def _both(self) -> NDArray[np.int32]:
+        """`(h, c)`"""
+        return within(self._pairs, sweep.ANY)
+
+    @cached_property
+    def _cosine(self) -> NDArray[np.float64]:
+        """`(h, c)`"""
+        cosine: NDArray[np.float64] = self._both / np.sqrt(
+            np.maximum(self._base[:, None] * self._popular.astype(np.float64), 1)
+        )
+        return cosine
+
+    @cached_property
+    def _decay(self) -> NDArray[np.float64]:
+        """`(h,)`"""
+        return np.power(DECAY, _AGES[WHOLE - len(self._history) :], dtype=np.float64)
 
     @cached_property
     def _recent_rows(self) -> list[int]:
@@ -235,13 +206,35 @@ class Evidence:
         return rows
 
     @cached_property
-    def _flow_rows(self) -> list[int]:
-        rows: list[int] = np.argmax(self._flow, axis=0).tolist()
-        return rows
+    def _transitions(self) -> _Counted:
+        """Of the recent window."""
+        recent = slice(max(0, len(self._history) - RECENT), None)
+        counts = within(self._pairs[:, :, recent], sweep.FOLLOWING[FOLLOW_WINDOW])
+        flow = self._decay[recent, None] * counts / np.sqrt(np.maximum(self._base[recent], 1))[:, None]
+        return _Counted(counts, np.argmax(flow, axis=0).tolist())
+
+    @cached_property
+    def _following_1(self) -> _Counted:
+        return self._strongest(sweep.FOLLOWING[1])
+
+    @cached_property
+    def _following_30(self) -> _Counted:
+        return self._strongest(sweep.FOLLOWING[30])
+
+    @cached_property
+    def _around(self) -> _Counted:
+        return self._strongest(sweep.AROUND)
+
+    def _strongest(self, buckets: tuple[int, ...]) -> _Counted:
+        counts = within(self._pairs, buckets)
+        adds = self._decay[:, None] * counts / np.sqrt(np.maximum(self._base, 1))[:, None]
+        return _Counted(counts, np.argmax(adds, axis=0).tolist())
 
     @cached_property
     def _ease_rows(self) -> list[int]:
-        rows: list[int] = np.argmax(np.nan_to_num(self._adds, nan=-np.inf), axis=0).tolist()
+        decay = np.power(SLOW_DECAY, _AGES[WHOLE - len(self._history) :], dtype=np.float64)
+        adds = decay[:, None] * self._weights
+        rows: list[int] = np.argmax(np.nan_to_num(adds, nan=-np.inf), axis=0).tolist()
         return rows
 
     @cached_property
@@ -269,21 +262,31 @@ class Evidence:
         )  # fmt: skip
 
     def _user_cf(self, window: Window, which: int, column: int) -> Fact | None:
-        took, size = self._neighbourhoods[which]
         return Fact(
-            "user_cf", window, -1, self._subject(column), int(took[column]), size, int(self._popular[column]),
-            self.view.graph.n_users,
+            "user_cf", window, -1, self._subject(column), int(self._took[which, column]),
+            int(self._sizes[which]), int(self._popular[column]), self.view.graph.n_users,
         )  # fmt: skip
 
     def _transition(self, column: int) -> Fact | None:
-        row = self._flow_rows[column]
-        if self._follow[row, column] == 0:
+        counts, rows = self._transitions
+        row = rows[column]
+        if counts[row, column] == 0:
             return None
-        at = len(self._history) - len(self._follow) + row
+        at = len(self._history) - len(counts) + row
         return Fact(
-            "transition", "recent", int(self._history[at]), self._subject(column),
-            int(self._follow[row, column]), int(self._base[at]), int(self._popular[column]),
-            self.view.graph.n_users,
+            "transition", "recent", int(self._history[at]), self._subject(column), int(counts[row, column]),
+            int(self._base[at]), int(self._popular[column]), self.view.graph.n_users,
+        )  # fmt: skip
+
+    def _within(
+        self, kind: Literal["following", "around"], reach: int, counted: _Counted, column: int
+    ) -> Fact | None:
+        row = counted.rows[column]
+        if counted.counts[row, column] == 0:
+            return None
+        return Fact(
+            kind, "whole", int(self._history[row]), self._subject(column), int(counted.counts[row, column]),
+            int(self._base[row]), int(self._popular[column]), self.view.graph.n_users, reach=reach,
         )  # fmt: skip
 
     def _ease(self, column: int) -> Fact | None:

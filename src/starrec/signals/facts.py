@@ -6,13 +6,15 @@ The structure is the truth. Rate, lift and significance are computed from its co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
     "item_cf",
     "transition",
+    "following",
+    "around",
     "user_cf",
     "popularity",
     "trend",
@@ -27,7 +29,9 @@ Kind: TypeAlias = Literal[
 ]
 Window: TypeAlias = Literal["whole", "recent", ""]
 
-PEOPLE: frozenset[Kind] = frozenset({"item_cf", "transition", "user_cf", "popularity", "contrary", "trend"})
+PEOPLE: frozenset[Kind] = frozenset(
+    {"item_cf", "transition", "following", "around", "user_cf", "popularity", "contrary", "trend"}
+)
 """Kinds that count other people (or their choices): support matters for privacy and for trust."""
 
 
@@ -56,6 +60,9 @@ class Fact:
     weight: int = 0
     """Thousandths that the anchor adds to what a linear model expects of the subject (`ease`), or
     hundredths of the similarity of two descriptions (`semantic` with embeddings, whose base is 0)."""
+    reach: int = field(default=0, repr=False)
+    """Places between anchor and subject at most (`following`, `around`). Not in the representation, by whose
+    hash equal facts are ordered (`selection`): that of other kinds is what it was."""
 
     @property
     def rate(self) -> float:

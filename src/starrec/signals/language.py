@@ -22,6 +22,8 @@ MIN_SUPPORT: Final = 3
 FOLLOW_WINDOW: Final = 3
 """A transition counts when the second item is among the next three: adjacent pairs alone are noise where many
 interactions share their second (avg_hr of the tool alone on validation: 0.62 for 1, 0.69 for 3)."""
+AROUND_WINDOW: Final = 20
+"""Places on either side of an item in which another one is around it."""
 TREND_DAYS: Final = 14
 """Whole days before the task's own day that a trend looks at."""
 
@@ -49,6 +51,12 @@ def sentence(fact: Fact, mentions: Sequence[str], *, support: int = MIN_SUPPORT)
             return f"{count} {_people(fact)} who took {a} also took {b}{lift}."
         case "transition":
             return f"{count} {_people(fact)} who took {a} took {b} within their next {FOLLOW_WINDOW}."
+        case "following":
+            when = "right after it" if fact.reach == 1 else f"within their next {fact.reach}"
+            return f"{count} {_people(fact)} who took {a} took {b} {when}."
+        case "around":
+            when = f"within {fact.reach} before or after it"
+            return f"{count} {_people(fact)} who took {a} took {b} {when}."
         case "contrary":
             only = count if thin else f"Only {_exact(fact)}"
             expected = _rounded(fact.base * fact.total, fact.population)

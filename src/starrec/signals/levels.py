@@ -1,4 +1,4 @@
-"""The ten signals, and the 16 levels of each that the student reads as one token."""
+"""The signals, and the 16 levels of the first ten, which are read as one token each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from starrec.signals import kernels
 
 SIGNALS: Final = (
     "category",
@@ -19,8 +21,12 @@ SIGNALS: Final = (
     "transitions",
     "ease",
 )
-"""The signals, in the order of their rows in `Evidence` and of their tokens in a compact row: what tells
-most stands last, next to the label at which a small model gathers it."""
+"""The signals that have levels and tokens, in the order of their rows in `Evidence` and of their tokens in a
+compact row: what tells most stands last, next to the label at which a small model gathers it."""
+
+SCORED: Final[tuple[str, ...]] = (*SIGNALS, "following.1", "following.30", "around.20", "walk.recent")
+"""All signals, in the order of their rows in `Evidence.scores`: beside those with levels, which the teacher
+reads, what comes within the next 1 or 30 items or within 20 on either side, and where random walks lead."""
 
 N_LEVELS: Final = 16
 """Levels of a signal: 0 (nothing) to 15."""
@@ -47,10 +53,9 @@ LEVELS: Final[dict[str, NDArray[np.float64]]] = {
 """Cuts of each signal: the level of a score is the number of cuts at or below it."""
 
 
+_CUTS: Final = np.stack([LEVELS[signal] for signal in SIGNALS])
+
+
 def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Levels of scores `(10, ...)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
-    found = np.empty(scores.shape, dtype=np.int8)
-    for row, signal in enumerate(SIGNALS):
-        found[row] = np.searchsorted(LEVELS[signal], scores[row], side="right")
-    found[np.isnan(scores)] = -1
-    return found
+    """Levels of scores `(10, n)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
+    return kernels.numbers_of_cuts(_CUTS, scores)

@@ -14,23 +14,24 @@ from numpy.typing import NDArray
 
 from starrec.signals.evidence import NEIGHBOURS, RECENT, TASTE_WINDOW, WHOLE
 from starrec.signals.facts import Fact
+from starrec.signals.graph import Graph
 from starrec.signals.task_view import TaskView
 
-_OF_TWO: Final = ("item_cf", "transition", "contrary", "ease")
+_OF_TWO: Final = ("item_cf", "transition", "following", "around", "contrary", "ease")
 
 
 def recount(fact: Fact, view: TaskView) -> Fact | None:
     """The same fact with the figures that the graph gives now; None where it has no basis.
 
     Args:
-        fact: its kind, window, anchor, subject and topic say what is counted.
+        fact: its kind, window, anchor, subject, topic and reach say what is counted.
         view: of the task for which it was said.
     """
     graph = view.graph
     people = graph.n_users
     if fact.kind in _OF_TWO:
         a, b = _one(fact.anchor), _one(fact.subject)
-        counted = graph.followed(a, b) if fact.kind == "transition" else graph.cooccurrence(a, b)
+        counted = _pairs(fact, graph, a, b)
         weight = 0
         if fact.kind == "ease":
             found = float(graph.ease(a, b)[0, 0])
@@ -78,6 +79,18 @@ def recount(fact: Fact, view: TaskView) -> Fact | None:
             return replace(fact, both=int(days.max() - days.min()) + 1, base=len(days))
         case _:
             return _ratings(fact, view)
+
+
+def _pairs(fact: Fact, graph: Graph, a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int32]:
+    match fact.kind:
+        case "transition":
+            return graph.followed(a, b)
+        case "following":
+            return graph.followed(a, b, fact.reach)
+        case "around":
+            return graph.around(a, b)
+        case _:
+            return graph.cooccurrence(a, b)
 
 
 def _semantic(fact: Fact, view: TaskView) -> Fact | None:

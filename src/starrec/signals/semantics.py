@@ -53,7 +53,7 @@ class Semantics:
             {f"c:{name}" for name in names} | (item & telling)
             for names, item in zip(categories, words, strict=True)
         ]
-        self._ptr, self._columns, self._ones = _rows(traits, {})
+        self._ptr, self._columns, _ = _rows(traits, {})
         # A decade is no trait that a sentence counts, but it tells items of one time from others.
         weighed = [
             item | ({f"d:{year // 10}"} if year is not None else set())
@@ -62,7 +62,6 @@ class Semantics:
         counts = Counter(trait for item in weighed for trait in item)
         weights = {trait: float(np.log(1 + len(traits) / n)) for trait, n in counts.items()}
         self._weighted = _rows(weighed, weights)
-        self._empty = np.diff(self._weighted[0]) == 0
 
     @classmethod
     def of(cls, dataset: Dataset, embeddings: NDArray[np.float32] | None = None) -> Self:
@@ -75,8 +74,7 @@ class Semantics:
 
     def traits(self, a: int, b: int) -> tuple[int, int]:
         """Categories and title words that two items share, and that either has."""
-        left, right = (np.array([item], dtype=np.int32) for item in (a, b))
-        shared = int(kernels.shared_columns(self._ptr, self._columns, self._ones, left, right)[1][0, 0])
+        shared = int(kernels.shared(self._ptr, self._columns, a, b))
         sizes = self._ptr[a + 1] - self._ptr[a] + self._ptr[b + 1] - self._ptr[b]
         return shared, int(sizes) - shared
 
@@ -88,11 +86,7 @@ class Semantics:
             left = self.embeddings[anchors].astype(np.float64)[:, None, :]
             found: NDArray[np.float64] = (left * self.embeddings[subjects][None, :, :]).sum(axis=2)
             return found
-        ptr, columns, weights = self._weighted
-        dot, _ = kernels.shared_columns(ptr, columns, weights, anchors, subjects)
-        dot[self._empty[anchors]] = np.nan
-        dot[:, self._empty[subjects]] = np.nan
-        return dot
+        return kernels.cosines(*self._weighted, anchors, subjects)
 
 
 def _rows(

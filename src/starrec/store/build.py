@@ -25,12 +25,10 @@ from starrec.signals.counts import (
     NEIGHBOURS_KEPT,
     Counts,
     Neighbours,
-    Ragged,
     all_neighbours,
     neighbour_block,
 )
 from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
-from starrec.signals.language import FOLLOW_WINDOW
 from starrec.store.lmdb_store import Writer
 from starrec.store.log import Log
 from starrec.store.records import BY_ITEM, HEADER_BYTES, Kind, Meta, as_json, encode, key
@@ -169,7 +167,6 @@ def meta_of(log: Log, counts: Counts, settings: Settings) -> Meta:
         n_items=log.n_items,
         interactions=len(log.items),
         first_day=counts.about.first_day,
-        follow_window=FOLLOW_WINDOW,
         sha256=log.sha256(),
         resolution=log.resolution,
         repeats=log.repeats,
@@ -227,13 +224,7 @@ def _told(entries: Iterable[Entry], advance: Callable[[int], None]) -> Iterator[
 
 def _size_of(counts: Counts, nearest: Neighbours, gram: NDArray[np.int32] | None, log: Log) -> int:
     """Bytes of a version, about."""
-    numbers = 4 * (
-        3 * len(log.items)
-        + 2 * len(counts.train.items)
-        + 2 * len(counts.earlier.values)
-        + 2 * nearest.items.size
-        + log.n_users
-    )
+    numbers = 4 * (3 * len(log.items) + 3 * len(counts.train.items) + 2 * nearest.items.size + log.n_users)
     heads = (HEADER_BYTES + 16) * _count_of(log)
     names = sum(map(len, log.user_ids)) + int(log.catalogue.estimated_size())
     squares = 0 if gram is None else 3 * gram.nbytes
@@ -242,12 +233,10 @@ def _size_of(counts: Counts, nearest: Neighbours, gram: NDArray[np.int32] | None
 
 def _for_neighbours(counts: Counts) -> Counts:
     """Only what neighbours are counted from: it travels to every worker."""
-    nothing = np.empty(0, dtype=np.int32)
     return replace(
         counts,
         train=Sequences(counts.train.ptr, counts.train.items),
         days_of=None,
-        earlier=Ragged(np.zeros(1, dtype=np.int64), nothing),
-        earlier_counts=nothing,
+        places_of=np.empty(0, dtype=np.int32),
         daily=None,
     )

@@ -36,7 +36,6 @@ def inventory(folder: Path) -> dict[str, Any]:
     lengths = {
         "items of a user": source.lengths,
         "users of an item": source.popularity,
-        "items before an item": np.array(sizes[Kind.FOLLOWED]) // 8,
         "neighbours of an item": np.array(sizes[Kind.NEIGHBOURS]) // 8,
     }
     holds: dict[str, Any] = {

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from starrec.data import Order, Repeats
 from starrec.signals.counts import About
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of records and of what a version holds; a store of a later one is refused with both named."""
 
 Raw: TypeAlias = bytes | memoryview
@@ -65,16 +65,14 @@ class Kind(IntEnum):
     HISTORY = 16
     """Of a user: int64 times, then int32 items, all that she ever took (also beyond the cap), oldest first."""
     POSTINGS = 17
-    """Of an item: int32 users, ascending."""
+    """Of an item: int32 users, ascending, then int32 its place in the counted sequence of each, from 0."""
     DAYS = 18
     """Of an item: int32 days, ascending; empty without a clock."""
-    FOLLOWED = 19
-    """Of a later item: int32 earlier items, ascending, then int32 counts."""
-    NEIGHBOURS = 20
+    NEIGHBOURS = 19
     """Of an item: int32 items, best first, then int32 counts."""
 
 
-BY_ITEM: Final = (Kind.POSTINGS, Kind.DAYS, Kind.FOLLOWED, Kind.NEIGHBOURS)
+BY_ITEM: Final = (Kind.POSTINGS, Kind.DAYS, Kind.NEIGHBOURS)
 DERIVED: Final = frozenset(
     {*BY_ITEM, Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY, Kind.EASE_ITEMS, Kind.PRECISION}
 )
@@ -204,7 +202,6 @@ class Meta:
     history_cap: int
     kept: int
     """Neighbours of an item at most."""
-    follow_window: int
     ease_items: int
     """Items of the EASE model at most."""
     ridge: float

@@ -25,9 +25,9 @@ from starrec.signals.counts import (
     Counts,
     CountStore,
     DayCounts,
-    Followed,
     Lists,
     Neighbours,
+    Packed,
     Ragged,
 )
 from starrec.signals.ease import EaseModel
@@ -104,13 +104,17 @@ class StoredCounts(ABC):
         )
 
     def postings(self, items: NDArray[np.int32]) -> Lists:
-        return [records.int32s(raw) for raw in self._read(Kind.POSTINGS, items.tolist())]
+        return [records.pairs(raw)[0] for raw in self._read(Kind.POSTINGS, items.tolist())]
 
     def item_days(self, items: NDArray[np.int32]) -> Lists:
         return [records.int32s(raw) for raw in self._read(Kind.DAYS, items.tolist())]
 
-    def followed(self, items: NDArray[np.int32]) -> Sequence[Followed]:
-        return [Followed(*records.pairs(raw)) for raw in self._read(Kind.FOLLOWED, items.tolist())]
+    def packed_postings(self, items: NDArray[np.int32]) -> Packed:
+        found = [records.pairs(raw) for raw in self._read(Kind.POSTINGS, items.tolist())]
+        return Packed.of([users for users, _ in found], [places for _, places in found])
+
+    def packed_days(self, items: NDArray[np.int32]) -> Packed:
+        return Packed.of(self.item_days(items))
 
     def sequence(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         try:
@@ -308,11 +312,10 @@ def counted_again(counts: CountStore, meta: Meta, kind: Kind, index: int) -> byt
         case Kind.DAILY:
             return encode(kind, 0, *(() if counts.daily is None else (counts.daily.counts, counts.daily.days)))
         case Kind.POSTINGS:
-            return encode(kind, index, counts.postings(one)[0])
+            (start,), (end,), users, places = counts.packed_postings(one)
+            return encode(kind, index, users[start:end], places[start:end])
         case Kind.DAYS:
             return encode(kind, index, *((counts.item_days(one)[0],) if meta.about.clock else ()))
-        case Kind.FOLLOWED:
-            return encode(kind, index, *counts.followed(one)[0])
         case Kind.NEIGHBOURS:
             found = counts.neighbours(one)
             known = found.items[0] >= 0

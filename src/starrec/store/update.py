@@ -1,9 +1,9 @@
 """Updating: a new version with new interactions, equal to a full rebuild over all of them.
 
 The histories are read (the neighbour step walks them), but only what the new interactions touch is counted: the
-histories of their users, the postings, days and transitions of the items that these users gained or lost, the
-neighbour lists that could have changed (`neighbourhoods`), and the EASE model, whose every weight depends on
-everything. The new version is a copy of the old file in which these records are replaced.
+histories of their users, the postings and days of the items that these users gained, lost or have at another
+place now, the neighbour lists that could have changed (`neighbourhoods`), and the EASE model, whose every
+weight depends on everything. The new version is a copy of the old file in which these records are replaced.
 """
 
 from __future__ import annotations
@@ -22,8 +22,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data import Sequences
-from starrec.signals import counting
-from starrec.signals.counts import About, Counts, DayCounts, Neighbours, Ragged, capped, cooccurrence_row
+from starrec.signals.counts import (
+    About,
+    Counts,
+    DayCounts,
+    Neighbours,
+    capped,
+    cooccurrence_row,
+    postings_of,
+)
 from starrec.signals.ease import EaseModel, choose_items, count_gram, solve
 from starrec.store.build import (
     Bar,
@@ -153,8 +160,25 @@ class _Touched:
 
     def moved(self) -> NDArray[np.int32]:
         """Items that some user gained or lost, ascending."""
-        edges = [part.users * np.int64(self.n_items) + part.items for part in (self.before, self.after)]
-        return np.unique(np.setxor1d(edges[0], edges[1]) % self.n_items).astype(np.int32)
+        return self._in_one_alone(*(part.users * np.int64(self.n_items) for part in (self.before, self.after)))
+
+    def placed(self) -> NDArray[np.int32]:
+        """Items that some user gained, lost or has at another place of her sequence, ascending."""
+        longest = np.maximum(self.before.lengths, self.after.lengths)
+        # Room for each user's longer sequence, the same in both.
+        start = np.cumsum(longest) - longest
+        places = [
+            (np.arange(len(part.items)) + (start - part.ptr[:-1])[part.users]) * self.n_items
+            for part in (self.before, self.after)
+        ]
+        return self._in_one_alone(*places)
+
+    def _in_one_alone(self, *numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Items whose number together with that of their entry is in one part alone."""
+        before, after = (
+            number + part.items for number, part in zip(numbers, (self.before, self.after), strict=True)
+        )
+        return np.unique(np.setxor1d(before, after) % self.n_items).astype(np.int32)
 
     def day_changes(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Item, day, and by how many interactions more (or less) on it; by item, then by day."""
@@ -171,19 +195,6 @@ class _Touched:
         days = (found & 0xFFFFFFFF) - _DAY_ZERO
         return (found >> 32).astype(np.int32), days.astype(np.int32), change
 
-    def follow_changes(self, window: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-        """Later item, earlier item, and by how many users more (or less); by later, then by earlier."""
-        keys, changes = [], []
-        for part, sign in ((self.before, -1), (self.after, 1)):
-            ptr, earlier, counts = counting.count_followed(part.ptr, part.items, self.n_items, window)
-            later = np.repeat(np.arange(self.n_items), np.diff(ptr))
-            keys.append(later * self.n_items + earlier)
-            changes.append(sign * counts.astype(np.int64))
-        found, place = np.unique(np.concatenate(keys), return_inverse=True)
-        change = np.bincount(place, weights=np.concatenate(changes), minlength=len(found)).astype(np.int64)
-        found, change = found[change != 0], change[change != 0]
-        return (found // self.n_items).astype(np.int32), (found % self.n_items).astype(np.int32), change
-
 
 def _entries(
     source: LmdbStore, log: Log, changes: Changes, advance: Callable[[int], None]
@@ -196,15 +207,13 @@ def _entries(
     daily = _daily(source, touched) if meta.about.clock else None
     first_day = int(daily.days[0]) if daily is not None and len(daily.days) else 0
     about = replace(meta.about, n_users=log.n_users, n_items=log.n_items, first_day=first_day)
-    users_of = Ragged(*counting.transpose(train.ptr, train.items, log.n_items))
-    nothing = np.empty(0, dtype=np.int32)
+    users_of, places_of = postings_of(train, log.n_items)
     counts = Counts(
         about,
         train,
         users_of,
         days_of=None,
-        earlier=Ragged(np.zeros(log.n_items + 1, np.int64), nothing),
-        earlier_counts=nothing,
+        places_of=places_of,
         daily=daily,
         ease_items=meta.ease_items,
         ridge=meta.ridge,
@@ -224,10 +233,9 @@ def _entries(
     if log.n_users > meta.n_users or log.n_items > meta.n_items:
         entries += vocabulary_records(log)
     entries += [history_record(user, log) for user in sorted(changes.histories)]
-    for item in np.union1d(moved, fresh).tolist():
-        entries.append((key(Kind.POSTINGS, item), encode(Kind.POSTINGS, item, users_of.row(item))))
+    for item in np.union1d(touched.placed(), fresh).tolist():
+        entries.append((key(Kind.POSTINGS, item), counted_again(counts, latest, Kind.POSTINGS, item)))
     entries += _days(source, touched, fresh)
-    entries += _followed(source, touched, fresh)
     full = replace(counts, nearest=lists)
     for item in np.union1d(np.union1d(rows, fresh), source.mended(Kind.NEIGHBOURS)).tolist():
         entries.append((key(Kind.NEIGHBOURS, item), counted_again(full, latest, Kind.NEIGHBOURS, item)))
@@ -311,30 +319,14 @@ def _days(source: LmdbStore, touched: _Touched, fresh: NDArray[np.int32]) -> Ite
         known = np.empty(0, dtype=np.int32)
         if item < source.about.n_items:
             (known,) = source.item_days(np.array([item], dtype=np.int32))
-        found, counts = _changed(known, None, days[part], change[part])
-        yield key(Kind.DAYS, item), encode(Kind.DAYS, item, np.repeat(found, counts))
-
-
-def _followed(source: LmdbStore, touched: _Touched, fresh: NDArray[np.int32]) -> Iterator[Entry]:
-    """Transitions into items that more, or fewer, users made than before."""
-    later, earlier, change = touched.follow_changes(source.meta.follow_window)
-    for item in np.union1d(later, fresh).tolist():
-        part = slice(*np.searchsorted(later, [item, item + 1]))
-        known = counts = np.empty(0, dtype=np.int32)
-        if item < source.about.n_items:
-            ((known, counts),) = source.followed(np.array([item], dtype=np.int32))
-        found, now = _changed(known, counts, earlier[part], change[part])
-        yield key(Kind.FOLLOWED, item), encode(Kind.FOLLOWED, item, found, now)
+        yield key(Kind.DAYS, item), encode(Kind.DAYS, item, _changed(known, days[part], change[part]))
 
 
 def _changed(
-    values: NDArray[np.int32],
-    counts: NDArray[np.int32] | None,
-    changed: NDArray[np.int32],
-    change: NDArray[np.int64],
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Values, ascending, with their counts (1 each where None), after changes of some counts."""
-    found, place = np.unique(np.concatenate([values, changed]), return_inverse=True)
-    weights = np.concatenate([np.ones(len(values), np.int64) if counts is None else counts, change])
+    days: NDArray[np.int32], changed: NDArray[np.int32], change: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Days, ascending, as often as they occur after changes of some counts."""
+    found, place = np.unique(np.concatenate([days, changed]), return_inverse=True)
+    weights = np.concatenate([np.ones(len(days), np.int64), change])
     total = np.bincount(place, weights=weights, minlength=len(found)).astype(np.int32)
-    return found[total != 0].astype(np.int32), total[total != 0]
+    return np.repeat(found, total).astype(np.int32)

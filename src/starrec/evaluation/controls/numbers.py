@@ -1,8 +1,8 @@
 """The evidence of tasks as arrays: all that a control may read of a candidate.
 
-105 numbers: of each of the ten signals the score, its logarithm, its standing among the candidates (place and
-z) and whether it is unknown; of the strongest fact behind each signal, and of the contrary fact, the counts,
-lift, significance and weight. Beside them the levels, which are all that the student reads of a signal.
+125 numbers: of each of the 14 signals the score, its logarithm, its standing among the candidates (place and
+z) and whether it is unknown; of the strongest fact behind each of the ten that the teacher reads, and of the
+contrary fact, the counts, lift, significance and weight. Beside them the levels of those ten.
 
 No target enters. Rows stand in the order of a hash of their item, so that nothing computed over them depends on
 the order in which candidates were given, not even the last bit of a sum.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask, Targets
 from starrec.engines import Engine
 from starrec.hashing import combine
-from starrec.signals import SIGNALS, Evidence, Fact
+from starrec.signals import SCORED, SIGNALS, Evidence, Fact
 from starrec.tools import World
 
 _BATCH: Final = 128
@@ -28,7 +28,7 @@ _OF_SIGNAL: Final = ("unknown", "score", "log score", "z", "place")
 _OF_FACT: Final = ("both", "base", "lift", "significance", "weight")
 _UNKNOWN: Final = (0.0,) * len(_OF_FACT)
 NAMES: Final = (
-    *(f"{signal} {what}" for what in _OF_SIGNAL for signal in SIGNALS),
+    *(f"{signal} {what}" for what in _OF_SIGNAL for signal in SCORED),
     *(f"{fact} {what}" for fact in (*SIGNALS, "contrary") for what in _OF_FACT),
 )
 """What each number is."""
@@ -43,7 +43,7 @@ class Numbers:
     levels: NDArray[np.int8]
     """`(n, c, signals)` as in `Evidence.levels`; -1 is none."""
     scores: NDArray[np.float64]
-    """`(n, signals, c)` as in `Evidence.scores`."""
+    """`(n, signals, c)` as in `Evidence.scores`, of those in `SIGNALS`."""
     ties: NDArray[np.uint64]
     """`(n, c)` as in `Toolbox.ties`."""
     users: NDArray[np.int64]
@@ -98,7 +98,7 @@ def _look_up(world: World, tasks: list[RankingTask]) -> Numbers:
             (
                 _of_task(evidence, order),
                 evidence.levels[:, order].T,
-                evidence.scores[:, order],
+                evidence.scores[: len(SIGNALS), order],
                 toolbox.ties[order],
                 task.user,
                 len(task.history),

@@ -1,0 +1,264 @@
+"""One walk over the postings of a task's history and candidates, compiled: every pair count that a task needs.
+
+A posting is a user and the place of the item in her training sequence, so that two postings of one user say
+that she took both items and how many places lie between them. The history's postings are laid out by user,
+which says how much each user shares with the history and how likely a random walk from it comes to her. Then
+the candidates' postings are walked once, and each meets what its user took of the history. That counts who
+took both and what followed what within any reach, and adds up neighbourhoods and walks.
+
+Sums are added in the order of the history and of the users, never in that of the candidates, and the user left
+out is skipped: a graph without her gives the same bits.
+
+Kernels that call each other stand in one file: numba's cache does not notice a change in another one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.signals.kernels import Floats, Ints, Ptr, compiled
+
+FAR: Final = 30
+"""Reach of the widest window, in places."""
+BUCKETS: Final = 7
+"""Kinds of a pair's distance d = place of the candidate - place of the history's item:
+0: d = 1; 1: d in 2..3; 2: d in 4..20; 3: d in 21..30; 4: d in -20..-1; 5: any other; 6: d = 0 (one item twice,
+which is no pair)."""
+FOLLOWING: Final = {1: (0,), 3: (0, 1), 30: (0, 1, 2, 3)}
+"""Buckets of "within the next ... places"."""
+ANY: Final = (0, 1, 2, 3, 4, 5)
+"""Buckets of "took both"."""
+AROUND: Final = (0, 1, 2, 4)
+"""Buckets of "within 20 places on either side"."""
+ROWS: Final = 256
+"""Items of the history that are laid out at once: a posting's row and place share 32 bits."""
+
+
+def _buckets() -> NDArray[np.int8]:
+    """Bucket of each distance from -FAR - 1 (and all below) to FAR + 1 (and all above)."""
+    found = np.full(2 * FAR + 3, 5, np.int8)
+    middle = FAR + 1
+    found[middle - 20 : middle] = 4
+    found[middle] = 6
+    found[middle + 1] = 0
+    found[middle + 2 : middle + 4] = 1
+    found[middle + 4 : middle + 21] = 2
+    found[middle + 21 : middle + 31] = 3
+    return found
+
+
+_BUCKET: Final = _buckets()
+
+
+@compiled
+def pair_counts(
+    start: Ptr, end: Ptr, users: Ints, places: Ints, n_anchors: int, n_users: int, left_out: int
+) -> Ints:
+    """`(n_subjects, BUCKETS, n_anchors)` users who took both, by the distance from anchor to subject.
+
+    Args:
+        start, end, users, places: postings of the anchors, then of the subjects.
+    """
+    counts = np.zeros((len(start) - n_anchors, BUCKETS, n_anchors), np.int32)
+    for low in range(0, n_anchors, ROWS):
+        high = min(low + ROWS, n_anchors)
+        size = np.zeros(n_users, np.int32)
+        for row in range(low, high):
+            for entry in range(start[row], end[row]):
+                size[users[entry]] += 1
+        if left_out >= 0:
+            size[left_out] = 0
+        steps = np.zeros(high - low, np.float64)
+        begin, taken, _ = _by_user(start[low:], end[low:], users, places, steps, size)
+        first = _first_cells(n_anchors)
+        for column in range(len(counts)):
+            of = counts[column].reshape(-1)[low:]
+            for entry in range(start[n_anchors + column], end[n_anchors + column]):
+                user = users[entry]
+                _meet(of, first, places[entry], begin[user], size[user], taken)
+    return counts
+
+
+# Indices of the innermost loops are unsigned: of others numba looks whether they are negative and counts from
+# the end, which doubles the time of `_meet`.
+
+
+@compiled
+def _by_user(
+    start: Ptr, end: Ptr, users: Ints, places: Ints, steps: Floats, size: Ints
+) -> tuple[Ints, NDArray[np.uint32], Floats]:
+    """The first postings by user: where those of each user begin `(n_users,)`; place · ROWS + row of each, rows
+    of a user ascending; and the sum of the steps of each user's rows `(n_users,)`.
+
+    Args:
+        steps: of each row that is laid out, at most ROWS.
+        size: `(n_users,)` postings of each user in these rows; 0 for those who are not wanted.
+    """
+    begin, walked = np.empty(len(size), np.int32), np.zeros(len(size), np.float64)
+    free = 0
+    for user in range(len(size)):
+        begin[user] = free
+        free += size[user]
+    # What is not wanted goes into one cell behind the others: a branch would be guessed wrong too often.
+    wanted = np.empty(len(size), np.int32)
+    for user in range(len(size)):
+        wanted[user] = size[user] > 0
+        if not size[user]:
+            begin[user] = free
+    taken = np.empty(free + 1, np.uint32)
+    for row in range(len(steps)):
+        step = steps[row]
+        for entry in range(start[row], end[row]):
+            of = np.uint64(users[entry])
+            taken[np.uint64(begin[of])] = places[entry] * ROWS + row
+            begin[of] += wanted[of]
+            walked[of] += step
+    for user in range(len(size)):
+        begin[user] -= size[user]
+    return begin, taken, walked
+
+
+@compiled
+def _first_cells(n_anchors: int) -> NDArray[np.uint32]:
+    """`(2 FAR + 3,)` the first cell of each distance in a flat `(BUCKETS, n_anchors)`."""
+    cells = np.empty(len(_BUCKET), np.uint32)
+    for distance in range(len(_BUCKET)):
+        cells[distance] = _BUCKET[distance] * n_anchors
+    return cells
+
+
+@compiled
+def _meet(
+    counts: Ints, first: NDArray[np.uint32], place: int, begin: int, size: int, taken: NDArray[np.uint32]
+) -> None:
+    """Count one posting of a candidate against all that its user took of the history.
+
+    Args:
+        counts: `(BUCKETS * n_anchors,)`
+        first: as of `_first_cells`.
+        taken: as of `_by_user`.
+    """
+    for other in range(begin, begin + size):
+        one = taken[np.uint64(other)]
+        distance = min(max(place - int(one // ROWS) + FAR + 1, 0), 2 * FAR + 2)
+        counts[np.uint64(first[np.uint64(distance)] + one % ROWS)] += 1
+
+
+@compiled
+def sweep(
+    start: Ptr,
+    end: Ptr,
+    users: Ints,
+    places: Ints,
+    n_history: int,
+    whole: NDArray[np.uint16],
+    weights: Floats,
+    totals: Floats,
+    n_recent: int,
+    decay: Floats,
+    lengths: Ints,
+    left_out: int,
+    beta: float,
+) -> tuple[Ints, NDArray[np.int32], NDArray[np.int64], Floats]:
+    """All that the collaborative signals say of the candidates of one task.
+
+    Args:
+        start, end, users, places: postings of the `n_history` items of the history (at most ROWS, oldest
+            first), then of the candidates.
+        whole, weights, totals: as of `similar_users.neighbourhoods`.
+        n_recent: latest items of the history that are recent ones.
+        decay: weight of an item by its age, 1 for age 0.
+        lengths: `(n_users,)` counted items.
+        beta: power of a candidate's popularity by which a walk is divided.
+
+    Returns:
+        Popularity of history and candidates without the left-out user `(h + c,)`; pair counts
+        `(c, BUCKETS, h)`; how many of the recent and of the whole neighbourhood took each candidate `(2, c)`;
+        scores `(9, c)`: item_cf recent and whole, user_cf recent and whole, transitions, following 1 and 30,
+        around 20, walk; NaN where there is no basis.
+    """
+    n_users, n, first = len(lengths), len(start) - n_history, n_history - n_recent
+    taken = np.empty(len(start), np.int32)
+    size = np.zeros(n_users, np.int32)
+    for row in range(len(start)):
+        own = 0
+        for entry in range(start[row], end[row]):
+            own += users[entry] == left_out
+        taken[row] = end[row] - start[row] - own
+    counts = np.zeros((n, BUCKETS, n_history), np.int32)
+    took = np.zeros((2, n), np.int64)
+    scores = np.full((9, n), np.nan)
+    if not taken[:n_history].any():
+        return taken, counts, took, scores
+
+    for row in range(n_history, len(start)):
+        for entry in range(start[row], end[row]):
+            user = np.uint64(users[entry])
+            size[user] = whole[user]
+    if left_out >= 0:
+        size[left_out] = 0
+    steps, shares = np.empty(n_history, np.float64), np.empty(n_history, np.float64)
+    for row in range(n_history):
+        base = max(np.float64(taken[row]), 1.0)
+        steps[row] = decay[n_history - 1 - row] / base
+        shares[row] = decay[n_history - 1 - row] / np.sqrt(base)
+    begin, taken_by, walked = _by_user(start, end, users, places, steps, size)
+    if left_out >= 0:
+        walked[left_out] = 0
+    for other in range(n_users):
+        walked[other] /= np.float64(max(lengths[other], 1))
+
+    first_cells = _first_cells(n_history)
+    for column in range(n):
+        of = counts[column].reshape(-1)
+        mass_recent, mass_whole, reached, took_recent, took_whole = 0.0, 0.0, 0.0, 0, 0
+        for entry in range(start[n_history + column], end[n_history + column]):
+            taker = np.uint64(users[entry])
+            _meet(of, first_cells, places[entry], begin[taker], size[taker], taken_by)
+            mass_recent += weights[taker, 0]
+            mass_whole += weights[taker, 1]
+            reached += walked[taker]
+            took_recent += weights[taker, 0] > 0
+            took_whole += weights[taker, 1] > 0
+        took[0, column], took[1, column] = took_recent, took_whole
+        if totals[0]:
+            scores[2, column] = mass_recent / totals[0]
+        scores[3, column] = mass_whole / totals[1]
+        popular = taken[n_history + column]
+        scores[8, column] = reached / max(popular, 1) ** beta
+        _add_up(scores[:, column], counts[column], taken[:n_history], popular, first, decay, shares)
+    if not taken[first:n_history].any():
+        scores[4] = np.nan
+    return taken, counts, took, scores
+
+
+@compiled
+def _add_up(
+    scores: Floats, of: Ints, base: Ints, taken: int, first: int, decay: Floats, shares: Floats
+) -> None:
+    """The scores of one candidate that are sums over the history.
+
+    Args:
+        shares: `(h,)` weight of each item over the root of its popularity.
+    """
+    near, near_recent, flow, after_1, after_30, around_20 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    n, popular = len(base), np.float64(taken)
+    for row in range(n):
+        next_three = of[0, row] + of[1, row]
+        next_twenty = next_three + of[2, row]
+        next_thirty = next_twenty + of[3, row]
+        cosine = (next_thirty + of[4, row] + of[5, row]) / np.sqrt(max(base[row] * popular, 1.0))
+        near += cosine
+        after_1 += shares[row] * of[0, row]
+        after_30 += shares[row] * next_thirty
+        around_20 += shares[row] * (next_twenty + of[4, row])
+        if row >= first:
+            weight = decay[n - 1 - row]
+            near_recent += weight * cosine
+            flow += weight * next_three / np.sqrt(max(np.float64(base[row]), 1.0))
+    root = np.sqrt(max(popular, 1.0))
+    scores[0], scores[1], scores[4] = near_recent, near / n, flow
+    scores[5], scores[6], scores[7] = after_1 / root, after_30 / root, around_20 / root

@@ -97,11 +97,6 @@ def bars(results: dict[str, Any], run: Path) -> list[tuple[str, str, bool]]:
             f"{probes['exchange_turns']:.3f} of {probes['n']}",
             probes["exchange_turns"] >= 0.80,
         ),
-        (
-            "permuted labels keep the first candidate, at least 95%",
-            f"{probes['labels_keep_first']:.3f}",
-            probes["labels_keep_first"] >= 0.95,
-        ),
         ("no evidence costs at least 0.10 avg_hr", f"{probes['none_costs']:.3f}", probes["none_costs"] >= 0.10),
         (
             "no tool answers a trace's call otherwise than the trace says",

@@ -24,10 +24,9 @@ import polars as pl
 import typer
 from lenskit.data import ItemList, RecQuery, from_interactions_df
 from lenskit.pipeline import Component, topn_pipeline
-from listwise import half
 
 from record import keep
-from signals import DatasetName, load, tasks_of
+from signals import DatasetName, half, load, tasks_of
 from starrec.config import fingerprint
 from starrec.data import Dataset, RankingTask, Split, leave_one_out
 from starrec.evaluation import (

@@ -140,10 +140,10 @@ def lessons(small, split, world):
 
 
 @pytest.fixture(scope="session")
-def tokenizer(small, lessons):
+def tokenizer(lessons):
     from starrec.student import build_tokenizer
 
-    return build_tokenizer(small.mentions, map(linear, lessons[2]))
+    return build_tokenizer(map(linear, lessons[2]))
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from tests import challenge
 from tests.challenge import item_id
 
 from starrec.agentsociety import StarAgent
 from starrec.config import dump_toml, load_recorded
-from starrec.data import DataConfig, load_tasks
+from starrec.data import DataConfig, build, load_tasks, save_dataset
 from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
 from starrec.llm import LimitsConfig, ModelConfig
@@ -26,11 +27,12 @@ from starrec.pipeline import Pipeline, RunConfig
 from starrec.pipeline.tasks import reopen
 from starrec.ranking import metrics
 from starrec.recommender import Recommender
-from starrec.runs import current_product
+from starrec.runs import Run, current_product
 from starrec.server.listening import served
 from starrec.server.policy import policy_app
 from starrec.student import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
 from starrec.teacher import TeacherConfig, rank_with_teacher
+from starrec.tools import retrieve
 
 REVIEWS = challenge.reviews_of()
 TASKS = challenge.tasks_of(REVIEWS)
@@ -281,12 +283,67 @@ def test_who_is_asked_about_does_not_count_for_her_own_task(root, tool):
     assert not np.array_equal(*levels, equal_nan=True)
 
 
-def test_more_candidates_than_the_student_has_labels_for_are_ranked_in_windows(root, tool):
+def test_up_to_200_candidates_are_ranked_in_one_pass(root, tool):
     agent = StarAgent.of(root / "run")
     listed = [item_id(item) for item in range(challenge.N_ITEMS)]
     found = ask(agent, tool, user_id="u2", candidate_list=listed)
     assert sorted(found) == listed
     assert found == ask(agent, tool, user_id="u2", candidate_list=listed[::-1])
+    # As the student ranks them, asked once for all that are no history of hers.
+    seen, ranked = [], agent.served.rank
+    agent.served.rank = lambda task: seen.append(task) or ranked(task)
+    ask(agent, tool, user_id="u2", candidate_list=listed)
+    ids = agent.served.dataset.item_ids
+    assert found == [ids[item] for item in Recommender.open(root / "run").star.rank(seen[0]).items]
+
+
+def test_thinking_about_more_candidates_than_there_are_labels_goes_in_parts(root, tool):
+    agent = StarAgent.of(root / "run", mode="think")
+    listed = [item_id(item) for item in range(40)]
+    assert sorted(ask(agent, tool, user_id="u2", candidate_list=listed)) == listed
+
+
+@pytest.fixture
+def wide(newborn, tmp_path):
+    """A run over 460 items, with a student that has learned nothing."""
+    random = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", f"i{item}", at)
+        for user in range(30)
+        for at, item in enumerate(random.permutation(460)[:9])
+    ]
+    data = build(
+        "wide",
+        "position",
+        pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row"),
+        pl.DataFrame({"item_id": [f"i{at}" for at in range(460)], "title": ["Film"] * 460}),
+    )
+    with Run.open(tmp_path / "run", dump_toml(RunConfig())) as run:
+        product = run.product("data", {})
+        save_dataset(data, product.folder)
+        product.complete()
+        student = run.product("distill", {"evidence": {"tie_seed": 0, "signals": {}}})
+        student.publish("star", newborn().save)
+        student.complete(data=product.fingerprint)
+        run.use(product)
+        run.use(student)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("n", [200, 201, 460])
+def test_more_candidates_than_one_pass_ranks_go_in_parts_as_retrieved(wide, n):
+    agent = StarAgent.of(wide)
+    listed = [f"i{item}" for item in range(n)]
+    found = ask(agent, Reviews([]), user_id="stranger", candidate_list=listed)
+    assert sorted(found) == sorted(listed)
+    assert found == ask(agent, Reviews([]), user_id="stranger", candidate_list=listed[::-1])
+    if n > 200:
+        # What the retriever puts in the first part, a half or a third, stays above the rest.
+        world = Recommender.open(wide).star.world
+        order = retrieve(world.graph, -1, np.array([], dtype=np.int32), 460)
+        best = [item for item in order.tolist() if agent.served.dataset.item_ids[item] in set(listed)]
+        first = {agent.served.dataset.item_ids[item] for item in best[: -(-n // -(-n // 200))]}
+        assert set(found[: len(first)]) == first
 
 
 def test_a_model_plays_mars_as_the_policy_does_or_is_counted(root, tool, tmp_path, given, endpoint):

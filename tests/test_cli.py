@@ -269,6 +269,7 @@ def test_unknown_titles_get_suggestions(finished):
     refused(starrec("recommend", "--run", folder / "none", "--history", "Blue mug"), "none", "starrec run")
     assert starrec("recommend", "--run", run).exit_code == 2
     assert starrec("recommend", "--run", run, "--history", "Blue mug", "--top", 0).exit_code == 2
+    refused(starrec("recommend", "--run", run, "--history", "Blue mug", "--top", 201), "1 to 200")
 
 
 # Bad input
@@ -495,6 +496,13 @@ def test_a_corrupt_checkpoint_or_student_is_named(finished, tmp_path):
     model = star(run)
     model.write_bytes(model.read_bytes()[:1000])
     refused(starrec("recommend", "--run", run, "--history", "Blue mug"), "star", "starrec distill")
+    shutil.copy(star(folder / "runs" / "mine"), model)
+    (model.parent / "rows.safetensors").unlink()
+    refused(
+        starrec("recommend", "--run", run, "--history", "Blue mug"),
+        "lacks its rows.safetensors",
+        "starrec distill",
+    )
 
     product.path("product.json").unlink()
     checkpoint = product.path("sft.checkpoint")

@@ -134,12 +134,16 @@ class Served:
             raise StarrecError(f"There is no mode {mode!r}, only {', '.join(map(repr, get_args(Mode)))}.")
         # Imported here: MARS does without torch.
         from starrec.recommender import Recommender
+        from starrec.student import CANDIDATES, MAX_LABELS
 
         recommender = Recommender.open(folder)
         config, _ = load_recorded(folder / "config.toml", RunConfig)
         star = recommender.star
-        rank = star.rank if mode == "fast" else lambda task: star.think(task).ranking
-        return cls(recommender.dataset, config.data, _star(rank, star.world), counts)
+        if mode == "fast":
+            rank = _star(star.rank, star.world, CANDIDATES)
+        else:
+            rank = _star(lambda task: star.think(task).ranking, star.world, MAX_LABELS)
+        return cls(recommender.dataset, config.data, rank, counts)
 
     def ranked(self, user_id: str, listed: list[Any], tool: Any) -> list[Any]:
         """Candidates in order: those that the run knows, then the others by how they are described, then
@@ -225,20 +229,20 @@ class Served:
             self.counts.update({what: int(count) for what, count in found.items() if count})
 
 
-def _star(rank: Rank, world: World) -> Rank:
-    """Rank one task at a time; more candidates than the student has labels in windows, as retrieved."""
-    from starrec.student.tokenizer import MAX_LABELS
-
+def _star(rank: Rank, world: World, most: int) -> Rank:
+    """Rank one task at a time; more candidates than a mode ranks at once in parts, as retrieved."""
     lock = threading.Lock()
 
     def answer(task: RankingTask) -> Ranking:
         with lock:
-            if len(task.candidates) <= MAX_LABELS:
+            if len(task.candidates) < 2:
+                return Ranking(tuple(task.candidates.tolist()))
+            if len(task.candidates) <= most:
                 return rank(task)
             found = retrieve(world.graph, task.user, task.history, world.graph.n_items)
             best = found[np.isin(found, task.candidates)]
-            windows = np.array_split(best, -(-len(best) // MAX_LABELS))
-            return Ranking(tuple(item for part in windows for item in rank(_within(task, part)).items))
+            parts = np.array_split(best, -(-len(best) // most))
+            return Ranking(tuple(item for part in parts for item in rank(_within(task, part)).items))
 
     return answer
 

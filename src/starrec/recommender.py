@@ -1,7 +1,7 @@
 """Recommendations for a history that is typed in: no account, no retraining.
 
-Retrieval over the whole catalogue nominates items, STAR ranks them in windows of 20, and each item comes with
-the sentence of a fact of the graph, where there is one. A typed history belongs to no user of the data, so
+Retrieval over the whole catalogue nominates items, STAR ranks them in one pass, and each item comes with the
+sentence of a fact of the graph, where there is one. A typed history belongs to no user of the data, so
 nobody is left out of the counts: whoever is in the data and types her own history is counted with the others.
 """
 
@@ -16,12 +16,15 @@ import numpy as np
 
 from starrec.data import Dataset, RankingTask, SplitRule, Titles, hold_out, load_saved_dataset, plain
 from starrec.errors import RunError, StarrecError
+from starrec.hashing import combine
 from starrec.runs import current_product
-from starrec.signals import SIGNALS, Graph, SignalsConfig, count_signals, select
+from starrec.signals import SIGNALS, Evidence, Graph, SignalsConfig, count_signals, select
 from starrec.signals.embeddings import item_embeddings
-from starrec.student import Star, Thought
-from starrec.tools import RANKING_WINDOW, World, ranking_windows, retrieve
+from starrec.student import CANDIDATES, Star, Thought
+from starrec.tools import NOMINATED, World, retrieve
 
+THOUGHT: Final = 20
+"""Items that think mode ranks, of those that fast mode puts first."""
 _PERSONAL: Final = ("item_cf", "user_cf", "transition", "ease")
 """Kinds of facts that start from the person's own history."""
 
@@ -84,43 +87,48 @@ class Recommender:
     def recommend(self, history: Sequence[int], top: int = 10, *, think: bool = False) -> Recommendation:
         """The top items for a history (item indices, oldest first).
 
-        Think mode writes its trace for the first window; below it, fast mode ranks.
+        Think mode writes its trace for what fast mode puts first (`THOUGHT`); below it, fast mode ranks.
 
         Raises:
-            StarrecError: top is not positive, or the catalogue holds nothing outside the history.
+            StarrecError: top is not between 1 and what is ranked in one pass, or the catalogue holds nothing
+                outside the history.
         """
-        if top < 1:
-            raise StarrecError(f"--top must be at least 1, not {top}.")
+        if not 1 <= top <= CANDIDATES:
+            raise StarrecError(f"--top must be 1 to {CANDIDATES}, which are ranked in one pass, not {top}.")
         seen = np.asarray(history, dtype=np.int32)
-        found = retrieve(self.star.world.graph, -1, seen, RANKING_WINDOW * -(-top // RANKING_WINDOW))
+        found = retrieve(self.star.world.graph, -1, seen, max(NOMINATED, top))
         if not len(found):
             raise StarrecError("The history holds the whole catalogue: there is nothing left to recommend.")
-        ordered: list[tuple[int, str]] = []
+        task = RankingTask("live", -1, "", seen, found)
+        toolbox = self.star.world.toolbox(task)
+        ordered = found.tolist()
         thought: Thought | None = None
-        for place, task in enumerate(ranking_windows("live", -1, "", seen, found)):
-            if think and place == 0:
-                thought = self.star.think(task)
-                ranking = thought.ranking
-            else:
-                ranking = self.star.rank(task)
-            reasons = self._reasons(task)
-            ordered += [(item, reasons[item]) for item in ranking.items]
+        if len(found) > 1:
+            ordered = list(self.star.rank(task, toolbox).items)
+        if think and len(found) > 1:
+            first = np.array(ordered[:THOUGHT], dtype=np.int32)
+            # Labels must not repeat the order of fast mode, which would be a hint of its own.
+            first = first[np.argsort(combine(11, first))]
+            thought = self.star.think(RankingTask("live/first", -1, "", seen, first))
+            ordered[: len(first)] = thought.ranking.items
+        column = {item: at for at, item in enumerate(found.tolist())}
         rows = [
-            Row(rank, self.dataset.item_ids[item], self.dataset.titles[item], reason)
-            for rank, (item, reason) in enumerate(ordered[:top], start=1)
+            Row(
+                rank,
+                self.dataset.item_ids[item],
+                self.dataset.titles[item],
+                self._reason(toolbox.evidence, column[item]),
+            )
+            for rank, item in enumerate(ordered[:top], start=1)
         ]
         return Recommendation(tuple(rows), thought)
 
-    def _reasons(self, task: RankingTask) -> dict[int, str]:
-        """For each candidate the sentence of its most telling personal fact; popularity where there is none."""
+    def _reason(self, evidence: Evidence, column: int) -> str:
+        """The sentence of the candidate's most telling personal fact; popularity where there is none."""
         world = self.star.world
-        evidence = world.toolbox(task).evidence
-        reasons = {}
-        for column, item in enumerate(task.candidates.tolist()):
-            behind = (evidence.fact(name, column) for name in SIGNALS)
-            known = [fact for fact in behind if fact is not None]
-            personal = [fact for fact in known if fact.kind in _PERSONAL and fact.lift > 1]
-            popular = [fact for fact in known if fact.kind == "popularity"]
-            best = select(personal, 1, support=world.config.support) or popular
-            reasons[item] = plain(world.sentence(best[0])) if best else "Nothing is known of it."
-        return reasons
+        behind = (evidence.fact(name, column) for name in SIGNALS)
+        known = [fact for fact in behind if fact is not None]
+        personal = [fact for fact in known if fact.kind in _PERSONAL and fact.lift > 1]
+        popular = [fact for fact in known if fact.kind == "popularity"]
+        best = select(personal, 1, support=world.config.support) or popular
+        return plain(world.sentence(best[0])) if best else "Nothing is known of it."

@@ -36,7 +36,7 @@ def test_results_are_filled_in_between_the_markers_only(tmp_path):
         assert text.startswith("before\n<!-- results -->\n") and text.endswith("\n<!-- /results -->\nafter\n")
         # rank 1: HR@1 = HR@5 = avg_hr = 1; rank 4: HR@5 alone, so avg_hr = 1/3
         assert (
-            "| `star` | student, fast: one batched prefill | 1.000 | 1.000–1.000 | 1.000 | 1.000 | 17 ms | – |"
+            "| `star` | student, fast: one pass over the candidates | 1.000 | 1.000–1.000 | 1.000 | 1.000 | 17 ms | – |"
             in text
         )
         assert "| `teacher` | MARS, seven agents | 0.333 |" in text

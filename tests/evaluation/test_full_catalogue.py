@@ -65,22 +65,38 @@ def test_a_score_too_few_is_an_error_that_names_the_task():
         rank_catalogue(lambda _task: np.zeros(3), [asked("w", [3])])
 
 
-def test_the_retriever_nominates_and_the_first_window_is_ranked(world, split):
+def test_the_retriever_nominates_and_all_of_it_is_ranked_in_one_pass(world, split):
     users = np.flatnonzero(split.test >= 0)[:6].tolist()
     tasks = [asked(f"test/{user}", split.train.of(user), user) for user in users]
-    # Nearly everything is known to the last: fewer items are left than a window holds.
+    # Nearly everything is known to the last: few items are left.
     tasks.append(asked("test/few", np.arange(40), -1))
     with Workers(world, 1) as workers:
         found = retrieve_all(workers, tasks)
     for task, row in zip(tasks, found.nominated, strict=True):
         np.testing.assert_array_equal(row, retrieve(world.graph, task.user, task.history, 100))
+    passes = []
 
-    def backwards(windows):
-        assert len({len(window.candidates) for window in windows}) == 1
-        return [Ranking(tuple(sorted(window.candidates.tolist(), reverse=True))) for window in windows]
+    def backwards(given):
+        passes.append(given)
+        return [Ranking(tuple(sorted(task.candidates.tolist(), reverse=True))) for task in given]
 
     ranked = rank_retrieved(backwards, tasks, found)
+    (given,) = passes
+    for task, each, nominated in zip(tasks, given, found.nominated, strict=True):
+        assert (each.task_id, each.user) == (task.task_id, task.user)
+        np.testing.assert_array_equal(each.history, task.history)
+        np.testing.assert_array_equal(each.candidates, nominated)
     assert ranked.nominated is found.nominated
-    for row, first in zip(ranked.ranked, found.nominated, strict=True):
-        assert row.tolist() == sorted(first[:20].tolist(), reverse=True)
+    for row, nominated in zip(ranked.ranked, found.nominated, strict=True):
+        assert row.tolist() == sorted(nominated.tolist(), reverse=True)
     assert len(ranked.ranked[-1]) == 8
+
+
+def test_the_student_ranks_what_was_retrieved(newborn, world, split):
+    star = newborn()
+    tasks = [asked(f"test/{user}", split.train.of(user), user) for user in range(6)]
+    with Workers(world, 1) as workers:
+        found = retrieve_all(workers, tasks)
+    ranked = rank_retrieved(star.rank_many, tasks, found)
+    for row, nominated in zip(ranked.ranked, found.nominated, strict=True):
+        assert sorted(row.tolist()) == sorted(nominated.tolist())

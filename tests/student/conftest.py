@@ -24,26 +24,25 @@ LEARNED = 6
 
 @pytest.fixture(scope="session")
 def labelled(world, lessons):
-    """The learned tasks in fast form, with the column that the teacher's run put first."""
+    """The learned tasks in fast form, with the row that the teacher's run put first."""
     tasks, _, runs = lessons
-    columns = [run.labels.index(run.ranking[0]) for run in runs[:LEARNED]]
-    return Labelled(gather_tasks(world, tasks[:LEARNED]), np.array(columns))
+    columns = np.array([run.labels.index(run.ranking[0]) for run in runs[:LEARNED]])
+    found = gather_tasks(world, tasks[:LEARNED])
+    return Labelled(found, found.rows_of(columns), np.ones(LEARNED, dtype=np.float32))
 
 
 @pytest.fixture(scope="session")
-def stage(tokenizer, world, labelled):
+def stage(tokenizer, labelled):
     """A stage of training by model, checkpoint and what is called with its progress."""
     config = StudentConfig(
-        drop_items=0.1,
         evaluate_every=50,
         nano=NanoConfig(width=64, intermediate=64, heads=2, context=1024),
-        sft=SFTConfig(steps=90, learning_rate=8e-3, fast_batch=6, think_batch=3),
+        sft=SFTConfig(steps=150, learning_rate=8e-3, fast_batch=6, think_batch=3),
         grpo=GRPOConfig(steps=8, learning_rate=2e-3, batch=4, group=8, replay_every=4),
     )
 
     def stage(model, checkpoint, report=lambda progress: None, **options):
-        prompts = Star(model, tokenizer, world).prompts
-        return Stage(model, tokenizer, prompts, config, labelled, checkpoint, "the inputs", report, **options)
+        return Stage(model, tokenizer, config, labelled, checkpoint, "the inputs", report, **options)
 
     return stage
 
@@ -58,7 +57,7 @@ def samples(tokenizer, lessons):
 def taught(stage, tokenizer, world, labelled, lessons, samples, tmp_path_factory):
     """The trained student, and how its training went."""
     model = build_nano(tokenizer, NanoConfig(width=64, intermediate=64, heads=2, context=1024), 0)
-    rankings = np.array([[run.labels.index(label) for label in run.ranking] for run in lessons[2][:LEARNED]])
+    columns = np.array([[run.labels.index(label) for label in run.ranking] for run in lessons[2][:LEARNED]])
     checkpoint = tmp_path_factory.mktemp("sft") / "checkpoint"
-    progress = supervise(stage(model, checkpoint), labelled.tasks, rankings, samples)
+    progress = supervise(stage(model, checkpoint), labelled.tasks, labelled.tasks.rows_of(columns), samples)
     return Star(model, tokenizer, world), progress

@@ -1,10 +1,29 @@
-"""The nano base is a function of its tokenizer, its shape and a seed."""
+"""The nano base is a function of its tokenizer, its shape and a seed, and computes what transformers would."""
 
+import copy
+
+import numpy as np
+import pytest
 import torch
 
-from starrec.student import NanoConfig, build_nano
+from starrec.student import NUMBERS, Nano, NanoConfig, build_nano
 
 SHAPE = NanoConfig(width=32, intermediate=32, heads=2)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    """One that attends sharply, so that what it attends to can be seen."""
+    model = build_nano(tokenizer, NanoConfig(width=32, intermediate=48, heads=2, layers=3), 0).eval()
+    with torch.no_grad():
+        for layer in model.lm.model.layers:
+            layer.self_attn.q_proj.weight.mul_(10)
+            layer.self_attn.o_proj.weight.mul_(5)
+    return model
+
+
+def seeded(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def same(one, two):
@@ -28,9 +47,101 @@ def test_building_one_leaves_the_callers_random_numbers_alone(tokenizer):
 
 def test_it_has_the_asked_shape_and_every_weight_can_learn(tokenizer):
     model = build_nano(tokenizer, NanoConfig(width=48, intermediate=40, heads=3, layers=3, context=600), 0)
-    assert model.get_input_embeddings().weight.shape == (len(tokenizer), 48)
-    assert len(model.model.layers) == 3 and model.config.max_position_embeddings == 600
+    assert model.lm.get_input_embeddings().weight.shape == (len(tokenizer), 48)
+    assert len(model.lm.model.layers) == 3 and model.context == 600
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     ids = torch.tensor([tokenizer("<task>History: ", add_special_tokens=False)["input_ids"]])
-    model(ids, labels=ids).loss.backward()
+    loss = (
+        model.lm(ids, labels=ids).loss + model.candidate_scores(seeded(1, 4, len(NUMBERS))).logsumexp(1).sum()
+    )
+    loss.backward()
     assert all(weight.grad is not None for weight in model.parameters())
+    # Adding a number to all scores changes no ranking.
+    silent = [name for name, weight in model.named_parameters() if not weight.grad.any()]
+    assert silent in ([], ["reader.score.bias"])
+
+
+@torch.inference_mode()
+def test_hidden_states_are_those_of_transformers(model):
+    inputs = seeded(2, 9, 32)
+    causal = torch.ones(9, 9, dtype=torch.bool).tril()
+    places = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7, 8], [3, 4, 5, 9, 10, 11, 12, 20, 500]])
+    expected = model.lm.model(inputs_embeds=inputs, position_ids=places).last_hidden_state
+    found = model.hidden_states(inputs, causal[None, None], places)
+    assert torch.allclose(found, expected, atol=1e-5)
+    # Places tell: at others it is another state.
+    assert not torch.allclose(model.hidden_states(inputs, causal[None, None]), expected, atol=1e-2)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("place", [0, 7, 1500])
+def test_positions_at_one_place_are_read_as_transformers_reads_them(model, place):
+    inputs = seeded(2, 9, 32)
+    expected = model.lm.model(
+        inputs_embeds=inputs,
+        attention_mask=torch.zeros(2, 1, 9, 9),
+        position_ids=torch.full((2, 9), place),
+    ).last_hidden_state
+    assert torch.allclose(model.hidden_states(inputs, None), expected, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_what_is_masked_is_not_read(model):
+    inputs, present = seeded(1, 6, 32), torch.tensor([[True] * 4 + [False] * 2])
+    found = model.hidden_states(inputs, present[:, None, None, :])
+    assert torch.allclose(found[:, :4], model.hidden_states(inputs[:, :4], None), atol=1e-5)
+
+
+def fast(model):
+    with torch.inference_mode():
+        return model.candidate_scores(seeded(1, 5, len(NUMBERS), seed=1))
+
+
+def think(model):
+    with torch.inference_mode():
+        return model.lm(torch.arange(40, 60)[None]).logits
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+@pytest.mark.parametrize("projection", ["self_attn.o_proj", "mlp.down_proj"])
+def test_fast_and_think_mode_are_one_set_of_weights(model, layer, projection):
+    zeroed = copy.deepcopy(model)
+    output = zeroed.lm.model.layers[layer].get_submodule(projection)
+    with torch.no_grad():
+        output.weight.zero_()
+        if output.bias is not None:
+            output.bias.zero_()
+    assert not torch.allclose(fast(zeroed), fast(model), atol=1e-5)
+    assert not torch.allclose(think(zeroed), think(model), atol=1e-5)
+
+
+def test_numbers_are_read_in_the_scale_of_training(model):
+    rows = np.random.default_rng(0).normal(3, 2, (500, len(NUMBERS))).astype(np.float32)
+    rows[:, 5] = 7.0
+    one, other = copy.deepcopy(model), copy.deepcopy(model)
+    one.reader.standardise(rows)
+    with torch.no_grad():
+        one.reader.enter.weight.copy_(torch.eye(32, len(NUMBERS)))
+        one.reader.enter.bias.zero_()
+        read = one.reader.read(torch.from_numpy(rows))
+    # One number a column, as the weights pass on: mean 0, variance 1; and 0 where it never moved.
+    moving = [at for at in range(32) if at != 5]
+    assert read.mean(0).abs().max() < 1e-3
+    assert torch.allclose(read[:, moving].std(0), torch.ones(31), atol=1e-2) and not read[:, 5].any()
+    # What never moved in training, and does now, is cut off instead of swamping the rest.
+    with torch.no_grad():
+        assert one.reader.read(torch.full((1, len(NUMBERS)), 1e9)).abs().max() == 8
+    other.reader.standardise_as(one.reader)
+    assert torch.equal(other.reader.mean, one.reader.mean) and torch.equal(other.reader.scale, one.reader.scale)
+
+
+def test_it_is_saved_as_transformers_saves_and_comes_back_bit_for_bit(model, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    saved = copy.deepcopy(model)
+    saved.reader.standardise(np.random.default_rng(0).random((9, len(NUMBERS)), dtype=np.float32))
+    saved.save(tmp_path)
+    again = Nano.load(tmp_path)
+    assert torch.equal(fast(again), fast(saved)) and not torch.equal(fast(saved), fast(model))
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert torch.equal(plain(torch.arange(40, 60)[None]).logits, think(saved))

@@ -1,4 +1,4 @@
-"""What is learned is what agents wrote, and the ids are the chat template's."""
+"""What is learned is what agents wrote; items go by names, and the answer of compare by its rows."""
 
 import re
 
@@ -7,9 +7,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from starrec.student import make_samples, read_samples
-from starrec.student.samples import Augmentation
-from starrec.trajectories import judge, linear, segments
+from starrec.student import make_samples, read_samples, with_fast_order
+from starrec.student.calls import CallForm
+from starrec.student.rows import trace_rows
+from starrec.student.samples import Augmentation, spoken
+from starrec.student.tokenizer import Names
+from starrec.student.trace import Trace
+from starrec.trajectories import elements, judge, linear, parse_call
 
 
 @pytest.fixture(scope="module")
@@ -18,63 +22,109 @@ def samples(tokenizer, lessons):
     return make_samples(tokenizer, lessons[2], context=10_000)
 
 
-def test_ids_and_mask_are_those_of_the_chat_template(tokenizer, lessons, samples):
+def read_of(run):
+    """What the student reads of a run, and what is written of that: by hand from the linear form."""
+    compare = '<tool_call>{"name":"compare","arguments":{}}</tool_call><tool_response>'
+    before, after = linear(run).split(compare)
+    _, end = after.split("</tool_response>", 1)
+    text = Names().short(f"{before}{compare}<rows></tool_response>{end}")
+    return text[: text.index("<recommend>") + len("<recommend>")]
+
+
+def answers_of(run):
+    calls = [parse_call(part.text).name for part in elements(run) if part.tag == "tool_call"]
+    return list(zip(calls, [part.text for part in elements(run) if part.tag == "tool_response"], strict=True))
+
+
+def test_a_sample_is_the_run_up_to_its_ranking(tokenizer, lessons, samples):
     assert len(samples) == len(lessons[2])
     for run, sample in zip(lessons[2], samples, strict=True):
-        template = tokenizer.apply_chat_template(
-            run.openai_messages(), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-        )
-        assert sample.ids.tolist() == template["input_ids"]
-        assert sample.learn.tolist() == list(map(bool, template["assistant_masks"]))
-        assert sample.ids.tolist() == tokenizer(linear(run), add_special_tokens=False)["input_ids"]
+        text = read_of(run)
+        assert tokenizer.decode(sample.ids.tolist()) == text
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == sample.ids.tolist()
+        assert text.count("<rows>") == 1 and "|Title" not in text
 
 
 def test_only_what_agents_wrote_is_learned(tokenizer, lessons, samples):
     for run, sample in zip(lessons[2], samples, strict=True):
-        pieces = segments(run)
-        learned = tokenizer.decode(sample.ids[sample.learn].tolist())
-        context = tokenizer.decode(sample.ids[~sample.learn].tolist())
-        assert learned == "".join(piece.text for piece in pieces if piece.written)
-        assert context == "".join(piece.text for piece in pieces if not piece.written)
-        for tag in ("<task>", "<tool_response>"):
-            assert tag in context and tag not in learned
+        pieces = [f"<{part}" for part in read_of(run).split("<") if part]
+        written, rest, inside = [], [], False
+        for piece in pieces:
+            tag = re.match("</?([a-z_]+)>", piece)[1]
+            inside = tag not in ("task", "tool_response", "rows") or (tag == "rows" and inside)
+            (written if inside else rest).append(piece)
+        assert tokenizer.decode(sample.ids[sample.learn].tolist()) == "".join(written)
+        assert tokenizer.decode(sample.ids[~sample.learn].tolist()) == "".join(rest)
+        assert sample.learn[-1], "that it recommends now is learned"
+
+
+def test_the_rows_are_what_compare_answered(tokenizer, lessons, samples):
+    for run, sample in zip(lessons[2][:10], samples, strict=False):
+        np.testing.assert_array_equal(sample.numbers, trace_rows(answers_of(run), run.labels))
+        assert tokenizer.convert_ids_to_tokens(sample.label_ids.tolist()) == list(run.labels)
+        assert [run.labels[row] for row in sample.ranking] == list(run.ranking)
 
 
 def test_what_is_too_long_is_left_out(tokenizer, lessons, samples):
-    lengths = [len(sample.ids) for sample in samples]
+    # The candidates stand behind the text.
+    lengths = [len(sample.ids) + len(sample.label_ids) for sample in samples]
     middle = sorted(lengths)[len(lengths) // 2]
     kept = make_samples(tokenizer, lessons[2], context=middle)
-    assert [len(sample.ids) for sample in kept] == [length for length in lengths if length <= middle]
+    assert [len(sample.ids) + 6 for sample in kept] == [length for length in lengths if length <= middle]
     assert make_samples(tokenizer, [], context=100) == []
 
 
-def test_the_ranking_stands_after_the_recommend_tag(tokenizer, lessons, samples):
-    for run, sample in zip(lessons[2], samples, strict=True):
-        tag = tokenizer.convert_tokens_to_ids("<recommend>")
-        assert sample.ids[sample.recommend] == tag and (sample.ids == tag).sum() == 1
-        assert sample.ids[sample.recommend + 1 : -1].tolist() == sample.ranking.tolist()
-        assert tokenizer.convert_ids_to_tokens(sample.ranking.tolist()) == list(run.ranking)
-
-
 def test_text_and_ranking_are_read_alike_however_samples_are_padded(newborn, samples):
+    """And as transformers reads them: the text causally, then all candidates side by side."""
     star = newborn()
     short, *_, long = sorted(samples[:10], key=lambda sample: len(sample.ids))
     assert len(short.ids) < len(long.ids)
+    lm = star.model.lm
     with torch.inference_mode():
-        each, places = [], []
+        each, scores = [], []
         for sample in (short, long):
-            logits = star.model(torch.from_numpy(sample.ids)[None]).logits[0, :-1]
+            ids, n = torch.from_numpy(sample.ids), len(sample.ids)
             learned = torch.from_numpy(sample.learn)[1:]
-            learned[sample.recommend :] = False
-            each.append(
-                functional.cross_entropy(
-                    logits[learned], torch.from_numpy(sample.ids)[1:][learned], reduction="none"
-                )
+            logits = lm(ids[None]).logits[0, :-1]
+            each.append(functional.cross_entropy(logits[learned], ids[1:][learned], reduction="none"))
+            rows = star.model.labelled_rows(
+                torch.from_numpy(sample.numbers), torch.from_numpy(sample.label_ids)
             )
-            places.append(logits[sample.recommend][torch.from_numpy(sample.ranking)])
+            mask = torch.full((1, 1, n + 6, n + 6), float("-inf")).triu(1)
+            mask[:, :, n:] = 0
+            hidden = lm.model(
+                inputs_embeds=torch.cat([lm.get_input_embeddings()(ids), rows])[None],
+                attention_mask=mask,
+                position_ids=torch.cat([torch.arange(n), torch.full((6,), n)])[None],
+            ).last_hidden_state
+            scores.append(star.model.scores(hidden[0, n:]))
         text, ranked = read_samples(star.model, [short, long], star.tokenizer.pad_token_id)
     assert text.item() == pytest.approx(torch.cat(each).mean().item(), rel=1e-4)
-    assert torch.allclose(ranked, torch.stack(places), atol=1e-4)
+    assert torch.allclose(ranked, torch.stack(scores), atol=1e-4)
+
+
+@pytest.mark.parametrize("asks_fast", [False, True])
+def test_the_engine_scores_a_trace_as_training_does(newborn, world, lessons, asks_fast):
+    """A run read again element by element over the cache, as think mode does, and at once, as training does."""
+    star = newborn(1)
+    for task, run in list(zip(lessons[0], lessons[2], strict=True))[:4]:
+        toolbox = world.toolbox(task)
+        if asks_fast:
+            run = with_fast_order(run, star.fast_order(toolbox))
+        trace, call = Trace(star, toolbox, CallForm(toolbox.labels), None, None), ""
+        with torch.inference_mode():
+            for element in elements(run)[:-1]:
+                if element.tag == "tool_call":
+                    call = parse_call(element.text).name
+                elif element.tag == "tool_response":
+                    trace.answers.append((call, element.text))
+                trace.read(spoken(element, call))
+                trace.state()
+            scores = trace.rank()
+            (sample,) = make_samples(star.tokenizer, [run], 10_000)
+            _, expected = read_samples(star.model, [sample], star.tokenizer.pad_token_id)
+        np.testing.assert_allclose(scores, expected[0].numpy(), atol=1e-4)
+        assert scores.std() > 1e-3
 
 
 def test_of_a_run_that_is_not_imitated_only_the_ranking_is_read(newborn, tokenizer, lessons, samples):
@@ -92,36 +142,36 @@ def test_the_target_is_the_run_s_outcome(tokenizer, lessons):
     columns = {task.task_id: task.candidates.tolist().index(targets[task.task_id]) for task in tasks}
     for run, sample in zip(runs, make_samples(tokenizer, judge(runs, columns), 10_000), strict=True):
         label = run.labels[columns[run.task_id]]
-        assert tokenizer.convert_ids_to_tokens(int(sample.ranking[sample.target])) == label
+        assert run.labels[sample.target] == label
 
 
-def test_augmentation_renames_labels_throughout_and_withholds_listed_items(tokenizer, small, lessons, samples):
-    run, sample = lessons[2][0], samples[0]
-    text = linear(run)
-    listed = {text[: text.index("</task>")], text[text.rindex('"compare"') : text.rindex("<recommend>")]}
-    found = Augmentation(tokenizer, 0.5)(sample, np.random.default_rng(0))
-    again = tokenizer.decode(found.ids.tolist())
-    # Labels are exchanged one for one, in the ranking too.
-    before, after = (re.findall("‹[A-Z]+›", each) for each in (text, again))
+def test_augmentation_renames_labels_throughout(tokenizer, samples):
+    sample = samples[0]
+    found = Augmentation(tokenizer)(sample, np.random.default_rng(0))
+    # Labels are exchanged one for one, in the text and beside the rows.
+    before, after = (re.findall("‹[A-Z]+›", tokenizer.decode(each.ids.tolist())) for each in (sample, found))
     names = dict(zip(before, after, strict=True))
     assert len(set(names.values())) == len(names) and [names[label] for label in before] == after
     assert names != {label: label for label in names}
-    assert tokenizer.convert_ids_to_tokens(found.ranking.tolist()) == [names[label] for label in run.ranking]
-    # What is withheld stands in the task or in the rows of `compare`, and about half of that is.
-    hidden = found.ids == tokenizer.convert_tokens_to_ids("<item>")
-    items = tokenizer.convert_tokens_to_ids(small.mentions)
-    assert np.isin(sample.ids[hidden], items).all() and not found.learn[hidden].any()
-    count = sum(len(re.findall("⟦[^⟦⟧]*⟧", part)) for part in listed)
-    assert sample.listed.sum() == count and 0.2 * count < hidden.sum() < 0.8 * count
+    labels = [tokenizer.convert_ids_to_tokens(each.label_ids.tolist()) for each in (sample, found)]
+    assert labels[1] == [names[label] for label in labels[0]]
+    # Nothing else changes: who a row is about, how it was ranked, what is learned.
+    for name in ("learn", "numbers", "ranking"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(sample, name))
+    text = [re.sub("‹[A-Z]+›", "", tokenizer.decode(each.ids.tolist())) for each in (sample, found)]
+    assert text[0] == text[1] and found.target == sample.target
+    again = Augmentation(tokenizer)(sample, np.random.default_rng(0))
+    np.testing.assert_array_equal(again.ids, found.ids)
 
 
 def test_what_tools_answered_carries_no_loss(newborn, samples):
-    """The gradient of the loss is zero at the logits of every token that is context."""
+    """The output matrix is multiplied at the tokens that are learned, and there alone."""
     star = newborn()
     sample = samples[0]
     seen = []
-    hook = star.model.get_output_embeddings().register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    head = star.model.lm.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _, given, __: seen.append(given[0]))
     with torch.inference_mode():
         read_samples(star.model, [sample], star.tokenizer.pad_token_id)
     hook.remove()
-    assert len(seen[0]) == np.count_nonzero(sample.learn[1 : sample.recommend + 1])
+    assert len(seen) == 1 and len(seen[0]) == np.count_nonzero(sample.learn[1:])

@@ -139,13 +139,27 @@ def test_the_weights_that_did_best_are_kept(model, tmp_path):
     progress, problem = train(model, tmp_path / "checkpoint", worse_from=11)
     assert [point["step"] for point in progress.curve] == [5, 10, 15, 20, 24]
     scores = [score for score, _ in problem.looks]
-    best = max(range(5), key=lambda look: scores[look])
-    assert best < 4 and scores[4] < scores[best]
-    assert (progress.best, progress.best_step) == (scores[best], progress.curve[best]["step"])
-    assert progress.evaluations == 5
-    assert [point["validation_avg_hr"] for point in progress.curve] == scores
+    # The first look is before any step.
+    best = max(range(6), key=lambda look: scores[look])
+    assert 0 < best < 5 and scores[5] < scores[best]
+    assert (progress.best, progress.best_step) == (scores[best], progress.curve[best - 1]["step"])
+    assert progress.evaluations == 6
+    assert [point["validation_avg_hr"] for point in progress.curve] == scores[1:]
     assert equal(model.state_dict(), problem.looks[best][1])
     assert not model.training
+
+
+def test_a_stage_that_only_does_harm_returns_the_weights_that_it_got(model, tmp_path):
+    given = copy.deepcopy(model.state_dict())
+    progress, problem = train(model, tmp_path / "checkpoint", worse_from=0)
+    assert max(score for score, _ in problem.looks[1:]) < problem.looks[0][0] == progress.best
+    assert equal(model.state_dict(), given) and progress.best_step == 0
+    # Also after a kill: what it got is in the checkpoint.
+    with pytest.raises(Killed):
+        train(model, tmp_path / "again", worse_from=0, killed_at=8, schedule=EVERY_STEP)
+    model.load_state_dict(problem.looks[-1][1])
+    progress, _ = train(model, tmp_path / "again", worse_from=0)
+    assert equal(model.state_dict(), given) and progress.best_step == 0
 
 
 def test_the_rate_rises_and_falls():

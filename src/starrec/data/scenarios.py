@@ -93,12 +93,12 @@ def scenario_tasks(
         case "user_cold_start":
             keys = text_keys([task.user_id for task in tasks], seed, f"scenario/{scenario}")
             kept = 1 + (keys % np.uint64(RECENT)).astype(np.int64)
-            tasks = [_cut(task, number) for task, number in zip(tasks, kept.tolist(), strict=True)]
+            tasks = [cut_history(task, number) for task, number in zip(tasks, kept.tolist(), strict=True)]
         case "evolving_long" | "evolving_short":
             chosen = set(evolving_users(dataset, split, which, seed).tolist())
             tasks = [task for task in tasks if task.user in chosen]
             if scenario == "evolving_short":
-                tasks = [_cut(task, RECENT) for task in tasks]
+                tasks = [cut_history(task, RECENT) for task in tasks]
     if most_users:
         tasks = _of_some(tasks, most_users, seed)
     named = [replace(task, task_id=f"{scenario}/{task.task_id}", scenario=scenario) for task in tasks]
@@ -181,7 +181,7 @@ def within_one_day(dataset: Dataset) -> float | None:
     return float((time[ends] - time[starts] <= SECONDS_A_DAY * dataset.resolution).mean())
 
 
-def _cut(task: RankingTask, last: int) -> RankingTask:
+def cut_history(task: RankingTask, last: int) -> RankingTask:
     """The task with the last items of its history alone."""
     return replace(
         task,

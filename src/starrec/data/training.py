@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,11 @@ class TrainingPositions:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def union(self, other: TrainingPositions) -> TrainingPositions:
+        """The places of either, each once."""
+        pairs = np.union1d(_pairs(self.users, self.positions), _pairs(other.users, other.positions))
+        return TrainingPositions((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,5 +198,5 @@ def _still_right(
     return kept if len(kept) == len(drawn) and (kept >= 0).all() and target in kept else drawn
 
 
-def _pairs(users: NDArray[np.int32], positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    return users.astype(np.int64) << 32 | positions
+def _pairs(users: NDArray[np.int32], positions: NDArray[Any]) -> NDArray[np.int64]:
+    return users.astype(np.int64) << 32 | positions.astype(np.int64)

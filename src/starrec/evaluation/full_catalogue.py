@@ -7,9 +7,8 @@ Of the second kind nothing can be found that was not nominated: the recall of th
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -21,10 +20,9 @@ from starrec.errors import StarrecError
 from starrec.evaluation.scorer import tie_seeds
 from starrec.ranking import Ranking, catalogue, order_by_scores
 from starrec.signals import Graph
-from starrec.tools import World, ranking_windows, retrieve
+from starrec.tools import NOMINATED, World, retrieve
 
 RECOMMENDED: Final = 10
-NOMINATED: Final = 100
 _BATCH: Final = 128
 
 ItemScorer: TypeAlias = Callable[[RankingTask], NDArray[np.float64]]
@@ -100,20 +98,9 @@ def rank_retrieved(
     tasks: Sequence[RankingTask],
     retrieved: CatalogueLists,
 ) -> CatalogueLists:
-    """The first window of what was retrieved, ranked: it holds the first `RECOMMENDED`, as it does when a run
-    recommends.
-
-    Args:
-        rank_many: ranks tasks that have equally many candidates.
-    """
-    by_size: dict[int, list[tuple[int, RankingTask]]] = defaultdict(list)
-    for place, (task, found) in enumerate(zip(tasks, retrieved.nominated, strict=True)):
-        for window in ranking_windows(task.task_id, task.user, task.user_id, task.history, found)[:1]:
-            by_size[len(window.candidates)].append((place, window))
-    ranked = [np.empty(0, dtype=np.int32) for _ in tasks]
-    for placed in by_size.values():
-        for (place, _), ranking in zip(placed, rank_many([window for _, window in placed]), strict=True):
-            ranked[place] = np.array(ranking.items, dtype=np.int32)
+    """All that was retrieved, ranked."""
+    asked = [replace(task, candidates=found) for task, found in zip(tasks, retrieved.nominated, strict=True)]
+    ranked = [np.array(ranking.items, dtype=np.int32) for ranking in rank_many(asked)]
     return CatalogueLists(ranked, retrieved.nominated)
 
 

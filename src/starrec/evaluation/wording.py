@@ -18,7 +18,7 @@ EVIDENCE: Final = "evidence"
 """The key of `latency_ms` for gathering all ten signals of a task. No signal is timed alone."""
 
 SYSTEM_NOTES: Final[Mapping[str, str]] = {
-    "star": "student, fast: one batched prefill",
+    "star": "student, fast: one pass over the candidates",
     "star_think": "student, thinking aloud",
     "star_sft": "student before GRPO, fast",
     "teacher": "MARS, seven agents",

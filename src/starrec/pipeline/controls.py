@@ -1,9 +1,9 @@
 """The controls of `[evaluation] controls`: what ranks the same tasks from the same labels beside the student.
 
     mlp_evidence   a listwise MLP over every number of the evidence
-    mlp_levels     the same over the levels alone, which are what the student reads
+    mlp_levels     the same over the numbers that the student reads
     teacher_tuned  the embedded policy, its constants fitted on the labels that the student sees
-    star_labels    the student's model and prompts, cross-entropy on targets from the start, no trajectories
+    star_labels    the student's model and input, cross-entropy on targets from the start, no trajectories
     star_imitate   stage 1 on the teacher's runs unfiltered, one a task; no label is seen
     star_ce        star_sft continued with cross-entropy in GRPO's place
 
@@ -39,7 +39,7 @@ from starrec.pipeline.number_controls import (
 )
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
-from starrec.pipeline.tasks import Drawn, Tasks
+from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.teach import runs_by_outcome, unfiltered_runs
 from starrec.pipeline.training import Training
 from starrec.ranking import Ranking
@@ -107,7 +107,7 @@ def rank_with_controls(
         kept = json.loads(record_path(product, name).read_text(encoding="utf-8"))
         if name in READS:
             scorers = [
-                MlpScorer(network(product, name, kept["settings"], seed), lambda _: numbers())
+                MlpScorer(network(product, name, kept["settings"], seed), READS[name], lambda _: numbers())
                 for seed in kept["seeds"]
             ]
             ranked = [rank_by_scores(scorer, asked)[0] for scorer in scorers]
@@ -147,7 +147,9 @@ def _train(
     star = Star.load(student.path("sft"), prepared.world)
     config, seed = session.config.student, session.config.student.seed
     if name != "star_ce":
-        star = Star(build_nano(star.tokenizer, config.nano, seed), star.tokenizer, prepared.world)
+        model = build_nano(star.tokenizer, config.nano, seed)
+        model.reader.standardise_as(star.model.reader)
+        star = Star(model, star.tokenizer, prepared.world)
     training = Training.of(session, tasks, workers, star, product)
     progress, seen = _STUDENTS[name](training, session, prepared, tasks)
     product.publish(name, star.save)
@@ -175,11 +177,9 @@ def _continue_by_cross_entropy(
     """`star_ce`: stage 2 as the student's in all but its objective."""
     grpo = session.config.student.grpo
     kept, failed = runs_by_outcome(session, prepared, tasks)
-    practised, positions = training.practised(kept, failed), len(tasks.practice)
-    progress = training.reinforce(
-        "star_ce", positions, tasks.practice_epoch, practised, "star_ce", "cross_entropy"
-    )
-    return progress, min(positions, grpo.steps * grpo.batch) + len(practised)
+    practised = training.practised(kept, failed)
+    progress = training.reinforce("star_ce", tasks.practice, practised, "star_ce", "cross_entropy")
+    return progress, min(len(tasks.practice), grpo.steps * grpo.batch) + len(practised)
 
 
 def _learn_labels(
@@ -191,15 +191,9 @@ def _learn_labels(
     steps = config.sft.steps + config.grpo.steps
     grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": config.sft.learning_rate})
     training = replace(training, config=config.model_copy(update={"grpo": grpo}))
-    taught, targets = tasks.taught
-
-    def epoch(number: int) -> Drawn:
-        drawn, own = tasks.practice_epoch(number)
-        return [*drawn, *taught], {**own, **targets}
-
-    n = len(tasks.practice) + len(taught)
-    progress = training.reinforce("star_labels", n, epoch, [], "star_labels", "cross_entropy")
-    return progress, min(n, steps * grpo.batch)
+    positions = tasks.practice.union(tasks.taught_positions)
+    progress = training.reinforce("star_labels", positions, [], "star_labels", "cross_entropy")
+    return progress, min(len(positions), steps * grpo.batch)
 
 
 def _imitate(training: Training, session: Session, prepared: Prepared, tasks: Tasks) -> tuple[Progress, int]:

@@ -39,7 +39,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
     _require_validation(tasks)
     with Workers(prepared.world) as workers:
         kept, failed = runs_by_outcome(session, prepared, tasks)
-        tokenizer = build_tokenizer(prepared.dataset.mentions, map(linear, kept[:_TOKENIZER_RUNS]))
+        tokenizer = build_tokenizer(map(linear, kept[:_TOKENIZER_RUNS]))
         model = build_nano(tokenizer, config.nano, config.seed)
         parameters = sum(weight.numel() for weight in model.parameters())
         session.announce(f"distill: nano student, {parameters:,} parameters, {len(tokenizer):,} tokens")
@@ -50,14 +50,20 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         session.announce(_summary("SFT", sft))
         practised = training.practised(kept, failed)
         positions = tasks.practice
-        grpo = training.reinforce("grpo", len(positions), tasks.practice_epoch, practised, "GRPO")
+        grpo = training.reinforce("grpo", positions, practised, "GRPO")
         product.publish("star", star.save)
         session.announce(_summary("GRPO", grpo))
     attempts = config.grpo.steps * config.grpo.batch
+    group = config.grpo.group if config.grpo.gradient == "sampled" else 1
     seen = min(len(positions), attempts) + len(practised)
     stages = {
         "sft": record(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
-        "grpo": record(grpo, tasks=seen, runs=attempts * config.grpo.group, kept=seen),
+        "grpo": record(
+            grpo,
+            tasks=seen,
+            runs=attempts * group,
+            kept=seen,
+        ),
         "curves": {"sft": sft.curve, "grpo": grpo.curve},
     }
     current = session.run.current("data")
@@ -99,7 +105,6 @@ def record(progress: Progress, **counts: object) -> dict[str, object]:
         "validation_evaluations": progress.evaluations,
         "best_validation_avg_hr": progress.best,
         "best_step": progress.best_step,
-        "precision": progress.precision,
     }
 
 

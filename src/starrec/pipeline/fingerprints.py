@@ -25,9 +25,9 @@ FORMATS: Final[Mapping[str, int]] = {
     "tasks": 1,  # splits, positions, candidates
     "signals": 1,  # counts, levels, facts and their sentences
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
-    "student": 3,  # renderings, tokenizer, training, engine
-    "controls": 1,  # what the controls read, their settings and training
-    "evaluation": 5,  # systems, metrics, content of results.json
+    "student": 4,  # renderings, tokenizer, training, engine
+    "controls": 2,  # what the controls read, their settings and training
+    "evaluation": 6,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
 

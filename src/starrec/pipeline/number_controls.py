@@ -36,15 +36,15 @@ from starrec.evaluation.controls import (
     tune,
 )
 from starrec.pipeline.config import RunConfig
+from starrec.pipeline.practice import epoch_order
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Drawn, Tasks
 from starrec.runs import Product, write_atomic
-from starrec.student import epoch_order
 from starrec.teacher import Constants, Fusion
 from starrec.tools import World
 
 SEEDS: Final = (0, 1, 2)
-READS: Final[dict[str, Reads]] = {"mlp_evidence": "numbers", "mlp_levels": "levels"}
+READS: Final[dict[str, Reads]] = {"mlp_evidence": "numbers", "mlp_levels": "read"}
 TUNED: Final = "teacher_tuned"
 _HALVES: Final[tuple[Literal["A", "B"], ...]] = ("A", "B")
 _SCRATCH: Final = ".tmp-"
@@ -135,9 +135,8 @@ def keep_record(product: Product, name: str, record: dict[str, Any]) -> None:
 def network(product: Product, name: str, settings: dict[str, Any], seed: int) -> Mlp:
     """A fitted network."""
     weights = load_file(_weights(product, name, seed))
-    return Fitted(MlpSettings(**{**settings, "hidden": tuple(settings["hidden"])}), seed, weights, 0).network(
-        READS[name]
-    )
+    own = MlpSettings(**{**settings, "hidden": tuple(settings["hidden"])})
+    return Fitted(own, seed, weights, 0).network
 
 
 def constants(settings: dict[str, Any]) -> Constants:

@@ -64,10 +64,14 @@ class Tasks:
     @cached_property
     def taught(self) -> Drawn:
         """Tasks that the teacher reasons over and the student imitates."""
-        positions = self._positions(
+        return self._training(self.taught_positions, _TEACH_EPOCH, self.before.candidates)
+
+    @cached_property
+    def taught_positions(self) -> TrainingPositions:
+        """Positions of the taught tasks."""
+        return self._positions(
             self.config.teacher.tasks_per_user, self.config.data.seed + 1, self.before.positions
         )
-        return self._training(positions, _TEACH_EPOCH, self.before.candidates)
 
     def keys(self, drawn: Drawn) -> dict[str, str]:
         """The hash of each task's content (`data.task_key`), by task id in the order of the tasks."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import RankingTask, Targets
+from starrec.data import RankingTask, Targets, TrainingPositions
 from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.hashing import text_keys
+from starrec.pipeline.practice import Practice
 from starrec.pipeline.session import Session
-from starrec.pipeline.tasks import Drawn, Tasks
+from starrec.pipeline.tasks import Tasks
 from starrec.runs import Product
 from starrec.student import (
     FastTasks,
@@ -37,8 +37,6 @@ from starrec.student import (
 )
 from starrec.tools import World
 from starrec.trajectories import Trajectory, target_columns
-
-_BATCH: Final = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ class Training:
             config: None for that of the session.
         """
         config = config or session.config.student
-        validation = _labelled(star.world, *tasks.validation("A"))
+        validation = labelled(star.world, *tasks.validation("A"))
         return cls(session, tasks, workers, star, config, product, validation)
 
     def supervise(self, name: str, runs: list[Trajectory], title: str) -> Progress:
@@ -87,21 +85,15 @@ class Training:
     def reinforce(
         self,
         name: str,
-        tasks_an_epoch: int,
-        epoch: Callable[[int], Drawn],
+        positions: TrainingPositions,
         samples: Sequence[Sample],
         title: str,
-        objective: Objective = "grpo",
+        objective: Objective = "reward",
     ) -> Progress:
-        """Stage 2, as `student.reinforce`; name and title as in `supervise`."""
+        """Stage 2 at these positions, as `student.reinforce`; name and title as in `supervise`."""
+        practice = Practice(self.tasks, self.workers, self.config, positions)
         with self.session.bar(title, self.config.grpo.steps) as advance:
-            return reinforce(
-                self._stage(name, advance),
-                tasks_an_epoch,
-                lambda number: self._looked_up(*epoch(number)),
-                samples,
-                objective,
-            )
+            return reinforce(self._stage(name, advance), practice, samples, objective)
 
     def practised(self, kept: list[Trajectory], failed: list[Trajectory]) -> list[Sample]:
         """What stage 2 replays: kept runs, and failed ones for their reward; a share of both asks the student,
@@ -129,7 +121,6 @@ class Training:
         return Stage(
             self.star.model,
             self.star.tokenizer,
-            self.star.prompts,
             self.config,
             self.validation,
             self.product.path(f"{name}.checkpoint"),
@@ -146,32 +137,26 @@ class Training:
         found = list(runs)
         if asking:
             asked = [by_id[runs[at].task_id] for at in asking]
-            scores = star.scores(gather_tasks(star.world, asked))
+            found_rows = gather_tasks(star.world, asked)
+            scores = found_rows.as_given(star.scores(found_rows))
             for at, task, own in zip(asking, asked, scores, strict=True):
                 found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
         return found
 
     def _ranked(self, runs: list[Trajectory]) -> tuple[FastTasks, NDArray[np.int64]]:
-        """The runs' tasks in fast form, and the columns of their candidates as each run ranked them."""
+        """The runs' tasks in fast form, and the rows of their candidates as each run ranked them."""
         by_id = {task.task_id: task for task in self.tasks.taught[0]}
-        rankings = np.array([[run.labels.index(label) for label in run.ranking] for run in runs])
-        return gather_tasks(self.star.world, [by_id[run.task_id] for run in runs]), rankings
-
-    def _looked_up(self, tasks: list[RankingTask], targets: Targets) -> Labelled:
-        """Tasks in fast form with their labels, looked up by worker processes."""
-        batches = [tasks[at : at + _BATCH] for at in range(0, len(tasks), _BATCH)]
-        parts = list(self.workers.map(gather_tasks, batches))
-        return Labelled(FastTasks.concatenate(parts), _labels(tasks, targets))
+        columns = np.array([[run.labels.index(label) for label in run.ranking] for run in runs])
+        tasks = gather_tasks(self.star.world, [by_id[run.task_id] for run in runs])
+        return tasks, tasks.rows_of(columns)
 
 
-def _labelled(world: World, tasks: list[RankingTask], targets: Targets) -> Labelled:
-    """The same, looked up in this process."""
-    return Labelled(gather_tasks(world, tasks), _labels(tasks, targets))
-
-
-def _labels(tasks: list[RankingTask], targets: Targets) -> NDArray[np.int64]:
+def labelled(world: World, tasks: Sequence[RankingTask], targets: Targets) -> Labelled:
+    """Tasks in fast form with their labels, each of the same weight."""
     columns = target_columns(tasks, targets)
-    return np.array([columns[task.task_id] for task in tasks])
+    found = gather_tasks(world, tasks)
+    rows = found.rows_of(np.array([columns[task.task_id] for task in tasks]))
+    return Labelled(found, rows, np.ones(len(tasks), dtype=np.float32))
 
 
 def _advancing(advance: Callable[[int], None]) -> Callable[[Progress], None]:

@@ -9,7 +9,7 @@ from starrec.signals.facts import Fact
 from starrec.signals.gathering import gather, gather_many
 from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
-from starrec.signals.levels import N_LEVELS, SCORED, SIGNALS, levels
+from starrec.signals.levels import N_LEVELS, SCORED, SIGNALS, levels, scores_at
 from starrec.signals.recounting import recount
 from starrec.signals.selection import select
 from starrec.signals.semantics import Semantics
@@ -45,6 +45,7 @@ __all__ = [
     "labels",
     "levels",
     "recount",
+    "scores_at",
     "select",
     "sentence",
 ]

@@ -21,8 +21,8 @@ SIGNALS: Final = (
     "transitions",
     "ease",
 )
-"""The signals that have levels and tokens, in the order of their rows in `Evidence` and of their tokens in a
-compact row: what tells most stands last, next to the label at which a small model gathers it."""
+"""The signals that have levels, in the order of their rows in `Evidence` and of their places in a
+compact row."""
 
 SCORED: Final[tuple[str, ...]] = (*SIGNALS, "following.1", "following.30", "around.20", "walk.recent")
 """All signals, in the order of their rows in `Evidence.scores`: beside those with levels, which the teacher
@@ -59,3 +59,15 @@ _CUTS: Final = np.stack([LEVELS[signal] for signal in SIGNALS])
 def levels(scores: NDArray[np.float64]) -> NDArray[np.int8]:
     """Levels of scores `(10, n)`, rows as in `SIGNALS`: the number of cuts at or below; -1 for NaN."""
     return kernels.numbers_of_cuts(_CUTS, scores)
+
+
+def scores_at(levels: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Scores `(10, ...)` that have these levels: the geometric middle between two cuts, 0 for level 0, the last
+    cut for the highest level and NaN for -1."""
+    found = np.full(levels.shape, np.nan)
+    for row, signal in enumerate(SIGNALS):
+        cuts = LEVELS[signal]
+        middles = np.array([0.0, *np.sqrt(cuts[:-1] * cuts[1:]), cuts[-1]])
+        known = levels[row] >= 0
+        found[row, known] = middles[levels[row, known]]
+    return found

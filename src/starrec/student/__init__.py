@@ -12,11 +12,11 @@ from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentCon
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
     from starrec.student.engine import Star
-    from starrec.student.nano import build_nano
-    from starrec.student.prompts import FastBatch, FastPrompts, FastTasks, gather_tasks
+    from starrec.student.nano import CANDIDATES, Nano, build_nano
+    from starrec.student.rows import NUMBERS, READ, FastTasks, Labelled, gather_tasks, row_numbers, withhold
     from starrec.student.samples import Sample, make_samples, read_samples
-    from starrec.student.stages import Labelled, Objective, Stage, epoch_order, reinforce, supervise
-    from starrec.student.tokenizer import build_tokenizer
+    from starrec.student.stages import Objective, Stage, reinforce, supervise
+    from starrec.student.tokenizer import MAX_LABELS, build_tokenizer
     from starrec.student.trace import Step, Thought
     from starrec.student.training import Progress
 
@@ -25,20 +25,24 @@ _HOMES: Final = {
     "Step": "trace",
     "Thought": "trace",
     "with_fast_order": "calls",
+    "CANDIDATES": "nano",
+    "Nano": "nano",
     "build_nano": "nano",
-    "FastBatch": "prompts",
-    "FastPrompts": "prompts",
-    "FastTasks": "prompts",
-    "gather_tasks": "prompts",
+    "NUMBERS": "rows",
+    "READ": "rows",
+    "FastTasks": "rows",
+    "Labelled": "rows",
+    "gather_tasks": "rows",
+    "row_numbers": "rows",
+    "withhold": "rows",
     "Sample": "samples",
     "make_samples": "samples",
     "read_samples": "samples",
-    "Labelled": "stages",
     "Objective": "stages",
     "Stage": "stages",
-    "epoch_order": "stages",
     "reinforce": "stages",
     "supervise": "stages",
+    "MAX_LABELS": "tokenizer",
     "build_tokenizer": "tokenizer",
     "Progress": "training",
 }
@@ -52,11 +56,14 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "FastBatch",
-    "FastPrompts",
+    "CANDIDATES",
+    "MAX_LABELS",
+    "NUMBERS",
+    "READ",
     "FastTasks",
     "GRPOConfig",
     "Labelled",
+    "Nano",
     "NanoConfig",
     "Objective",
     "Progress",
@@ -69,11 +76,12 @@ __all__ = [
     "Thought",
     "build_nano",
     "build_tokenizer",
-    "epoch_order",
     "gather_tasks",
     "make_samples",
     "read_samples",
     "reinforce",
+    "row_numbers",
     "supervise",
     "with_fast_order",
+    "withhold",
 ]

@@ -25,7 +25,7 @@ from starrec.trajectories import LABEL, Message, ToolCall, Trajectory
 FAST_ORDER: Final = ToolSpec("fast_order", "The student's own ranking in fast mode.", False, False)
 STUDENT_TOOLS: Final[Mapping[str, ToolSpec]] = {**TOOLS, FAST_ORDER.name: FAST_ORDER}
 """What the student may call in think mode."""
-_SIGNAL: Final = "star"
+FAST_SIGNAL: Final = "star"
 """What the order of `fast_order` is called."""
 
 
@@ -52,15 +52,17 @@ class CallForm:
         return self.open(text) and self._pattern.fullmatch(text) is not None
 
 
-def fast_order(log_probabilities: NDArray[np.float32], labels: Sequence[str], ties: Keys) -> str:
+def fast_order(scores: NDArray[np.float32], labels: Sequence[str], ties: Keys) -> str:
     """The answer of `fast_order`: `star ‹C›‹A›‹B›.`
 
     Args:
-        log_probabilities: `(c,)` of fast mode.
+        scores: `(c,)` of fast mode.
         labels: of the candidates.
         ties: `(c,)` as in `tools.order_text`.
     """
-    return order_text(_SIGNAL, np.exp(log_probabilities.astype(np.float64)), labels, ties)
+    # An order lists what is above 0.
+    above = 1.0 + scores.astype(np.float64) - float(scores.min())
+    return order_text(FAST_SIGNAL, above, labels, ties)
 
 
 def with_fast_order(trajectory: Trajectory, answer: str) -> Trajectory:

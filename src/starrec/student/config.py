@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from starrec.config import Section
@@ -10,8 +12,8 @@ from starrec.config import Section
 class NanoConfig(Section):
     """Shape of the nano base."""
 
-    width: int = Field(default=128, ge=32, description="Hidden size.")
-    intermediate: int = Field(default=256, ge=32, description="Width of the feed-forward layers.")
+    width: int = Field(default=96, ge=32, description="Hidden size.")
+    intermediate: int = Field(default=192, ge=32, description="Width of the feed-forward layers.")
     layers: int = Field(default=2, ge=2, description="Transformer layers.")
     heads: int = Field(default=4, ge=2, description="Attention heads.")
     context: int = Field(default=2048, ge=512, description="Longest input, in tokens.")
@@ -23,27 +25,37 @@ class SFTConfig(Section):
     steps: int = Field(default=400, ge=1, description="Optimizer steps.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
     fast_batch: int = Field(default=32, ge=1, description="Kept runs a step in the fast rendering.")
-    think_batch: int = Field(default=12, ge=1, description="Kept runs a step in the think rendering.")
+    think_batch: int = Field(default=8, ge=1, description="Kept runs a step in the think rendering.")
     top_k: int = Field(
         default=1, ge=1, le=5, description="Outcome filter: runs with the target this high teach."
     )
 
 
 class GRPOConfig(Section):
-    """Stage 2: listwise GRPO in fast mode."""
+    """Stage 2: reinforcement of rankings, in fast mode and after traces."""
 
-    steps: int = Field(default=1800, ge=1, description="Optimizer steps.")
-    learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate.")
-    batch: int = Field(default=32, ge=1, description="Tasks a step.")
-    group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G).")
+    steps: int = Field(default=2400, ge=1, description="Optimizer steps.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
+    batch: int = Field(default=64, ge=1, description="Tasks a step.")
+    gradient: Literal["exact", "sampled"] = Field(
+        default="exact",
+        description="Of the reward: its expectation in closed form, or from sampled rankings (GRPO).",
+    )
+    group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G), where they are.")
     kl: float = Field(
         default=0.0,
         ge=0,
         description="Weight of the KL divergence from star_sft (0.001 in the paper: a third more time).",
     )
     tasks_per_user: int = Field(default=24, ge=1, description="Training positions of each user, at most.")
+    late: float = Field(
+        default=2.0,
+        ge=0,
+        description="Weight of a task: the length of its history over the longest of its user's tasks, to this "
+        "power. Test tasks stand at the end of a history.",
+    )
     replay_every: int = Field(
-        default=2,
+        default=6,
         ge=1,
         description="Every so many steps a batch of runs is replayed: think mode stays, and practises too.",
     )
@@ -53,9 +65,6 @@ class StudentConfig(Section):
     """The student and its training."""
 
     seed: int = Field(default=0, description="Seed of weights and batches.")
-    drop_items: float = Field(
-        default=0.4, ge=0, lt=1, description="Probability of withholding an item token while training."
-    )
     drop_signals: float = Field(
         default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
     )

@@ -1,22 +1,22 @@
 """The inference engine: one student, two modes.
 
-`fast` ranks in one prefill: all evidence as compact rows, and the distribution over the candidates' labels
-right after `<recommend>` is the ranking, averaged over a few label permutations. `think` writes the whole
-trajectory: it plans, calls tools, reads their answers, reflects and ranks. Answers are looked up for real and
-inserted while the key-value cache is kept, so the cost of a trace is its own tokens once.
+`fast` ranks in one pass over the candidates' rows of evidence (`rows`, `nano`), 2 to 200 of them, the same
+whatever their order. `think` writes the whole trajectory: it plans, calls tools, reads their answers, reflects
+and ranks. Answers are looked up for real and inserted while the key-value cache is kept, so the cost of a trace
+is its own tokens once.
 
 What thinking knows of a candidate it has asked for: there is no evidence in its prompt. It may also ask
 its own fast mode for its order (`calls.FAST_ORDER`).
 
 What it writes is constrained so that every trace parses and every citation holds (`trace`). Before it ranks, it
 looks at `compare` as the teacher's Ranker always does: a student that would skip that is made to ask, which is
-noted among the repairs. The ranking is read off the label distribution right after `<recommend>`, so it is
-always a permutation.
+noted among the repairs. The ranking is a score for each candidate after `<recommend>`, so it is always a
+permutation.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -24,37 +24,37 @@ from typing import Final, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
-from starrec.data import RankingTask, plain
-from starrec.errors import RunError
+from starrec.data import RankingTask
+from starrec.errors import RunError, StarrecError
 from starrec.ranking import Ranking, from_scores
 from starrec.student.calls import CallForm, fast_order
 from starrec.student.grounding import Grounding, figure_tokens
-from starrec.student.listwise import label_logits, logits_of
-from starrec.student.prompts import FastPrompts, FastTasks, gather_tasks
+from starrec.student.nano import CANDIDATES, ROWS_FILE, Nano
+from starrec.student.rows import FastTasks, gather_tasks, hashed_order, rows_of_evidence
+from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought, Trace
+from starrec.student.training import THREADS
 from starrec.tools import Toolbox, World, think_task
 from starrec.trajectories import TAGS
 
 TIE_SEED: Final = 5
-LABEL_PERMUTATIONS: Final = 4
-"""Label permutations that fast mode averages over, in one batched prefill: what a candidate is called should
-not matter, and what is left of it averages out (avg_hr +0.006, the same first candidate in 93% instead of 86%
-of tasks when labels are permuted; validation)."""
-_BATCH: Final = 32
+_BATCH: Final = 256
+_DECIMALS: Final = 5
+"""Of scores, for ties: equal rows may get scores that differ in their last bits where a batch is padded."""
 _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 
 class Star:
     """A student with the world that it looks things up in."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, world: World) -> None:
+    def __init__(self, model: Nano, tokenizer: PreTrainedTokenizerFast, world: World) -> None:
+        torch.set_num_threads(THREADS)
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.world = world
-        self.prompts = FastPrompts(tokenizer, list(world.mentions))
         self.figures = torch.tensor(figure_tokens(tokenizer))
         vocabulary = tokenizer.get_vocab().items()
         self.words = tokenizer.batch_decode([[at] for at in range(len(tokenizer))])
@@ -77,86 +77,77 @@ class Star:
             )
         again = "Delete that folder and run `starrec distill` again."
         # Without its configuration transformers would fill the memory with a Llama of 7 billion parameters.
-        for name in ("config.json", "tokenizer.json"):
+        for name in ("config.json", "tokenizer.json", ROWS_FILE):
             if not (folder / name).exists():
                 raise RunError(f"The student in {folder} lacks its {name}. {again}")
         transformers_logging.disable_progress_bar()
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-            model = LlamaForCausalLM.from_pretrained(folder)
+            model = Nano.load(folder)
         except Exception as error:  # whatever safetensors, json and transformers find wrong with the files
             raise RunError(
                 f"The student in {folder} cannot be loaded ({type(error).__name__}: "
                 f"{str(error).partition(chr(10))[0]}). {again}"
             ) from error
-        words = tokenizer.get_vocab()
-        unknown = next((mention for mention in world.mentions if mention not in words), None)
-        if unknown is not None:
-            raise RunError(
-                f"The student in {folder} was trained on another catalogue: it does not know "
-                f"{plain(unknown)!r}. Run `starrec distill` for this data, in another folder or with --fresh."
-            )
         return cls(model, tokenizer, world)
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer to a folder."""
         transformers_logging.disable_progress_bar()
-        self.model.save_pretrained(folder)
+        self.model.save(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def rank(self, task: RankingTask) -> Ranking:
-        """Fast mode, one request, evidence look-up included."""
-        return self.rank_many([task])[0]
-
-    def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
-        """Fast mode for many tasks, in batches of those with equally many candidates."""
-        by_size: dict[int, list[int]] = defaultdict(list)
-        for at, task in enumerate(tasks):
-            by_size[len(task.candidates)].append(at)
-        ranked: dict[int, Ranking] = {}
-        for places in by_size.values():
-            alike = [tasks[at] for at in places]
-            scores = self.scores(gather_tasks(self.world, alike))
-            for at, task, row in zip(places, alike, scores, strict=True):
-                ranked[at] = from_scores(task.candidates, row, TIE_SEED)
-        return [ranked[at] for at in range(len(tasks))]
-
     @torch.inference_mode()
-    def scores(
-        self, tasks: FastTasks, label_permutation: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float32]:
-        """Fast mode's score of each candidate, `(n, c)`: mean log-probability over `LABEL_PERMUTATIONS` label
-        permutations.
+    def rank(self, task: RankingTask, toolbox: Toolbox | None = None) -> Ranking:
+        """Fast mode, one request, evidence look-up included.
 
         Args:
-            label_permutation: `(n, c)` number of each candidate's label; None gives the labels of the task.
+            toolbox: of the task, where its evidence is also needed elsewhere: it is gathered once.
+
+        Raises:
+            StarrecError: there are fewer than 2 candidates or more than `CANDIDATES`, or one stands twice.
         """
-        n, c = tasks.candidates.shape
-        if n > _BATCH:
-            cuts = [np.arange(at, min(at + _BATCH, n)) for at in range(0, n, _BATCH)]
-            return np.concatenate(
-                [
-                    self.scores(tasks[cut], None if label_permutation is None else label_permutation[cut])
-                    for cut in cuts
-                ]
-            )
-        first = np.tile(np.arange(c), (n, 1)) if label_permutation is None else label_permutation
-        every = np.concatenate(
-            [(first + turn * c // LABEL_PERMUTATIONS) % c for turn in range(LABEL_PERMUTATIONS)]
-        )
-        batch = self.prompts.batch(tasks[np.tile(np.arange(n), LABEL_PERMUTATIONS)], label_permutation=every)
-        log_p = label_logits(self.model, batch).log_softmax(dim=1)
-        mean: NDArray[np.float32] = log_p.reshape(LABEL_PERMUTATIONS, n, c).mean(dim=0).numpy()
-        return mean
+        check_candidates(task)
+        order = hashed_order(task.candidates)
+        numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
+        scores = np.empty(len(order), dtype=np.float32)
+        scores[order] = self.model.candidate_scores(torch.from_numpy(numbers)[None])[0].numpy()
+        return from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
+
+    def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
+        """Fast mode for many tasks; raises as `rank`."""
+        for task in tasks:
+            check_candidates(task)
+        ranked = []
+        for start in range(0, len(tasks), _BATCH):
+            part = tasks[start : start + _BATCH]
+            found = gather_tasks(self.world, part, os.cpu_count() or 1)
+            ranked += [
+                from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
+                for task, scores in zip(part, found.as_given(self.scores(found)), strict=True)
+            ]
+        return ranked
+
+    @torch.inference_mode()
+    def scores(self, tasks: FastTasks) -> NDArray[np.float32]:
+        """Fast mode's score of each row, `(n, c)`; -inf in padding."""
+        parts = []
+        for start in range(0, len(tasks), _BATCH):
+            part = tasks[np.arange(start, min(start + _BATCH, len(tasks)))]
+            present = part.present
+            mask = None if present.all() else torch.from_numpy(present)
+            parts.append(self.model.candidate_scores(torch.from_numpy(part.numbers), mask).numpy())
+        return np.concatenate(parts)
 
     def fast_order(self, toolbox: Toolbox, scores: NDArray[np.float32] | None = None) -> str:
         """What the tool `fast_order` answers: the order of fast mode.
 
         Args:
-            scores: of the task's candidates in fast mode, where they are known already.
+            scores: of the task's candidates in fast mode, in their order, where they are known already.
         """
         if scores is None:
-            scores = self.scores(gather_tasks(self.world, [toolbox.task]))[0]
+            found = gather_tasks(self.world, [toolbox.task])
+            scores = found.as_given(self.scores(found))[0]
         return fast_order(scores, toolbox.labels, toolbox.ties)
 
     @torch.inference_mode()
@@ -169,7 +160,11 @@ class Star:
             grounded: whether facts can only be cited as this trace's tools stated them; off to measure how well
                 the student cites on its own.
             edit: gives the answer that is read in place of a tool's; to measure what the ranking follows from.
+
+        Raises:
+            StarrecError: there are more candidates than labels, or as `rank`.
         """
+        check_candidates(task, MAX_LABELS)
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
@@ -184,8 +179,7 @@ class Star:
         if not trace.compared and not trace.full:
             trace.repairs.append("asked `compare` before the ranking")
             trace.ask(CallForm(toolbox.labels, ["compare"]))
-        trace.read("<recommend>")
-        ranking = from_scores(task.candidates, self._label_scores(trace.state(), toolbox), TIE_SEED)
+        ranking = from_scores(task.candidates, trace.rank(), TIE_SEED)
         column = {item: at for at, item in enumerate(task.candidates.tolist())}
         order = "".join(toolbox.labels[column[item]] for item in ranking.items)
         trace.steps.append(Step("recommend", order, True))
@@ -200,7 +194,21 @@ class Star:
             trace.facts,
         )
 
-    def _label_scores(self, hidden: torch.Tensor, toolbox: Toolbox) -> np.ndarray:
-        ids = torch.tensor([self.tokenizer.convert_tokens_to_ids(list(toolbox.labels))])
-        scores: np.ndarray = logits_of(self.model, hidden, ids)[0].numpy()
-        return scores
+
+def check_candidates(task: RankingTask, most: int = CANDIDATES) -> None:
+    """Refuse a task that cannot be ranked.
+
+    Args:
+        most: candidates that a mode can rank.
+
+    Raises:
+        StarrecError: it has fewer than 2 candidates or too many, or one of them twice.
+    """
+    n = len(task.candidates)
+    if n > most:
+        way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
+        raise StarrecError(f"Task {task.task_id} has {n} candidates; at most {most} can be ranked here. {way}.")
+    if n < 2:
+        raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")
+    if len(np.unique(task.candidates)) < n:
+        raise StarrecError(f"Task {task.task_id} names a candidate twice. Give each once.")

@@ -56,7 +56,7 @@ class Grounding:
         self._starts: set[int] = set()
 
     def add(self, answer: str) -> None:
-        """Take in a tool's answer."""
+        """Take in a tool's answer, items called by their names in the trace."""
         for label, cite, words in read_facts(answer):
             for said in (cite, f"{cite} {words}"):
                 # Pieces of text may span the full stop and the space behind it.

@@ -1,164 +1,189 @@
-"""The nano base: a Llama of about one million parameters that starts with a reader's habits.
+"""The nano base: a small Llama that reads rows of numbers beside text.
 
-Trained from scratch on a laptop, a small transformer spends most of its budget discovering two circuits:
-gathering the evidence tokens of a row at the row's label, and pointing from `<recommend>` to a label. From a
-random start neither forms until the other exists: after 22,000 tasks it still ranks at chance (0.153 on
-validation). So the weights start where these circuits are plausible and everything in them stays trainable
-(in the spirit of mimetic initialisation, Trockman and Kolter, ICML 2023); the same 22,000 tasks then give 0.71.
+A candidate is one position: its row of numbers (`rows`), projected to the width of the model; in think mode the
+embedding of its label is added, by which the trace speaks of it. Candidates stand side by side, at one place of
+the sequence: each attends to all text before them and to all other candidates, so that they have no order among
+themselves, and a linear head reads a score off each. A ranking is one pass, over 20 candidates or over 200.
 
-- First layer: head h starts by looking a fixed distance back (1, 3, 5, 7 tokens), which RoPE makes possible
-  with constant queries and keys. Each head writes what it saw into directions of its own.
-- Last layer: head 0 starts as a pointer. Labels have a marker that its keys read, and a subspace of the
-  residual stream that nothing else writes to at first, which its values copy: attention to a label is a logit
-  for that label.
-- Last layer: head 1 starts by looking for what followed the last occurrence of the current token (an induction
-  head), on top of the first layer's look-one-back head: figures are copied, not remembered.
-- Levels of a signal are ordinal, so their embeddings start on a line.
+Fast mode has no text, so its positions are the candidates alone. Think mode writes its trace with the same
+layers as any causal language model and ranks after `<recommend>`.
 
-No evidence weight is set: which signals matter, and how, is learned.
+The transformer is a `LlamaForCausalLM` and is saved as one. `hidden_states` applies its layers without what a
+single short pass does not need (caches, position ids, masks made anew in each layer); a test holds the two
+equal.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from starrec.signals import N_LEVELS, SIGNALS, compact, labels
 from starrec.student.config import NanoConfig
-from starrec.student.tokenizer import MAX_LABELS
+from starrec.student.rows import N_NUMBERS
 
+CANDIDATES: Final = 200
+"""Candidates that are ranked in one pass."""
+ROWS_FILE: Final = "rows.safetensors"
 _ROPE_THETA: Final = 1e5
-_OFFSETS: Final = (1, 3, 5, 7)
-_FAST_PAIRS: Final = 4
-"""Rotary pairs quick enough (a turn in 6 to 55 tokens) to tell distances within a row apart."""
-_SLOW_PAIRS: Final = 8
-"""Rotary pairs that hardly turn within a context: content can be compared through them at any distance."""
-_NAME: Final = 1.1
-"""Length of a label's name in the labels' subspace."""
-_SHARPNESS: Final = 8.0
-"""Logit of a first-layer head at its own distance."""
+_CLIP: Final = 8.0
+"""Standard deviations beyond which a number says no more."""
+_SMALLEST: Final = 1e-2
+"""Spread below which a number is read as it is: in training it hardly moves, as what only a trace can hold."""
 
 
-def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int) -> LlamaForCausalLM:
+class RowReader(nn.Module):
+    """Rows of numbers in, scores out: what the transformer has beside its tokens."""
+
+    mean: torch.Tensor
+    """`(N_NUMBERS,)` of training tasks."""
+    scale: torch.Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(N_NUMBERS))
+        self.register_buffer("scale", torch.ones(N_NUMBERS))
+        self.enter = nn.Linear(N_NUMBERS, width)
+        self.score = nn.Linear(width, 1)
+
+    def standardise(self, numbers: NDArray[np.float32]) -> None:
+        """Take the scale of the numbers from rows of training tasks, `(n, N_NUMBERS)`."""
+        self.mean.copy_(torch.from_numpy(numbers.mean(axis=0, dtype=np.float64)))
+        spread = torch.from_numpy(numbers.std(axis=0, dtype=np.float64))
+        self.scale.copy_(torch.where(spread < _SMALLEST, 1.0, spread))
+
+    def standardise_as(self, other: RowReader) -> None:
+        """Take the scale of the numbers from another reader."""
+        self.mean.copy_(other.mean)
+        self.scale.copy_(other.scale)
+
+    def read(self, numbers: torch.Tensor) -> torch.Tensor:
+        """`(..., width)` of rows `(..., N_NUMBERS)`."""
+        entered: torch.Tensor = self.enter(((numbers - self.mean) / self.scale).clamp(-_CLIP, _CLIP))
+        return entered
+
+
+class Nano(nn.Module):
+    """The student's weights: a causal language model and its reader of rows."""
+
+    def __init__(self, lm: LlamaForCausalLM) -> None:
+        super().__init__()
+        self.lm = lm
+        self.reader = RowReader(lm.config.hidden_size)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Weights saved by `save`; raises whatever transformers and safetensors find wrong with the files."""
+        model = cls(LlamaForCausalLM.from_pretrained(folder))
+        model.reader.load_state_dict(load_file(folder / ROWS_FILE))
+        return model.eval()
+
+    def save(self, folder: Path) -> None:
+        """A folder of transformers, and the reader's weights beside it."""
+        self.lm.save_pretrained(folder)
+        save_file(self.reader.state_dict(), folder / ROWS_FILE)
+
+    @property
+    def context(self) -> int:
+        """Longest input, in positions."""
+        return int(self.lm.config.max_position_embeddings)
+
+    def candidate_scores(self, numbers: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
+        """Fast mode: the score of each candidate, `(n, c) float32`, from rows `(n, c, N_NUMBERS)`.
+
+        Args:
+            present: `(n, c)` where there is a candidate, -inf elsewhere; None for everywhere.
+        """
+        rows = self.reader.read(numbers)
+        mask = None if present is None else present[:, None, None, :]
+        scores = self.scores(self.hidden_states(rows, mask))
+        return scores if present is None else scores.masked_fill(~present, float("-inf"))
+
+    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores `(...)` of candidates by their last hidden states `(..., width)`."""
+        # Not in reduced precision: candidates that score alike would tie.
+        with torch.autocast("cpu", enabled=False):
+            found: torch.Tensor = self.reader.score(hidden.float()).squeeze(-1)
+        return found
+
+    def labelled_rows(self, numbers: torch.Tensor, label_ids: torch.Tensor) -> torch.Tensor:
+        """Rows as think mode reads them, `(..., c, width)`."""
+        embedded: torch.Tensor = self.lm.get_input_embeddings()(label_ids)
+        return self.reader.read(numbers) + embedded
+
+    def hidden_states(
+        self, inputs: torch.Tensor, mask: torch.Tensor | None, places: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Last hidden states `(n, length, width)` of embedded inputs.
+
+        Args:
+            mask: `(n, 1, 1 or length, length)` what each position attends to; None for everything.
+            places: `(n, length)` of the positions in the sequence; None where all stand at one place.
+        """
+        model: Any = self.lm.model
+        turns = None if places is None else model.rotary_emb(inputs, places)
+        hidden = inputs
+        for layer in model.layers:
+            hidden = hidden + _attend(layer.self_attn, layer.input_layernorm(hidden), mask, turns)
+            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+        last: torch.Tensor = model.norm(hidden)
+        return last
+
+
+def _attend(
+    attention: Any,
+    hidden: torch.Tensor,
+    mask: torch.Tensor | None,
+    turns: tuple[torch.Tensor, torch.Tensor] | None,
+) -> torch.Tensor:
+    n, length, width = hidden.shape
+    size = attention.head_dim
+    query, key, value = (
+        projection(hidden).view(n, length, -1, size).transpose(1, 2)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    # Positions at one place turn alike, and what they attend to does not depend on it.
+    if turns is not None:
+        cosine, sine = (turn[:, None] for turn in turns)
+        query, key = (part * cosine + _turned(part) * sine for part in (query, key))
+    found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    written: torch.Tensor = attention.o_proj(found.transpose(1, 2).reshape(n, length, width))
+    return written
+
+
+def _turned(part: torch.Tensor) -> torch.Tensor:
+    first, second = part.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int) -> Nano:
     """A fresh model for this tokenizer; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=config.width,
-                intermediate_size=config.intermediate,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                num_key_value_heads=config.heads,
-                max_position_embeddings=config.context,
-                tie_word_embeddings=True,
-                attention_bias=True,
-                rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=None,
-                eos_token_id=None,
-                initializer_range=0.05,
+        return Nano(
+            LlamaForCausalLM(
+                LlamaConfig(
+                    vocab_size=len(tokenizer),
+                    hidden_size=config.width,
+                    intermediate_size=config.intermediate,
+                    num_hidden_layers=config.layers,
+                    num_attention_heads=config.heads,
+                    num_key_value_heads=config.heads,
+                    max_position_embeddings=config.context,
+                    tie_word_embeddings=True,
+                    attention_bias=True,
+                    rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
+                    pad_token_id=tokenizer.pad_token_id,
+                    bos_token_id=None,
+                    eos_token_id=None,
+                    initializer_range=0.05,
+                )
             )
         )
-        with torch.no_grad():
-            _start(model, tokenizer)
-    return model
-
-
-def _start(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    width = model.config.hidden_size
-    heads = model.config.num_attention_heads
-    size = width // heads
-    own = slice(0, size)  # the labels' subspace
-    embedding = model.model.embed_tokens.weight
-    embedding.normal_(0, 0.1)
-    embedding[:, own] = 0
-    _start_levels(embedding, tokenizer, size)
-    label_ids = _ids(tokenizer, labels(MAX_LABELS))
-    embedding[label_ids] = 0
-    embedding[label_ids, own] = _NAME * _far_apart(len(label_ids), size)
-    embedding[label_ids, size] = 1.0  # the marker
-
-    layers = model.model.layers
-    for layer in layers:
-        layer.self_attn.o_proj.weight[own] = 0
-        layer.mlp.down_proj.weight[own] = 0
-        layer.mlp.down_proj.weight *= 0.5
-        # Nobody reads which label it is at first, so that a label's name is no evidence.
-        for reader in (layer.mlp.gate_proj, layer.mlp.up_proj):
-            reader.weight[:, own] = 0
-
-    for projection in (layers[0].self_attn, layers[-1].self_attn):
-        for reader in (projection.q_proj, projection.k_proj, projection.v_proj):
-            reader.weight[:, own] = 0
-
-    first = layers[0].self_attn
-    seen, _ = torch.linalg.qr(torch.randn(width, width))
-    written, _ = torch.linalg.qr(torch.randn(width, width))
-    seen[:, own] = 0
-    first.v_proj.weight.copy_(seen)
-    first.o_proj.weight.copy_(0.5 * written.T)
-    first.o_proj.weight[own] = 0
-    first.q_proj.weight *= 0.5
-    first.k_proj.weight *= 0.5
-    pairs = torch.arange(_FAST_PAIRS)
-    turn = _ROPE_THETA ** (-2 * pairs / size)
-    strength = math.sqrt(_SHARPNESS * math.sqrt(size) / _FAST_PAIRS)
-    for head in range(heads):
-        # q rotated back by the offset: q·k over a pair is then cos((distance - offset) · turn).
-        angle = _OFFSETS[head % len(_OFFSETS)] * turn
-        real, imaginary = head * size + pairs, head * size + size // 2 + pairs
-        first.k_proj.bias[real] = strength
-        first.q_proj.bias[real] = strength * torch.cos(angle)
-        first.q_proj.bias[imaginary] = -strength * torch.sin(angle)
-
-    last = layers[-1].self_attn
-    slow = torch.cat([size // 2 - _SLOW_PAIRS + torch.arange(_SLOW_PAIRS)] * 2)
-    slow[_SLOW_PAIRS:] += size // 2
-    # Head 0: a constant query meets the labels' marker; values and outputs are the labels' subspace.
-    for projection in (last.q_proj, last.k_proj):
-        projection.weight[own] *= 0.3
-    last.q_proj.bias[slow] = 1.0
-    last.k_proj.weight[slow, size] = 0.75
-    last.v_proj.weight[own] = 0
-    last.v_proj.weight[own, own] = torch.eye(size)
-    last.o_proj.weight[:, own] = 0
-    last.o_proj.weight[own, own] = torch.eye(size)
-    # Head 1: the current token as the query, what the look-one-back head wrote as the key, copied onwards.
-    if heads > 1:
-        second = slice(size, 2 * size)
-        last.q_proj.weight[second] *= 0.1
-        last.k_proj.weight[second] *= 0.1
-        last.q_proj.weight[size + slow] = 2.0 * seen[: len(slow)]
-        last.k_proj.weight[size + slow] = 2.0 * written.T[:, : len(slow)].T
-        copied, _ = torch.linalg.qr(torch.randn(width, size))
-        copied[own] = 0
-        last.v_proj.weight[second] = copied.T
-        last.o_proj.weight[:, second] = copied
-        last.o_proj.weight[own, second] = 0
-
-
-def _far_apart(n: int, size: int) -> torch.Tensor:
-    """n vectors `(n, size)` of length 1, orthogonal where there is room: equally unlike each other, so that
-    attention to one label is no logit for another."""
-    names: torch.Tensor = torch.linalg.qr(torch.randn(max(n, size), size))[0][:n]
-    return torch.nn.functional.normalize(names, dim=1)
-
-
-def _start_levels(embedding: torch.Tensor, tokenizer: PreTrainedTokenizerFast, size: int) -> None:
-    position = torch.linspace(-1, 1, N_LEVELS)[:, None]
-    width = embedding.shape[1] - size
-    for signal in SIGNALS:
-        ids = _ids(tokenizer, [compact(signal, level) for level in range(N_LEVELS)])
-        line = torch.randn(width) * 0.1 + position * torch.randn(width) * 0.1
-        embedding[ids, size:] = line + torch.randn(N_LEVELS, width) * 0.03
-        embedding[ids, size + 1] = 0.5 * position[:, 0]
-
-
-def _ids(tokenizer: PreTrainedTokenizerFast, marks: Sequence[str]) -> torch.Tensor:
-    return torch.tensor(tokenizer.convert_tokens_to_ids(list(marks)))

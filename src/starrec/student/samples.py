@@ -1,12 +1,10 @@
 """Trajectories as training samples of think mode: token ids, and which of them are the student's to learn.
 
-The student learns what agents wrote (plan, tool calls, reflections, ranking) and never what tools answered:
-tool responses and the task are context (STAR, section 3.3). The ids are exactly those of the tokenizer's chat
-template on the messages; a test holds that.
-
-The ranking is learned as it will be read: off one distribution right after `<recommend>` (`listwise`). Label by
-label, only the first label would teach that distribution. So that it is read from what tools answered, not from
-what a candidate is called or which item it is, labels are permuted and item tokens withheld as in fast mode.
+The student learns what agents wrote (plan, tool calls, reflections) and never what tools answered: tool
+responses and the task are context (STAR, section 3.3). Items are called by their names in the trace
+(`tokenizer.Names`), and the answer of `compare` is read as rows of numbers, which stand after `<recommend>` and
+are what is ranked (`nano`). So that a ranking is read from what tools answered and not from what a candidate is
+called, labels are permuted.
 """
 
 from __future__ import annotations
@@ -18,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
-from starrec.student.listwise import logits_of
-from starrec.student.tokenizer import MAX_LABELS, UNKNOWN_ITEM
-from starrec.trajectories import Trajectory, segments
+from starrec.student.nano import Nano
+from starrec.student.rows import trace_rows
+from starrec.student.tokenizer import MAX_LABELS, ROWS, Names
+from starrec.trajectories import Element, Trajectory, elements, parse_call
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,20 +30,28 @@ class Sample:
     """One trajectory for training."""
 
     ids: NDArray[np.int64]
-    """`(length,)`"""
+    """`(length,)` up to `<recommend>`."""
     learn: NDArray[np.bool_]
     """`(length,)` whether this token is the student's to learn."""
-    listed: NDArray[np.bool_]
-    """`(length,)` whether this is an item of the task or of the rows of `compare`."""
+    numbers: NDArray[np.float32]
+    """`(c, N_NUMBERS)` rows of the candidates, in the order of their labels."""
+    label_ids: NDArray[np.int64]
+    """`(c,)` tokens of the candidates' labels."""
     ranking: NDArray[np.int64]
-    """`(c,)` tokens of the labels, best first."""
+    """`(c,)` rows as the run ranked them, best first."""
     target: int
-    """Place of the true next item in the ranking, from 0; -1 where the run was not judged."""
+    """Row of the true next item; -1 where the run was not judged."""
 
-    @property
-    def recommend(self) -> int:
-        """Where `<recommend>` stands; the labels and the closing tag come after it."""
-        return len(self.ids) - len(self.ranking) - 2
+
+def spoken(element: Element, call: str) -> str:
+    """An element as the student reads and writes it, mentions apart.
+
+    Args:
+        call: of an answer, name of the tool that was asked.
+    """
+    if element.tag == "tool_response" and call == "compare":
+        return f"<tool_response>{ROWS}</tool_response>"
+    return element.linear
 
 
 def make_samples(
@@ -59,86 +66,100 @@ def make_samples(
     Args:
         imitated: whether what agents wrote is to be learned; if not, the run is context, for its reward.
     """
-    parts = [segments(trajectory) for trajectory in trajectories]
-    texts = [part.text for pieces in parts for part in pieces]
+    texts: list[str] = []
+    parts = [_pieces(trajectory) for trajectory in trajectories]
+    for pieces, _ in parts:
+        texts += [text for text, _ in pieces]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    is_item = np.array([word.startswith("⟦") for word in words])
     samples, at = [], 0
-    for trajectory, pieces in zip(trajectories, parts, strict=True):
-        rows = [np.asarray(i, dtype=np.int64) for i in encoded[at : at + len(pieces)]]
+    for trajectory, (pieces, answers) in zip(trajectories, parts, strict=True):
+        rows = [np.asarray(ids, dtype=np.int64) for ids in encoded[at : at + len(pieces)]]
         at += len(pieces)
         ids = np.concatenate(rows)
-        if len(ids) > context:
+        if len(ids) + len(trajectory.labels) > context:
             continue
-        learn = [np.full(len(row), piece.written and imitated) for row, piece in zip(rows, pieces, strict=True)]
-        listed = [np.full(len(row), lists) for row, lists in zip(rows, _lists_items(trajectory), strict=True)]
+        learn = [
+            np.full(len(row), written and imitated) for row, (_, written) in zip(rows, pieces, strict=True)
+        ]
+        ranking = [trajectory.labels.index(label) for label in trajectory.ranking]
         samples.append(
             Sample(
                 ids,
                 np.concatenate(learn),
-                np.concatenate(listed) & is_item[ids],
-                np.asarray(tokenizer.convert_tokens_to_ids(list(trajectory.ranking)), dtype=np.int64),
-                -1 if trajectory.outcome is None else trajectory.outcome - 1,
+                trace_rows(answers, trajectory.labels),
+                np.asarray(tokenizer.convert_tokens_to_ids(list(trajectory.labels)), dtype=np.int64),
+                np.asarray(ranking, dtype=np.int64),
+                -1 if trajectory.outcome is None else ranking[trajectory.outcome - 1],
             )
         )
     return samples
 
 
-def _lists_items(trajectory: Trajectory) -> list[bool]:
-    """Of each message, whether it is the task or what `compare` answered."""
-    listing = []
-    call = ""
-    for message in trajectory.messages:
-        listing.append(message.role == "user" or (message.role == "tool" and call == "compare"))
-        call = message.tool_call.name if message.tool_call is not None else ""
-    return listing
+def _pieces(trajectory: Trajectory) -> tuple[list[tuple[str, bool]], list[tuple[str, str]]]:
+    """What the student reads of a trajectory up to `<recommend>`, and what of it is the student's own; and the
+    answers of its tools."""
+    names = Names()
+    pieces, answers, call = [], [], ""
+    for element in elements(trajectory):
+        if element.tag == "recommend":
+            pieces.append(("<recommend>", True))
+            break
+        if element.tag == "tool_call":
+            call = parse_call(element.text).name
+        elif element.tag == "tool_response":
+            answers.append((call, element.text))
+        written = element.tag not in ("task", "tool_response")
+        pieces.append((names.short(spoken(element, call)), written))
+    return pieces, answers
 
 
 class Augmentation:
-    """Other labels and withheld items for a sample, drawn anew each time that it is learned from."""
+    """Other labels for a sample, drawn anew each time that it is learned from."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, drop_items: float) -> None:
-        """
-        Args:
-            drop_items: probability with which an item token of the task or of a compact row is withheld.
-        """
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._labels = np.asarray(tokenizer.convert_tokens_to_ids(list(labels(MAX_LABELS))), dtype=np.int64)
-        self._unknown = tokenizer.get_vocab()[UNKNOWN_ITEM]
         self._size = len(tokenizer)
-        self._drop_items = drop_items
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         renamed = np.arange(self._size)
         renamed[self._labels] = random.permutation(self._labels)
-        withheld = sample.listed & (random.random(len(sample.ids)) < self._drop_items)
-        return replace(
-            sample,
-            ids=np.where(withheld, self._unknown, renamed[sample.ids]),
-            ranking=renamed[sample.ranking],
-        )
+        return replace(sample, ids=renamed[sample.ids], label_ids=renamed[sample.label_ids])
 
 
-def read_samples(
-    model: PreTrainedModel, samples: Sequence[Sample], pad: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What samples teach: the mean cross-entropy over what agents wrote up to `<recommend>` (0 if nothing is to
-    be learned), and the logits of each run's labels after it, `(n, c)`, in the order of its ranking.
+def read_samples(model: Nano, samples: Sequence[Sample], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What samples teach: the mean cross-entropy over what agents wrote (0 if nothing is to be learned), and
+    the score of each candidate after it, `(n, c)`, in the order of the rows.
 
     Samples must have equally many candidates. The output matrix is multiplied only where there is something to
     learn.
     """
-    longest = max(len(sample.ids) for sample in samples)
-    ids = np.full((len(samples), longest), pad, dtype=np.int64)
-    learn = np.zeros((len(samples), longest), dtype=np.bool_)
+    n, c = len(samples), len(samples[0].label_ids)
+    lengths = np.array([len(sample.ids) for sample in samples])
+    longest = int(lengths.max()) + c
+    ids = np.full((n, longest), pad, dtype=np.int64)
+    learn = np.zeros((n, longest), dtype=np.bool_)
     for row, sample in enumerate(samples):
-        ids[row, : len(sample.ids)] = sample.ids
-        learn[row, : sample.recommend + 1] = sample.learn[: sample.recommend + 1]
+        ids[row, : lengths[row]] = sample.ids
+        learn[row, : lengths[row]] = sample.learn
+    columns = np.arange(longest)
+    # Candidates stand right behind the text, all at one place; what is behind them is padding.
+    places = np.minimum(columns, lengths[:, None])
+    at = lengths[:, None] + np.arange(c)
+    text_only = columns[:, None] >= columns
+    is_text = columns < lengths[:, None]
+    is_row = (columns >= lengths[:, None]) & (columns < lengths[:, None] + c)
+    mask = (text_only & is_text[:, None, :]) | (is_row[:, :, None] & is_row[:, None, :])
+    mask |= np.eye(longest, dtype=np.bool_)  # padding looks at itself: attention to nothing is no number
     inputs = torch.from_numpy(ids)
-    hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+    embedded = model.lm.get_input_embeddings()(inputs)
+    rows = model.labelled_rows(
+        torch.from_numpy(np.stack([sample.numbers for sample in samples])),
+        torch.from_numpy(np.stack([sample.label_ids for sample in samples])),
+    )
+    index = torch.from_numpy(at)[:, :, None].expand(-1, -1, embedded.shape[2])
+    embedded = embedded.scatter(1, index, rows.to(embedded.dtype))
+    hidden = model.hidden_states(embedded, torch.from_numpy(mask[:, None]), torch.from_numpy(places))
     chosen = torch.from_numpy(learn)[:, 1:]
-    logits = model.get_output_embeddings()(hidden[:, :-1][chosen])
+    logits = model.lm.get_output_embeddings()(hidden[:, :-1][chosen])
     written = functional.cross_entropy(logits.float(), inputs[:, 1:][chosen], reduction="sum")
-    last = hidden[torch.arange(len(samples)), torch.tensor([sample.recommend for sample in samples])]
-    ranked = logits_of(model, last, torch.from_numpy(np.stack([sample.ranking for sample in samples])))
-    return written / max(1, int(learn.sum())), ranked
+    return written / max(1, int(learn.sum())), model.scores(hidden.gather(1, index))

@@ -1,15 +1,14 @@
-"""The two training stages: supervised on the teacher's kept runs, then listwise GRPO.
+"""The two training stages: supervised on the teacher's kept runs, then by reward.
 
-Stage 1 shows every kept run in both renderings. In the think rendering the student learns all that the agents
-wrote. In both it learns the first five labels of the run's own ranking, in their order, read off one
-distribution (Plackett-Luce likelihood; ListMLE, Xia et al., ICML 2008). Through the outcome filter the first of
-them is the true next item; the others say how the teacher thinks of the rest. (On validation half A: 0.72, and
-0.60 with the first label alone.)
+Stage 1 shows every kept run in both modes. In think mode the student learns all that the agents wrote. In both
+it learns the first five places of the run's own ranking, in their order (Plackett-Luce likelihood; ListMLE, Xia
+et al., ICML 2008). Through the outcome filter the first of them is the true next item; the others say how the
+teacher thinks of the rest.
 
-Stage 2 practises fast mode without the teacher, on more positions and with fresh candidates every epoch. Beside
-it kept runs are replayed, so that think mode stays, and the ranking after a trace is practised as well: it is
-rewarded for where it puts the target, after kept runs and after those that failed. Of a failed run nothing that
-agents wrote is imitated.
+Stage 2 practises fast mode without the teacher, on more positions, with fresh candidates every epoch, few of
+them or many. Beside it kept runs are replayed, so that think mode stays, and the ranking after a trace is
+practised as well: it is rewarded for where it puts the target, after kept runs and after those that failed. Of
+a failed run nothing that agents wrote is imitated.
 """
 
 from __future__ import annotations
@@ -17,54 +16,49 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from starrec.ranking import avg_hr, ranks_of_targets
+from starrec.ranking import avg_hr
 from starrec.student.config import StudentConfig
-from starrec.student.grpo import PLACES, cross_entropy_loss, grpo_loss, log_probability
-from starrec.student.listwise import label_logits
-from starrec.student.prompts import FastPrompts, FastTasks
+from starrec.student.grpo import (
+    PLACES,
+    cross_entropy_loss,
+    expected_reward_loss,
+    grpo_loss,
+    log_probability,
+)
+from starrec.student.nano import Nano
+from starrec.student.rows import READ, FastTasks, Labelled, withhold
 from starrec.student.samples import Augmentation, Sample, read_samples
 from starrec.student.training import Progress, Schedule, fit
 
-Objective: TypeAlias = Literal["grpo", "cross_entropy"]
-"""What stage 2 minimises."""
+Objective: TypeAlias = Literal["reward", "cross_entropy"]
+"""What stage 2 is for: the reward that `[student.grpo]` sets, or the target's likelihood (controls)."""
 _WARMUP: Final = 50
 _RANKING_WEIGHT: Final = 0.5
 """Stage 1: of the ranking after a trace beside its text. Fast mode teaches the same ranking."""
 _REPLAY_WEIGHT: Final = 0.5
 """Stage 2: of the text of replayed runs ..."""
-_PRACTICE_WEIGHT: Final = 1.0
+_PRACTICE_WEIGHT: Final = 0.5
 """... and of the reward of rankings after them, beside the reward of fast mode."""
-_EVALUATION_BATCH: Final = 128
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """Tasks in fast form with the column of their target."""
-
-    tasks: FastTasks
-    columns: NDArray[np.int64]
-    """`(n,)`"""
-
-    def __len__(self) -> int:
-        return len(self.tasks)
+_EVALUATION_BATCH: Final = 256
+_ALIKE: Final = 20
+"""Neighbours by length among which a batch of samples is drawn, in batches."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
     """What both stages train with."""
 
-    model: PreTrainedModel
+    model: Nano
     tokenizer: PreTrainedTokenizerFast
-    prompts: FastPrompts
     config: StudentConfig
     validation: Labelled
     """Validation half A: stops training early."""
@@ -75,43 +69,38 @@ class Stage:
     checkpoint_seconds: float = Schedule.checkpoint_seconds
 
     def evaluate(self) -> float:
-        """avg_hr on validation half A with the task's labels (fast mode averages over label permutations)."""
-        scores = []
+        """avg_hr of fast mode on validation half A, ties against the target."""
+        found = []
         with torch.inference_mode():
             for start in range(0, len(self.validation), _EVALUATION_BATCH):
-                rows = np.arange(start, min(start + _EVALUATION_BATCH, len(self.validation)))
-                batch = self.prompts.batch(self.validation.tasks[rows])
-                scores.append(label_logits(self.model, batch).numpy())
-        ranks = ranks_of_targets(
-            self.validation.tasks.candidates, np.concatenate(scores), self.validation.columns, 0
-        )
-        return float(avg_hr(ranks).mean())
+                part = self.validation[np.arange(start, min(start + _EVALUATION_BATCH, len(self.validation)))]
+                scores = _scores(self.model, part.tasks).numpy()
+                own = np.take_along_axis(scores, part.rows[:, None], axis=1)
+                found.append((scores >= own).sum(axis=1))
+        return float(avg_hr(np.concatenate(found)).mean())
 
-    def fast_logits(
-        self, model: PreTrainedModel, tasks: FastTasks, random: np.random.Generator
-    ) -> torch.Tensor:
-        batch = self.prompts.batch(
-            tasks,
-            random=random,
-            drop_items=self.config.drop_items,
-            drop_signals=self.config.drop_signals,
-        )
-        return label_logits(model, batch)
+    def fast_scores(self, model: Nano, tasks: FastTasks, random: np.random.Generator) -> torch.Tensor:
+        """Scores of rows `(n, c)` while training: some signals are withheld."""
+        withheld = random.random((len(tasks), len(READ))) < self.config.drop_signals
+        return _scores(model, FastTasks(withhold(tasks.numbers, withheld), tasks.order))
 
     def draw(
         self, samples: Sequence[Sample], count: int, random: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Loss of the text of some samples, logits `(count, c)` of the labels after them, best first, and the
-        columns of their targets in these."""
-        chosen = [
-            self.augmentation(samples[index], random) for index in random.integers(0, len(samples), count)
-        ]
-        text, ranked = read_samples(self.model, chosen, int(self.tokenizer.pad_token_id))
-        return text, ranked, torch.tensor([sample.target for sample in chosen])
+    ) -> tuple[torch.Tensor, torch.Tensor, list[Sample]]:
+        """Loss of the text of some samples, scores `(count, c)` of the candidates after them, and these.
+
+        Args:
+            samples: by length; those of a batch are neighbours, as padding would be half of the work.
+        """
+        window = min(_ALIKE * count, len(samples))
+        first = random.integers(0, len(samples) - window + 1)
+        places = first + random.integers(0, window, count)
+        chosen = [self.augmentation(samples[index], random) for index in places.tolist()]
+        return *read_samples(self.model, chosen, int(self.tokenizer.pad_token_id)), chosen
 
     @cached_property
     def augmentation(self) -> Augmentation:
-        return Augmentation(self.tokenizer, self.config.drop_items)
+        return Augmentation(self.tokenizer)
 
     def schedule(self, steps: int, learning_rate: float) -> Schedule:
         return Schedule(
@@ -123,29 +112,42 @@ class Stage:
         )
 
 
+def _by_length(samples: Sequence[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: len(sample.ids))
+
+
+def _scores(model: Nano, tasks: FastTasks) -> torch.Tensor:
+    present = tasks.present
+    return model.candidate_scores(
+        torch.from_numpy(tasks.numbers), None if present.all() else torch.from_numpy(present)
+    )
+
+
 def supervise(
     stage: Stage, kept: FastTasks, rankings: NDArray[np.int64], samples: Sequence[Sample]
 ) -> Progress:
     """Stage 1. Trains the model in place.
 
     Args:
-        kept: the kept runs' tasks.
-        rankings: `(n, c)` columns of their candidates as each run ranked them, best first.
-        samples: the same runs in the think rendering.
+        kept: the kept runs' tasks, equally many candidates each.
+        rankings: `(n, c)` rows of their candidates as each run ranked them, best first.
+        samples: the same runs as think mode reads them.
     """
     config = stage.config.sft
+    samples = _by_length(samples)
+    stage.model.reader.standardise(np.concatenate([kept.numbers.reshape(-1, kept.numbers.shape[2])]))
 
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         random = np.random.default_rng([stage.config.seed, 1, step])
         rows = random.integers(0, len(kept), config.fast_batch)
-        logits = stage.fast_logits(stage.model, kept[rows], random)
-        ranked = torch.from_numpy(rankings[rows])[:, None, :]
-        fast = -log_probability(logits, ranked, PLACES).mean() / PLACES
-        text, ranked_after, _ = stage.draw(samples, config.think_batch, random)
-        best_first = torch.arange(ranked_after.shape[1]).expand(len(ranked_after), 1, -1)
-        after = -log_probability(ranked_after, best_first, PLACES).mean() / PLACES
-        value = fast + text + _RANKING_WEIGHT * after
-        return value, {"fast": fast.item(), "think": text.item(), "think_ranking": after.item()}
+        scores = stage.fast_scores(stage.model, kept[rows], random)
+        places = min(PLACES, rankings.shape[1])
+        fast = -log_probability(scores, torch.from_numpy(rankings[rows])[:, None, :], places).mean() / places
+        text, after, chosen = stage.draw(samples, config.think_batch, random)
+        best_first = torch.from_numpy(np.stack([sample.ranking for sample in chosen]))[:, None, :]
+        ranked = -log_probability(after, best_first, places).mean() / places
+        value = fast + text + _RANKING_WEIGHT * ranked
+        return value, {"fast": fast.item(), "think": text.item(), "think_ranking": ranked.item()}
 
     return fit(
         stage.model,
@@ -158,64 +160,53 @@ def supervise(
     )
 
 
-def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """`(n,)` the order in which stage 2 takes the tasks of an epoch."""
-    return np.random.default_rng([seed, 3, epoch]).permutation(n)
-
-
 def reinforce(
     stage: Stage,
-    tasks_an_epoch: int,
-    epoch: Callable[[int], Labelled],
+    practice: Callable[[int], Labelled],
     samples: Sequence[Sample],
-    objective: Objective = "grpo",
+    objective: Objective = "reward",
 ) -> Progress:
     """Stage 2. Trains the model in place, with itself as it is now as the reference of the KL term.
 
     Args:
-        tasks_an_epoch: how many tasks every epoch has.
-        epoch: the tasks of an epoch, candidates drawn anew; epochs are asked for in order, once each (from
-            the epoch of the checkpoint on).
+        practice: the tasks of a step, asked for in order, from the step of the checkpoint on.
         samples: kept runs to replay, and failed ones for the reward of the ranking after them; none leaves
             replay out.
-        objective: cross-entropy of the target takes GRPO's place in the controls `star_ce` and `star_labels`.
+        objective: cross-entropy of the target takes the place of the reward in the controls `star_ce` and
+            `star_labels`.
     """
-    config = stage.config.grpo
-    reference = copy.deepcopy(stage.model).eval() if config.kl > 0 and objective == "grpo" else None
-    steps_an_epoch = max(1, tasks_an_epoch // config.batch)
+    config, samples = stage.config.grpo, _by_length(samples)
+    uses_reference = config.kl > 0 and objective == "reward"
+    reference = copy.deepcopy(stage.model).eval() if uses_reference else None
 
     def improve(
-        logits: torch.Tensor, before: torch.Tensor | None, target: torch.Tensor, seed: int
+        scores: torch.Tensor, before: torch.Tensor | None, target: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if objective == "cross_entropy":
-            return cross_entropy_loss(logits, target)
+            return cross_entropy_loss(scores, target)
+        if config.gradient == "exact":
+            return expected_reward_loss(scores, before, target, kl=config.kl)
         generator = torch.Generator().manual_seed(seed)
-        return grpo_loss(logits, before, target, group=config.group, kl=config.kl, generator=generator)
-
-    @lru_cache(maxsize=1)
-    def shuffled(number: int) -> tuple[Labelled, NDArray[np.int64]]:
-        tasks = epoch(number)
-        return tasks, epoch_order(stage.config.seed, number, len(tasks))
+        return grpo_loss(scores, before, target, group=config.group, kl=config.kl, generator=generator)
 
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         random = np.random.default_rng([stage.config.seed, 2, step])
-        tasks, order = shuffled(step // steps_an_epoch)
-        at = (step % steps_an_epoch) * config.batch
-        rows = order[at : at + config.batch]
-        chosen = tasks.tasks[rows]
+        batch = practice(step)
         seed = int(random.integers(2**31))
-        logits = stage.fast_logits(stage.model, chosen, np.random.default_rng(seed))
+        scores = stage.fast_scores(stage.model, batch.tasks, np.random.default_rng(seed))
         before = None
         if reference is not None:
             with torch.no_grad():
-                before = stage.fast_logits(reference, chosen, np.random.default_rng(seed))
-        value, reward = improve(logits, before, torch.from_numpy(tasks.columns[rows]), seed)
+                before = stage.fast_scores(reference, batch.tasks, np.random.default_rng(seed))
+        each, reward = improve(scores, before, torch.from_numpy(batch.rows), seed)
+        value = (each * torch.from_numpy(batch.weights)).mean()
         numbers = {"reward": reward.item()}
         if samples and step % config.replay_every == 0:
-            text, ranked_after, target = stage.draw(samples, stage.config.sft.think_batch, random)
-            practised, after = improve(ranked_after, None, target, seed + 1)
-            value = value + _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised
-            numbers |= {"think": text.item(), "think_reward": after.item()}
+            text, after, chosen = stage.draw(samples, stage.config.sft.think_batch, random)
+            target = torch.tensor([sample.target for sample in chosen])
+            practised, reward = improve(after, None, target, seed + 1)
+            value = value + _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised.mean()
+            numbers |= {"think": text.item(), "think_reward": reward.item()}
         return value, numbers
 
     return fit(

@@ -13,13 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import DynamicCache
 
 from starrec.ranking import Ranking
 from starrec.signals import FactNumbers
 from starrec.student.calls import FAST_ORDER, CallForm
 from starrec.student.grounding import Grounding, Open
+from starrec.student.rows import hashed_order, trace_rows
+from starrec.student.samples import spoken
+from starrec.student.tokenizer import Names
 from starrec.tools import Toolbox
 from starrec.trajectories import Element, parse_call
 
@@ -81,6 +86,9 @@ class Trace:
     grounding: Grounding | None
     edit: Callable[[str], str] | None
     facts: FactNumbers = field(default_factory=FactNumbers)
+    names: Names = field(default_factory=Names)
+    answers: list[tuple[str, str]] = field(default_factory=list)
+    """Names of the tools that were asked, and what was answered."""
     cache: DynamicCache = field(default_factory=DynamicCache)
     pending: list[int] = field(default_factory=list)
     """Tokens at the end that the model has not read yet."""
@@ -97,11 +105,12 @@ class Trace:
     @property
     def full(self) -> bool:
         """Whether the context has no room for much more."""
-        return self.length > int(self.star.model.config.max_position_embeddings)
+        return self.length + len(self.toolbox.labels) > self.star.model.context
 
     def read(self, text: str) -> None:
         """Text that the model did not write."""
-        self._add(self.star.tokenizer(text, add_special_tokens=False)["input_ids"])
+        short = self.names.short(text)
+        self._add(self.star.tokenizer(short, add_special_tokens=False)["input_ids"])
 
     def choose(self) -> str:
         """The element that the model opens next."""
@@ -132,7 +141,7 @@ class Trace:
             self.repairs.append(f"closed a {tag} of {MAX_ELEMENT} tokens")
         self._add([closing])
         self.written += len(tokens) + 2
-        text = str(self.star.tokenizer.decode(tokens))
+        text = self.names.full(str(self.star.tokenizer.decode(tokens)))
         self.steps.append(Step(tag, text, True))
         return text
 
@@ -147,10 +156,30 @@ class Trace:
             answer = self.toolbox.call(call.name, call.arguments, self.facts)
         if self.edit is not None:
             answer = self.edit(answer)
-        self.read(f"<tool_response>{answer}</tool_response>")
+        self.answers.append((call.name, answer))
+        self.read(spoken(Element("tool_response", answer), call.name))
         self.steps.append(Step("tool_response", answer, False))
         if self.grounding is not None:
-            self.grounding.add(answer)
+            self.grounding.add(self.names.short(answer))
+
+    def rank(self) -> NDArray[np.float32]:
+        """Scores of the candidates `(c,)` by what was written and answered; ends the trace."""
+        self.read("<recommend>")
+        self.state()
+        order = hashed_order(self.toolbox.task.candidates)
+        labels = [self.toolbox.labels[at] for at in order.tolist()]
+        numbers = torch.from_numpy(trace_rows(self.answers, labels))
+        ids = torch.tensor(self.star.tokenizer.convert_tokens_to_ids(labels))
+        # Candidates see all that was written, and each other.
+        output = self.star.model.lm.base_model(
+            inputs_embeds=self.star.model.labelled_rows(numbers, ids)[None],
+            attention_mask=torch.zeros(1, 1, len(labels), self.length + len(labels)),
+            position_ids=torch.full((1, len(labels)), self.length),
+            past_key_values=self.cache,
+        )
+        scores = np.empty(len(labels), dtype=np.float32)
+        scores[order] = self.star.model.scores(output.last_hidden_state[0]).numpy()
+        return scores
 
     def _next(self, written: Sequence[int], closing: int) -> int:
         """The likeliest token of a plan or reflection after what was written of it."""
@@ -188,11 +217,11 @@ class Trace:
         """`(1, width)` state after the last token."""
         if self.pending:
             ids = torch.tensor([self.pending])
-            output = self.star.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
+            output = self.star.model.lm.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
             self.hidden = output.last_hidden_state[:, -1]
             self.pending = []
         return self.hidden
 
     def _logits(self) -> torch.Tensor:
-        logits: torch.Tensor = self.star.model.get_output_embeddings()(self.state())[0].float()
+        logits: torch.Tensor = self.star.model.lm.get_output_embeddings()(self.state())[0].float()
         return logits

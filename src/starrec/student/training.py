@@ -1,9 +1,11 @@
 """One training loop for both stages: a function gives the loss of each step, the loop does the rest.
 
-The loss of step s must depend on s, the seed, the weights and the recorded precision alone, so that a run which
-was killed goes on from its last checkpoint exactly as if nothing had happened. A checkpoint (weights,
-optimizer, best weights so far, curve) appears whole or not at all. Which step's weights are kept is decided on
-validation half A.
+The loss of step s must depend on s, the seed and the weights alone, so that a run which was killed goes on
+from its last checkpoint exactly as if nothing had happened. A checkpoint (weights, optimizer, best weights so
+far, curve) appears whole or not at all. Which step's weights are kept is decided on validation half A.
+
+Training computes in float32 on one thread: the same seed gives the same weights, and beside other work a second
+thread, which waits for the first in each of thousands of small operations, costs many times what it gains.
 """
 
 from __future__ import annotations
@@ -12,15 +14,17 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from starrec.errors import RunError
 from starrec.runs import write_atomic
+
+THREADS: Final = 1
+"""Threads of torch in training and for a request."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,6 @@ class Progress:
     best: float = float("-inf")
     best_step: int = 0
     evaluations: int = 0
-    precision: str = ""
-    """Of matrix products: float32, or bfloat16 where the processor computes faster in it."""
     curve: list[dict[str, float]] = field(default_factory=list)
     mean: dict[str, float] = field(default_factory=dict)
     """Running means of what the steps report, for the curve."""
@@ -87,7 +89,7 @@ def fit(
     Raises:
         RunError: the checkpoint is corrupt.
     """
-    reduced = bfloat16_is_faster()
+    torch.set_num_threads(THREADS)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
     )
@@ -97,8 +99,6 @@ def fit(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         best = state["best"]
-        # As it began: rounding must not change in the middle, even on another machine.
-        reduced = progress.precision == "bfloat16"
 
     def save() -> None:
         state = {
@@ -112,7 +112,10 @@ def fit(
         torch.save(state, buffer)
         write_atomic(checkpoint, buffer.getvalue())
 
-    progress.precision = "bfloat16" if reduced else "float32"
+    if not progress.evaluations:
+        # A stage cannot return worse weights than it got.
+        model.eval()
+        progress.best, progress.evaluations = evaluate(), 1
     mean = progress.mean
     started = saved = time.monotonic()
     before = progress.seconds
@@ -120,8 +123,7 @@ def fit(
     while progress.step < schedule.steps:
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(progress.step)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
-            value, numbers = loss(progress.step)
+        value, numbers = loss(progress.step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -145,26 +147,6 @@ def fit(
     model.load_state_dict(best)
     model.eval()
     return progress
-
-
-@cache
-def bfloat16_is_faster() -> bool:
-    """Whether this processor multiplies matrices faster in bfloat16, measured on shapes of the nano student.
-
-    With the instructions for it (AVX512-BF16, AMX) training is 1.7 times as fast; without them bfloat16 is
-    emulated and several times slower. Weights, gradients and optimizer stay float32 either way.
-    """
-    left, right = torch.randn(4096, 128), torch.randn(128, 256)
-    seconds = {}
-    for kind in (torch.float32, torch.bfloat16):
-        a, b = left.to(kind), right.to(kind)
-        for _ in range(3):
-            a @ b
-        started = time.perf_counter()
-        for _ in range(10):
-            a @ b
-        seconds[kind] = time.perf_counter() - started
-    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -10,12 +10,12 @@ from starrec.tools.orders import (
     read_orders,
     read_sentences,
 )
-from starrec.tools.prompts import fast_task, think_task
-from starrec.tools.retrieval import RANKING_WINDOW, ranking_windows, retrieve
+from starrec.tools.prompts import think_task
+from starrec.tools.retrieval import NOMINATED, retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
-    "RANKING_WINDOW",
+    "NOMINATED",
     "REFUSED",
     "SHOWN",
     "TOOLS",
@@ -25,11 +25,9 @@ __all__ = [
     "Toolbox",
     "Window",
     "World",
-    "fast_task",
     "fold",
     "mention_ties",
     "order_text",
-    "ranking_windows",
     "read_facts",
     "read_levels",
     "read_orders",

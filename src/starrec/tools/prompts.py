@@ -1,7 +1,6 @@
-"""What a model is asked: the task in its two renderings.
+"""What a model is asked in think mode: the latest items of the history, and candidates by label.
 
-Both say the same latest items of the history. The think rendering lists candidates by label and leaves the
-evidence to tool calls; the fast rendering is given all of it at once, as compact rows.
+Evidence is left to tool calls.
 """
 
 from __future__ import annotations
@@ -19,11 +18,6 @@ def think_task(toolbox: Toolbox) -> str:
         memory = fold(memory, window)
     earlier = f"Earlier: {memory}. " if memory else ""
     return f"{earlier}{_history(toolbox)} Candidates: {listed}"
-
-
-def fast_task(toolbox: Toolbox) -> str:
-    """History and a compact row for each candidate."""
-    return f"{_history(toolbox)} Candidates: {''.join(toolbox.rows())}"
 
 
 def _history(toolbox: Toolbox) -> str:

@@ -12,13 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import RankingTask
-from starrec.hashing import combine
 from starrec.signals import RECENT, Graph, distinct_latest
 from starrec.signals.evidence import DECAY, NEIGHBOURS
 
-RANKING_WINDOW: Final = 20
-"""Retrieved items that are ranked at once."""
+NOMINATED: Final = 100
+"""Items that are retrieved to be ranked."""
 _RRF: Final = 20.0
 
 
@@ -46,17 +44,3 @@ def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDA
     fused[history] = -1
     best = np.argsort(-fused, kind="stable")[:k]
     return best[fused[best] >= 0].astype(np.int32)
-
-
-def ranking_windows(
-    task_id: str, user: int, user_id: str, history: NDArray[np.int32], found: NDArray[np.int32]
-) -> list[RankingTask]:
-    """Retrieved items as tasks of `RANKING_WINDOW` candidates each, `TASK_ID/START`; whatever is in an earlier
-    window stays above what is in a later one."""
-    windows = []
-    for start in range(0, len(found), RANKING_WINDOW):
-        window = found[start : start + RANKING_WINDOW]
-        # Labels must not repeat the retriever's order, which would be a hint of its own.
-        window = window[np.argsort(combine(11, window))]
-        windows.append(RankingTask(f"{task_id}/{start}", user, user_id, history, window))
-    return windows

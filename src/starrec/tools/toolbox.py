@@ -9,8 +9,8 @@ as sentences, each under its number in the trace (`signals.citations`):
 
     item_cf.recent ‹C›‹A›=‹B›‹F›. ‹C› #1 73% of the 91 people who took … . ‹A› #2 …
 
-`compare` is the one tool with the compact rendering: every candidate, every signal, one token each. The Ranker
-looks at it last, and fast mode looks at nothing else.
+`compare` is the one tool with the compact rendering: every candidate, every signal. The Ranker looks
+at it last.
 """
 
 from __future__ import annotations
@@ -121,6 +121,10 @@ class World:
         """A fact as it may be said to anyone."""
         return sentence(fact, self.mentions, support=self.config.support)
 
+    def view(self, task: RankingTask) -> TaskView:
+        """All that this task may see."""
+        return TaskView.of(self.graph, self.semantics, task)
+
     def toolbox(self, task: RankingTask) -> Toolbox:
         """The tools for this task."""
         return Toolbox(self, task)
@@ -142,7 +146,7 @@ class Toolbox:
     @cached_property
     def view(self) -> TaskView:
         """All that the task may see."""
-        return TaskView.of(self._world.graph, self._world.semantics, self.task)
+        return self._world.view(self.task)
 
     @cached_property
     def evidence(self) -> Evidence:

@@ -37,7 +37,7 @@ def planted(small, split, world, test_tasks, tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="module", params=["numbers", "levels"])
+@pytest.fixture(scope="module", params=["numbers", "read"])
 def fitted(request, planted):
     return request.param, *fit_mlp(planted[0], request.param, (0, 1), processes=1, grid=GRID)
 
@@ -49,7 +49,7 @@ def scorer(fitted, world):
             return gather_numbers(workers, tasks)
 
     reads, networks, _ = fitted
-    return MlpScorer(networks[0].network(reads), look_up)
+    return MlpScorer(networks[0].network, reads, look_up)
 
 
 def test_what_is_planted_is_found(planted, test_tasks, scorer):

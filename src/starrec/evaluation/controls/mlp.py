@@ -27,14 +27,13 @@ from torch import nn
 from starrec.config import fingerprint
 from starrec.data import RankingTask
 from starrec.engines import Workers
-from starrec.evaluation.controls.numbers import NAMES, Numbers
+from starrec.evaluation.controls.numbers import Numbers
 from starrec.ranking import avg_hr
-from starrec.signals import N_LEVELS, SIGNALS
 from starrec.student.training import Schedule
 from starrec.student.training import fit as train
 
-Reads: TypeAlias = Literal["numbers", "levels"]
-"""What of the evidence a network reads: all numbers, or the student's levels alone."""
+Reads: TypeAlias = Literal["numbers", "read"]
+"""What of the evidence a network reads: all numbers, or what the student reads (fields of `Numbers`)."""
 Rows: TypeAlias = NDArray[np.int64]
 """`(n,)` the row of each task's target."""
 _BATCH: Final = 128
@@ -74,26 +73,17 @@ class Mlp(nn.Module):
     """Scores each candidate by its own evidence."""
 
     mean: torch.Tensor
-    """`(len(NAMES),)` of training tasks."""
+    """`(width,)` of training tasks."""
     scale: torch.Tensor
-    offsets: torch.Tensor
-    """`(signals,)` where each signal's levels begin."""
 
-    def __init__(self, reads: Reads, settings: MlpSettings) -> None:
+    def __init__(self, width: int, settings: MlpSettings) -> None:
         super().__init__()
-        self.reads = reads
-        first = settings.hidden[0]
-        if reads == "numbers":
-            self.register_buffer("mean", torch.zeros(len(NAMES)))
-            self.register_buffer("scale", torch.ones(len(NAMES)))
-            self.first: nn.Module = nn.Linear(len(NAMES), first)
-        else:
-            self.register_buffer("offsets", torch.arange(len(SIGNALS)) * (N_LEVELS + 1) + 1)
-            self.first = nn.EmbeddingBag(len(SIGNALS) * (N_LEVELS + 1), first, mode="sum")
-        layers: list[nn.Module] = [nn.GELU(), nn.Dropout(settings.dropout)]
-        for wide, narrow in pairwise(settings.hidden):
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise((width, *settings.hidden)):
             layers += [nn.Linear(wide, narrow), nn.GELU(), nn.Dropout(settings.dropout)]
-        self.rest = nn.Sequential(*layers, nn.Linear(settings.hidden[-1], 1))
+        self.layers = nn.Sequential(*layers, nn.Linear(settings.hidden[-1], 1))
 
     def standardise(self, numbers: NDArray[np.float32]) -> None:
         """Take the scale of the numbers from training tasks."""
@@ -102,12 +92,9 @@ class Mlp(nn.Module):
         self.scale.copy_(torch.from_numpy(flat.std(axis=0, dtype=np.float64) + 1e-6))
 
     def forward(self, read: torch.Tensor) -> torch.Tensor:
-        """`(n, c)` scores of candidates by their numbers `(n, c, len(NAMES))` or levels `(n, c, signals)`."""
-        if self.reads == "numbers":
-            hidden = self.first(((read - self.mean) / self.scale).clamp(-_CLIP, _CLIP))
-        else:
-            hidden = self.first((read.long() + self.offsets).flatten(0, 1)).unflatten(0, read.shape[:2])
-        scores: torch.Tensor = self.rest(hidden).squeeze(-1)
+        """`(n, c)` scores of candidates by what is read of them, `(n, c, width)`."""
+        standard = ((read - self.mean) / self.scale).clamp(-_CLIP, _CLIP)
+        scores: torch.Tensor = self.layers(standard).squeeze(-1)
         return scores
 
     @torch.inference_mode()
@@ -127,11 +114,12 @@ class MlpScorer:
     """A trained network as a system of the evaluation (`Scorer`)."""
 
     network: Mlp
+    reads: Reads
     look_up: Callable[[Sequence[RankingTask]], Numbers]
 
     def scores(self, tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:
         numbers = self.look_up(tasks)
-        return numbers.as_given(self.network.scores(getattr(numbers, self.network.reads)))
+        return numbers.as_given(self.network.scores(getattr(numbers, self.reads)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +132,7 @@ class Lessons:
         """Keep a part: training tasks or a half of validation, with the row of each target."""
         kept: dict[str, NDArray[Any]] = {
             "numbers": of.numbers,
-            "levels": of.levels,
+            "read": of.read,
             "rows": rows,
             "lateness": of.lateness,
         }
@@ -166,8 +154,9 @@ class Fitted:
     validation_b: float
     """avg_hr on half B, ties against the target."""
 
-    def network(self, reads: Reads) -> Mlp:
-        network = Mlp(reads, self.settings)
+    @property
+    def network(self) -> Mlp:
+        network = Mlp(len(self.weights["mean"]), self.settings)
         network.load_state_dict({name: torch.from_numpy(weight) for name, weight in self.weights.items()})
         return network.eval()
 
@@ -196,9 +185,8 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     inputs, rows = lessons.read("training", reads), lessons.read("training", "rows")
-    network = Mlp(reads, settings)
-    if reads == "numbers":
-        network.standardise(inputs)
+    network = Mlp(inputs.shape[2], settings)
+    network.standardise(inputs)
     weight = lessons.read("training", "lateness") ** settings.late
     weights = torch.from_numpy((weight / weight.mean()).astype(np.float32))
     steps_a_pass = max(1, len(rows) // _BATCH)
@@ -211,10 +199,9 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         turn, at = divmod(step, steps_a_pass)
         chosen = shuffled(turn)[at * _BATCH : (at + 1) * _BATCH]
-        with torch.autocast("cpu", enabled=False):
-            scores = network(torch.from_numpy(inputs[chosen]))
-            each = nn.functional.cross_entropy(scores, torch.from_numpy(rows[chosen]), reduction="none")
-            return (each * weights[chosen]).mean(), {}
+        scores = network(torch.from_numpy(inputs[chosen]))
+        each = nn.functional.cross_entropy(scores, torch.from_numpy(rows[chosen]), reduction="none")
+        return (each * weights[chosen]).mean(), {}
 
     schedule = Schedule(
         steps,
@@ -227,16 +214,16 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     train(
         network,
         loss,
-        lambda: _avg_hr(network, lessons, "A"),
+        lambda: _avg_hr(network, lessons, reads, "A"),
         schedule,
         lessons.folder / f"{name}.checkpoint",
         fingerprint=name,
     )
     state = {name: value.numpy() for name, value in network.state_dict().items()}
-    return Fitted(settings, seed, state, _avg_hr(network, lessons, "B"))
+    return Fitted(settings, seed, state, _avg_hr(network, lessons, reads, "B"))
 
 
-def _avg_hr(network: Mlp, lessons: Lessons, half: Literal["A", "B"]) -> float:
-    scores, rows = network.scores(lessons.read(half, network.reads)), lessons.read(half, "rows")
+def _avg_hr(network: Mlp, lessons: Lessons, reads: Reads, half: Literal["A", "B"]) -> float:
+    scores, rows = network.scores(lessons.read(half, reads)), lessons.read(half, "rows")
     own = np.take_along_axis(scores, rows[:, None], axis=1)
     return float(avg_hr((scores >= own).sum(axis=1)).mean())

@@ -2,7 +2,7 @@
 
 125 numbers: of each of the 14 signals the score, its logarithm, its standing among the candidates (place and
 z) and whether it is unknown; of the strongest fact behind each of the ten that the teacher reads, and of the
-contrary fact, the counts, lift, significance and weight. Beside them the levels of those ten.
+contrary fact, the counts, lift, significance and weight. Beside them the rows that the student reads.
 
 No target enters. Rows stand in the order of a hash of their item, so that nothing computed over them depends on
 the order in which candidates were given, not even the last bit of a sum.
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from starrec.data import RankingTask, Targets
 from starrec.engines import Engine
-from starrec.hashing import combine
 from starrec.signals import SCORED, SIGNALS, Evidence, Fact
+from starrec.student.rows import hashed_order, rows_of_evidence
 from starrec.tools import World
 
 _BATCH: Final = 128
@@ -42,6 +42,8 @@ class Numbers:
     """`(n, c, len(NAMES))`"""
     levels: NDArray[np.int8]
     """`(n, c, signals)` as in `Evidence.levels`; -1 is none."""
+    read: NDArray[np.float32]
+    """`(n, c, len(student.NUMBERS))` what the student reads."""
     scores: NDArray[np.float64]
     """`(n, signals, c)` as in `Evidence.scores`, of those in `SIGNALS`."""
     ties: NDArray[np.uint64]
@@ -93,11 +95,12 @@ def _look_up(world: World, tasks: list[RankingTask]) -> Numbers:
     found = []
     for task in tasks:
         toolbox = world.toolbox(task)
-        evidence, order = toolbox.evidence, np.argsort(combine(0, task.candidates))
+        evidence, order = toolbox.evidence, hashed_order(task.candidates)
         found.append(
             (
                 _of_task(evidence, order),
                 evidence.levels[:, order].T,
+                rows_of_evidence(evidence, order),
                 evidence.scores[: len(SIGNALS), order],
                 toolbox.ties[order],
                 task.user,

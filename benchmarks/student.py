@@ -1,0 +1,227 @@
+"""The student as it is served: how fast, how indifferent to order, how it ranks a catalogue and other data.
+
+    .venv/bin/python benchmarks/student.py speed [--run runs/demo] [--pairs 5]
+    .venv/bin/python benchmarks/student.py permuted [--run runs/demo]
+    .venv/bin/python benchmarks/student.py fresh_draws [--run runs/demo]
+    .venv/bin/python benchmarks/student.py transfer RUN OTHER
+    .venv/bin/python benchmarks/student.py objectives [--run runs/demo] [--steps 1800]
+
+`speed` compares with the checkout and the demo of `baseline.sh`, which it makes where they are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+
+from evaluation_time import HERE, baseline
+from record import keep
+from starrec.engines import Workers
+from starrec.evaluation import best_tool, mean_avg_hr, rank_by_signals
+from starrec.pipeline.practice import Practice
+from starrec.pipeline.tasks import Tasks, held_out_tasks, reopen
+from starrec.pipeline.training import labelled
+from starrec.ranking import avg_hr, mean_ci, ratio_ci
+from starrec.runs import current_product
+from starrec.student import Objective, Stage, Star, reinforce
+from starrec.teacher import rank_with_teacher
+
+app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
+
+Run = Annotated[Path, typer.Option(help="A finished run, such as the demo.")]
+_DEMO: Final = Path("runs/demo")
+_FRESH: Final = 987_654_321
+"""Seed of candidates that nothing was developed on."""
+
+
+def opened(run: Path) -> tuple[Star, Tasks]:
+    """The student of a run, and the run's tasks."""
+    tasks = reopen(run)
+    student = current_product(run, "distill")
+    if student is None:
+        raise typer.BadParameter(f"{run} holds no finished student.")
+    tasks.prepared.world.graph.counts.ease()
+    return Star.load(student.path("star"), tasks.prepared.world), tasks
+
+
+@app.command()
+def speed(run: Run = _DEMO, pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
+    """Requests and batches over 728a73c's, the two in turn, each in a process of its own."""
+    starrec, their_run = baseline()
+    theirs = str(Path(starrec).with_name("python"))
+    taken: dict[str, list[dict[str, Any]]] = {"now": [], "baseline": []}
+    for _ in range(pairs):
+        taken["baseline"].append(_requests(theirs, their_run, hidden=("PYTHONPATH", "VIRTUAL_ENV")))
+        taken["now"].append(_requests(sys.executable, run))
+        print({name: each[-1] for name, each in taken.items()}, file=sys.stderr, flush=True)
+
+    def over(name: str, other: str | None = None, level: str = "p50") -> float:
+        beside = taken["now"] if other else taken["baseline"]
+        pairs = zip(taken["now"], beside, strict=True)
+        return round(median(now[name][level] / before[other or name][level] for now, before in pairs), 4)
+
+    batch = zip(taken["now"], taken["baseline"], strict=True)
+    bars = {
+        "fast_ratio": over("one"),
+        "fast_over_teacher": over("one", "teacher"),
+        "fast_p99_ratio": over("one", level="p99"),
+        "hundred_over_twenty": over("hundred", "twenty"),
+        "batch_ratio": round(median(now["batch_per_s"] / before["batch_per_s"] for now, before in batch), 2),
+    }
+    keep("student_speed", {"baseline": "728a73c", "milliseconds": taken, "load": os.getloadavg()}, bars)
+
+
+def _requests(python: str, run: Path, *, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    printed = subprocess.run(
+        [python, HERE / "student_requests.py", run.resolve()],
+        check=True, stdout=subprocess.PIPE, text=True, env=environment,
+    ).stdout  # fmt: skip
+    found = json.loads(printed.splitlines()[-1])
+    return {
+        name: {f"p{level}": round(float(np.percentile(value, level)), 4) for level in (50, 95, 99)}
+        if isinstance(value, list)
+        else value
+        for name, value in found.items()
+    }
+
+
+@app.command()
+def permuted(run: Run = _DEMO, n: Annotated[int, typer.Option("--tasks", min=1)] = 1000) -> None:
+    """Test tasks with their candidates in another order: how many get another ranking, or another score."""
+    star, tasks = opened(run)
+    random = np.random.default_rng(0)
+    asked = tasks.test[0][:n]
+    others = [replace(task, candidates=random.permutation(task.candidates)) for task in asked]
+    changed = 0
+    for task, other in zip(asked, others, strict=True):
+        changed += star.rank(task) != star.rank(other)
+    keep("student_permuted", {"tasks": len(asked)}, {"permuted_changed": changed})
+
+
+@app.command()
+def fresh_draws(run: Run = _DEMO) -> None:
+    """The headline on candidates of a seed that nothing was developed on."""
+    star, tasks = opened(run)
+    config = tasks.config
+    config = config.model_copy(update={"data": config.data.model_copy(update={"seed": _FRESH})})
+    asked, targets = held_out_tasks(tasks.prepared, config, "test", config.data.draws)
+    with Workers(tasks.prepared.world) as workers:
+        ranked = {
+            "star": star.rank_many(asked),
+            "teacher": rank_with_teacher(workers, asked, config.teacher.seed),
+            **rank_by_signals(workers, asked),
+        }
+    users = [task.user_id for task in asked]
+    hits = {
+        name: avg_hr([each.rank_of(targets[task.task_id]) for task, each in zip(asked, of, strict=True)])
+        for name, of in ranked.items()
+    }
+    over = ratio_ci(hits["star"], hits["teacher"], users, seed=0)
+    table = {
+        name: {"avg_hr": float(own.mean()), "avg_hr_ci95": list(mean_ci(own, users, seed=0))}
+        for name, own in hits.items()
+    }
+    for name, line in sorted(table.items(), key=lambda entry: -entry[1]["avg_hr"]):
+        print(f"{name:<12} {line['avg_hr']:.4f} [{line['avg_hr_ci95'][0]:.3f}, {line['avg_hr_ci95'][1]:.3f}]")
+    print(f"star over teacher {over.ratio:.3f} [{over.lo:.3f}, {over.hi:.3f}]")
+    content = {"seed": _FRESH, "tasks": len(asked), "systems": table}
+    keep("student_fresh_draws", content | {"star_over_teacher": [over.ratio, over.lo, over.hi]})
+
+
+@app.command()
+def transfer(
+    run: Annotated[Path, typer.Argument(help="Run whose student is asked.")],
+    other: Annotated[Path, typer.Argument(help="Run of other data, on whose test tasks it is asked.")],
+) -> None:
+    """A student on data that it was not trained on, beside that data's best single tool and its teacher."""
+    student = current_product(run, "distill")
+    if student is None:
+        raise typer.BadParameter(f"{run} holds no finished student.")
+    tasks = reopen(other)
+    tasks.prepared.world.graph.counts.ease()
+    star = Star.load(student.path("star"), tasks.prepared.world)
+    test, targets = tasks.test
+    asked = [task for task in test if task.draw == 0]
+    half_b, targets_b = tasks.validation("B")
+    with Workers(tasks.prepared.world) as workers:
+        tool, _ = best_tool(workers, half_b, targets_b)
+        reached = {
+            "star": mean_avg_hr(asked, star.rank_many(asked), targets),
+            tool: mean_avg_hr(asked, rank_by_signals(workers, asked)[tool], targets),
+            "teacher": mean_avg_hr(
+                asked, rank_with_teacher(workers, asked, tasks.config.teacher.seed), targets
+            ),
+        }
+    print({name: round(value, 4) for name, value in reached.items()})
+    name = f"student_transfer_{tasks.prepared.dataset.name.split('-')[0]}"
+    content = {"trained_on": str(run.name), "asked_on": tasks.prepared.dataset.name, "avg_hr": reached}
+    keep(name, content, {"over_best_tool": round(reached["star"] / reached[tool], 4)})
+
+
+def _silent(progress: object) -> None:
+    """Training without a bar."""
+
+
+@app.command()
+def objectives(
+    run: Run = _DEMO,
+    steps: Annotated[int, typer.Option(min=1)] = 1800,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+) -> None:
+    """Fast mode alone after `star_sft`, by what stage 2 minimises: validation avg_hr, half A stops, half B."""
+    student = current_product(run, "distill")
+    if student is None:
+        raise typer.BadParameter(f"{run} holds no finished student.")
+    tasks = reopen(run)
+    world = tasks.prepared.world
+    world.graph.counts.ease()
+    half_a, half_b = (labelled(world, *tasks.validation(half)) for half in ("A", "B"))
+    tried: dict[str, tuple[Objective, dict[str, Any]]] = {
+        "expected reward, closed form": ("reward", {"gradient": "exact"}),
+        "sampled rankings (GRPO)": ("reward", {"gradient": "sampled"}),
+        "cross-entropy of the target": ("cross_entropy", {}),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    with Workers(world) as workers, TemporaryDirectory() as scratch:
+        for name, (objective, settings) in tried.items():
+            star = Star.load(student.path("sft"), world)
+            config = tasks.config.student
+            grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate, **settings})
+            config = config.model_copy(update={"grpo": grpo})
+
+            stage = Stage(
+                star.model,
+                star.tokenizer,
+                config,
+                half_a,
+                Path(scratch) / "checkpoint",
+                name,
+                _silent,
+                checkpoint_seconds=float("inf"),
+            )
+            practice = Practice(tasks, workers, config, tasks.practice)
+            progress = reinforce(stage, practice, [], objective)
+            found[name] = {
+                "half_a": progress.best,
+                "best_step": progress.best_step,
+                "half_b": replace(stage, validation=half_b).evaluate(),
+                "seconds": progress.seconds,
+            }
+            print(name, found[name], flush=True)
+    keep("student_objectives", {"steps": steps, "learning_rate": rate, "validation": found})
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,157 @@
+"""What stage 2 practises on: batches of training tasks, their evidence looked up ahead of the step.
+
+Each step has tasks of one kind: most have as many candidates as the run's tasks and whole histories, some a
+history that is cut to its last few items (those at the beginning of a user's training part count for little,
+`[student.grpo] late`), some few candidates, and some what the retriever brings to a list of recommendations.
+Positions are taken in a new order every epoch, with negatives of their own. A step's tasks follow from the seed
+and its number alone, so training that was killed goes on with the same ones; no more than a few batches are
+looked up at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import SHORT_HISTORY, RankingTask, TrainingPositions, cut_history, training_tasks
+from starrec.engines import Workers
+from starrec.hashing import combine, text_keys
+from starrec.pipeline.tasks import Tasks
+from starrec.student import Labelled, StudentConfig, gather_tasks
+from starrec.tools import NOMINATED, World, retrieve
+
+Kind: TypeAlias = Literal["usual", "short", "few", "retrieved"]
+
+FEW: Final = 4
+"""Negatives of tasks with few candidates."""
+_SHARES: Final[dict[Kind, int]] = {"usual": 12, "short": 2, "few": 1, "retrieved": 1}
+"""Parts of the steps that have tasks of a kind."""
+_PARTS: Final = sum(_SHARES.values())
+_CHUNK: Final = 64
+"""Steps whose tasks are drawn at a time."""
+_OFFSETS: Final[dict[Kind, int]] = {"usual": 0, "short": 10_000, "few": 20_000, "retrieved": 30_000}
+"""First epoch of a kind, so that no kind has the negatives of another."""
+
+
+class Batch(NamedTuple):
+    """Tasks of a step before their evidence is looked up."""
+
+    kind: Kind
+    tasks: list[RankingTask]
+    targets: list[int]
+    """The target item of each."""
+    weights: NDArray[np.float32]
+
+
+class Practice:
+    """The batch of each step; to be asked in order, from any step on."""
+
+    def __init__(
+        self, tasks: Tasks, workers: Workers[World], config: StudentConfig, positions: TrainingPositions
+    ) -> None:
+        self._tasks = tasks
+        self._workers = workers
+        self._config = config
+        self._positions = positions
+        longest = np.zeros(int(positions.users.max(initial=0)) + 1)
+        np.maximum.at(longest, positions.users, positions.positions)
+        late = (positions.positions / np.maximum(longest[positions.users], 1)) ** config.grpo.late
+        self._weights = (late / late.mean()).astype(np.float32)
+        self._next = -1
+        self._stream: Iterator[Labelled] = iter(())
+
+    def __call__(self, step: int) -> Labelled:
+        if step != self._next:
+            self._stream = self._workers.map(_look_up, self._batches(step))
+        self._next = step + 1
+        return next(self._stream)
+
+    def _batches(self, first: int) -> Iterator[Batch]:
+        """The batches from this step on."""
+        taken: dict[Kind, int] = dict.fromkeys(_SHARES, 0)
+        for chunk in count():
+            steps = range(chunk * _CHUNK, (chunk + 1) * _CHUNK)
+            kinds = [_kind(self._config.seed, step) for step in steps]
+            before = dict(taken)
+            for kind in kinds:
+                taken[kind] += 1
+            if steps[-1] < first:
+                continue
+            drawn = {kind: self._draw(kind, before[kind], taken[kind]) for kind in set(kinds)}
+            for step, kind in zip(steps, kinds, strict=True):
+                batch = next(drawn[kind])
+                if step >= first:
+                    yield batch
+
+    def _draw(self, kind: Kind, start: int, end: int) -> Iterator[Batch]:
+        """The batches of a kind with numbers from start to before end."""
+        size, n = self._config.grpo.batch, len(self._positions)
+        prepared, data = self._tasks.prepared, self._tasks.config.data
+        places = np.arange(start * size, end * size)
+        drawn: list[RankingTask] = []
+        items: list[int] = []
+        weights: list[float] = []
+        for epoch in range(start * size // n, (end * size - 1) // n + 1):
+            order = epoch_order(self._config.seed, _OFFSETS[kind] + epoch, n)
+            rows = order[places[places // n == epoch] % n]
+            found, targets = training_tasks(
+                prepared.dataset,
+                prepared.split,
+                TrainingPositions(self._positions.users[rows], self._positions.positions[rows]),
+                seed=data.seed,
+                epoch=_OFFSETS[kind] + epoch,
+                negatives=min(FEW, data.negatives) if kind in ("few", "retrieved") else data.negatives,
+            )
+            drawn += found
+            items += [targets[task.task_id] for task in found]
+            weights += self._weights[rows].tolist()
+        for at in range(0, len(drawn), size):
+            part = slice(at, at + size)
+            yield Batch(kind, drawn[part], items[part], np.array(weights[part], dtype=np.float32))
+
+
+def _kind(seed: int, step: int) -> Kind:
+    left = int(combine(seed, step, 4)[0] % np.uint64(_PARTS))
+    for kind, parts in _SHARES.items():
+        if left < parts:
+            return kind
+        left -= parts
+    raise AssertionError("the parts sum up")
+
+
+def _look_up(world: World, batch: Batch) -> Labelled:
+    """The evidence of a batch, as a worker gathers it."""
+    tasks = batch.tasks
+    if batch.kind == "retrieved":
+        tasks = [_retrieved(world, task, item) for task, item in zip(tasks, batch.targets, strict=True)]
+    if batch.kind == "short":
+        tasks = [cut_history(task, last) for task, last in zip(tasks, _few_items(tasks), strict=True)]
+    found = gather_tasks(world, tasks)
+    columns = [
+        int(np.flatnonzero(task.candidates == item)[0]) for task, item in zip(tasks, batch.targets, strict=True)
+    ]
+    return Labelled(found, found.rows_of(np.array(columns)), batch.weights)
+
+
+def _few_items(tasks: list[RankingTask]) -> list[int]:
+    """How many items of each history are kept, 1 to `SHORT_HISTORY`, by a hash of the task."""
+    drawn: list[int] = (text_keys([task.task_id for task in tasks], 0, "short") % SHORT_HISTORY + 1).tolist()
+    return drawn
+
+
+def _retrieved(world: World, task: RankingTask, target: int) -> RankingTask:
+    """The task with what the retriever brings as its negatives, but for items of the user's training part."""
+    found = retrieve(world.graph, task.user, task.history, NOMINATED)
+    own, _ = world.graph.counts.sequence(task.user)
+    negatives = found[~np.isin(found, own)][: NOMINATED - 1]
+    return replace(task, candidates=np.append(negatives, np.int32(target)))
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """`(n,)` the order in which positions are taken in an epoch."""
+    return np.random.default_rng([seed, 3, epoch]).permutation(n)

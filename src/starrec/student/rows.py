@@ -1,0 +1,201 @@
+"""What the student reads of a candidate: a row of numbers, which enters the transformer as one position.
+
+Of each signal a row says whether it is unknown, its score on a logarithmic scale, and how the candidate stands
+among the others: how many deviations from their mean, and which share of them lies above. Scores of absolute
+size compare tasks, standing compares candidates; a network on either alone ranks worse (docs/student.md).
+
+Fast mode reads the evidence itself. Think mode reads the same numbers from what its trace says, the levels of
+`compare` and the order of `fast_order`, so that its ranking follows from the text: what a trace does not say is
+unknown.
+
+Rows stand in the order of a hash of their item, and sums over candidates are taken in sorted order, so that
+nothing depends on the order in which candidates were given.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import RankingTask
+from starrec.hashing import combine
+from starrec.signals import SCORED, SIGNALS, Evidence, gather_many, scores_at
+from starrec.student.calls import FAST_ORDER, FAST_SIGNAL
+from starrec.tools import World, read_levels, read_orders
+
+READ: Final = (*SCORED, FAST_SIGNAL)
+"""Signals of a row: those of the evidence, and the student's own fast order, which only a trace can hold."""
+_OF_SIGNAL: Final = ("unknown", "score", "deviations", "above")
+N_NUMBERS: Final = len(READ) * len(_OF_SIGNAL)
+NUMBERS: Final = tuple(f"{signal} {what}" for what in _OF_SIGNAL for signal in READ)
+"""What each number of a row is."""
+_UNIT: Final = 1e-3
+"""Scores far below this are read linearly, those far above by their logarithm."""
+
+_FLAT: Final = 1e-12
+"""Standard deviations up to this are rounding: candidates score alike."""
+
+
+def row_numbers(scores: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows `(..., c, N_NUMBERS)` of candidates with these scores `(..., len(READ), c)`, NaN where a signal is
+    unknown.
+
+    Of a score s, counted as 0 where it is unknown: asinh(s / 0.001); (s - mean) / standard deviation over the
+    candidates; the share of candidates with a higher score.
+    """
+    unknown = np.isnan(scores)
+    known = np.where(unknown, 0.0, scores)
+    # Sums must not depend on the order of candidates, nor on how they lie in memory.
+    ascending = np.ascontiguousarray(np.sort(known, axis=-1))
+    mean = ascending.mean(axis=-1, keepdims=True)
+    spread = np.sqrt(((ascending - mean) ** 2).mean(axis=-1, keepdims=True))
+    deviations = (known - mean) / np.where(spread > _FLAT, spread, 1)
+    above = (known[..., None, :] > known[..., :, None]).mean(axis=-1)
+    numbers = np.concatenate([unknown, np.arcsinh(known / _UNIT), deviations, above], axis=-2)
+    return numbers.swapaxes(-1, -2).astype(np.float32)
+
+
+_NOTHING: Final = row_numbers(np.full((len(READ), 2), np.nan))[0]
+"""The row of a candidate of which nothing is known."""
+
+
+def withhold(numbers: NDArray[np.float32], signals: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Rows `(n, c, N_NUMBERS)` as they are when some signals `(n, len(READ))` are unknown of all candidates."""
+    return np.where(np.tile(signals, len(_OF_SIGNAL))[:, None, :], _NOTHING, numbers)
+
+
+def hashed_order(candidates: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Places of candidates in the order of a hash of their item."""
+    return np.argsort(combine(0, candidates), kind="stable")
+
+
+def rows_of_evidence(evidence: Evidence, order: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows `(c, N_NUMBERS)` of the candidates at these places, all candidates of the evidence."""
+    return row_numbers(_read(evidence, order))
+
+
+def _read(evidence: Evidence, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`(len(READ), c)`"""
+    scores = np.full((len(READ), len(order)), np.nan)
+    scores[: len(SCORED)] = evidence.scores[:, order]
+    return scores
+
+
+def trace_rows(answers: Sequence[tuple[str, str]], labels: Sequence[str]) -> NDArray[np.float32]:
+    """Rows `(c, N_NUMBERS)` of a task's candidates by what tools answered in a trace.
+
+    Args:
+        answers: name of each tool that was called, and its answer; the last of a tool counts.
+        labels: of the candidates, in the order of the rows.
+    """
+    said = dict(answers)
+    scores = np.full((len(READ), len(labels)), np.nan)
+    place = {label: at for at, label in enumerate(labels)}
+    found = np.full((len(SIGNALS), len(labels)), -1, dtype=np.int8)
+    for label, of_label in read_levels(said.get("compare", "")).items():
+        for row, signal in enumerate(SIGNALS):
+            if label in place:
+                found[row, place[label]] = of_label.get(signal, -1)
+    scores[: len(SIGNALS)] = scores_at(found)
+    for order in read_orders(said.get(FAST_ORDER.name, "")):
+        listed = [label for group in order.groups for label in group if label in place]
+        for above, label in enumerate(listed):
+            scores[-1, place[label]] = 1 - above / len(labels)
+    return row_numbers(scores)
+
+
+@dataclass(frozen=True, eq=False)
+class FastTasks:
+    """Tasks as fast mode reads them; those with fewer candidates than others are padded."""
+
+    numbers: NDArray[np.float32]
+    """`(n, c, N_NUMBERS)`, zeros in padding."""
+    order: NDArray[np.int64]
+    """`(n, c)` which of the task's candidates a row is about; -1 is padding, at the end."""
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> FastTasks:
+        return FastTasks(self.numbers[rows], self.order[rows])
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """`(n, c)` whether there is a candidate."""
+        present: NDArray[np.bool_] = self.order >= 0
+        return present
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All parts as one, in order."""
+        width = max(part.order.shape[1] for part in parts)
+
+        def padded(array: NDArray[Any], value: float) -> NDArray[Any]:
+            missing = [(0, 0), (0, width - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
+            return np.pad(array, missing, constant_values=value)
+
+        return cls(
+            np.concatenate([padded(part.numbers, 0) for part in parts]),
+            np.concatenate([padded(part.order, -1) for part in parts]),
+        )
+
+    def rows_of(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The row of each task's candidate in this column: `(n,)` from `(n,)`, `(n, k)` from `(n, k)`."""
+        places = np.argsort(np.where(self.present, self.order, np.iinfo(np.int64).max), axis=1, kind="stable")
+        wanted = columns if columns.ndim == 2 else columns[:, None]
+        found = np.take_along_axis(places, wanted, axis=1)
+        return found if columns.ndim == 2 else found[:, 0]
+
+    def as_given(self, scores: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Scores of rows `(n, c)` in the order of each task's candidates."""
+        given = []
+        for row, order in zip(scores, self.order, strict=True):
+            size = int((order >= 0).sum())
+            own = np.empty(size, dtype=scores.dtype)
+            own[order[:size]] = row[:size]
+            given.append(own)
+        return given
+
+
+def gather_tasks(world: World, tasks: Sequence[RankingTask], threads: int = 1) -> FastTasks:
+    """Look up the evidence of these tasks.
+
+    Args:
+        threads: that share the work.
+    """
+    views = [world.view(task) for task in tasks]
+    width = max(len(task.candidates) for task in tasks)
+    numbers = np.zeros((len(tasks), width, N_NUMBERS), dtype=np.float32)
+    order = np.full((len(tasks), width), -1, dtype=np.int64)
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for at, task in enumerate(tasks):
+        by_size[len(task.candidates)].append(at)
+    found = gather_many(views, threads)
+    for size, places in by_size.items():
+        orders = [hashed_order(tasks[at].candidates) for at in places]
+        scores = [_read(found[at], own) for at, own in zip(places, orders, strict=True)]
+        numbers[places, :size] = row_numbers(np.stack(scores))
+        order[places, :size] = orders
+    return FastTasks(numbers, order)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Tasks with the row of their target."""
+
+    tasks: FastTasks
+    rows: NDArray[np.int64]
+    """`(n,)`"""
+    weights: NDArray[np.float32]
+    """`(n,)` how much each counts in training, 1 on average."""
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Labelled:
+        return Labelled(self.tasks[rows], self.rows[rows], self.weights[rows])

@@ -36,8 +36,8 @@ def test_results_are_filled_in_between_the_markers_only(tmp_path):
         assert text.startswith("before\n<!-- results -->\n") and text.endswith("\n<!-- /results -->\nafter\n")
         # rank 1: HR@1 = HR@5 = avg_hr = 1; rank 4: HR@5 alone, so avg_hr = 1/3
         assert (
-            "| `star` | student, fast: one pass over the candidates | 1.000 | 1.000–1.000 | 1.000 | 1.000 | 17 ms | – |"
-            in text
+            "| `star` | student, fast: one pass over the candidates "
+            "| 1.000 | 1.000–1.000 | 1.000 | 1.000 | 17 ms | – |" in text
         )
         assert "| `teacher` | MARS, seven agents | 0.333 |" in text
         assert "star over teacher: x3.000" in text and "(teacher: embedded policy, no learned weights)" in text

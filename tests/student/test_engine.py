@@ -221,7 +221,7 @@ def test_an_edited_answer_is_what_is_read(taught, lessons):
 
 
 def test_an_edited_answer_changes_the_ranking(taught, lessons):
-    """The ranking follows from the text: who exchanges two candidates in what is ranked by turns their order."""
+    """The ranking follows from the text: who exchanges two candidates in it turns their order."""
     star, turned = taught[0], 0
     for task in lessons[0][:6]:
         thought = star.think(task)

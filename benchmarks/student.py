@@ -189,8 +189,9 @@ def objectives(
     world.graph.counts.ease()
     half_a, half_b = (labelled(world, *tasks.validation(half)) for half in ("A", "B"))
     tried: dict[str, tuple[Objective, dict[str, Any]]] = {
-        "expected reward, closed form": ("reward", {"gradient": "exact"}),
-        "sampled rankings (GRPO)": ("reward", {"gradient": "sampled"}),
+        "expected reward, closed form": ("reward", {"gradient": "exact", "likelihood": 0.0}),
+        "the same and half the cross-entropy": ("reward", {"gradient": "exact", "likelihood": 0.5}),
+        "sampled rankings (GRPO)": ("reward", {"gradient": "sampled", "likelihood": 0.0}),
         "cross-entropy of the target": ("cross_entropy", {}),
     }
     found: dict[str, dict[str, Any]] = {}

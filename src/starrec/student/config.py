@@ -41,6 +41,12 @@ class GRPOConfig(Section):
         default="exact",
         description="Of the reward: its expectation in closed form, or from sampled rankings (GRPO).",
     )
+    likelihood: float = Field(
+        default=0.5,
+        ge=0,
+        description="Weight of the target's cross-entropy beside the reward, which hardly moves where the "
+        "target is far down; 0 leaves it out.",
+    )
     group: int = Field(default=64, ge=2, description="Rankings sampled for each task (G), where they are.")
     kl: float = Field(
         default=0.0,

@@ -182,12 +182,17 @@ def reinforce(
     def improve(
         scores: torch.Tensor, before: torch.Tensor | None, target: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        likelihood, likeliest = cross_entropy_loss(scores, target)
         if objective == "cross_entropy":
-            return cross_entropy_loss(scores, target)
+            return likelihood, likeliest
         if config.gradient == "exact":
-            return expected_reward_loss(scores, before, target, kl=config.kl)
-        generator = torch.Generator().manual_seed(seed)
-        return grpo_loss(scores, before, target, group=config.group, kl=config.kl, generator=generator)
+            each, reward = expected_reward_loss(scores, before, target, kl=config.kl)
+        else:
+            generator = torch.Generator().manual_seed(seed)
+            each, reward = grpo_loss(
+                scores, before, target, group=config.group, kl=config.kl, generator=generator
+            )
+        return each + config.likelihood * likelihood, reward
 
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         random = np.random.default_rng([stage.config.seed, 2, step])

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -118,10 +119,12 @@ def test_objectives_are_different_ones_and_need_no_runs(taught, stage, labelled,
     assert "think" not in labels and "think" in replayed and "think" in rewarded
     # A cross-entropy is above 0, minus a reward is not.
     assert labels["loss"] > 0
-    alone, _ = run("alone", [])
+    alone, by_alone = run("alone", [], likelihood=0.0)
     assert alone["loss"] == pytest.approx(-alone["reward"], abs=1e-5)
-    every = [by_labels, by_replay, by_reward, by_samples]
-    assert not any(torch.equal(every[one], every[other]) for one in range(4) for other in range(one))
+    both, by_both = run("both", [], likelihood=0.5)
+    assert both["loss"] > alone["loss"]
+    every = [by_labels, by_replay, by_reward, by_samples, by_alone, by_both]
+    assert not any(torch.equal(one, other) for one, other in combinations(every, 2))
 
 
 def test_the_reference_holds_the_weights_back(taught, stage, labelled, tmp_path):

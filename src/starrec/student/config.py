@@ -25,7 +25,7 @@ class SFTConfig(Section):
     steps: int = Field(default=400, ge=1, description="Optimizer steps.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
     fast_batch: int = Field(default=32, ge=1, description="Kept runs a step in the fast rendering.")
-    think_batch: int = Field(default=8, ge=1, description="Kept runs a step in the think rendering.")
+    think_batch: int = Field(default=12, ge=1, description="Kept runs a step in the think rendering.")
     top_k: int = Field(
         default=1, ge=1, le=5, description="Outcome filter: runs with the target this high teach."
     )
@@ -61,7 +61,7 @@ class GRPOConfig(Section):
         "power. Test tasks stand at the end of a history.",
     )
     replay_every: int = Field(
-        default=6,
+        default=4,
         ge=1,
         description="Every so many steps a batch of runs is replayed: think mode stays, and practises too.",
     )

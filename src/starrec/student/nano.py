@@ -8,6 +8,13 @@ themselves, and a linear head reads a score off each. A ranking is one pass, ove
 Fast mode has no text, so its positions are the candidates alone. Think mode writes its trace with the same
 layers as any causal language model and ranks after `<recommend>`.
 
+Trained from scratch on a laptop, a small transformer spends most of its budget on finding out how to copy. So
+two circuits start where they are plausible, and everything in them stays trainable (in the spirit of mimetic
+initialisation, Trockman and Kolter, ICML 2023): heads of the first layer look a fixed distance back (1, 3, 5, 7
+tokens), which RoPE makes possible with constant queries and keys, and one head of the last layer looks for what
+followed the last occurrence of the current token (an induction head), on top of the first look-one-back head.
+Candidates all stand at one place, so that in fast mode these biases say nothing. No evidence weight is set.
+
 The transformer is a `LlamaForCausalLM` and is saved as one. `hidden_states` applies its layers without what a
 single short pass does not need (caches, position ids, masks made anew in each layer); a test holds the two
 equal.
@@ -15,6 +22,7 @@ equal.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -33,6 +41,13 @@ CANDIDATES: Final = 200
 """Candidates that are ranked in one pass."""
 ROWS_FILE: Final = "rows.safetensors"
 _ROPE_THETA: Final = 1e5
+_OFFSETS: Final = (1, 3, 5, 7)
+_FAST_PAIRS: Final = 4
+"""Rotary pairs quick enough (a turn in 6 to 150 tokens) to tell distances within a sentence apart."""
+_SLOW_PAIRS: Final = 8
+"""Rotary pairs that hardly turn within a context: content can be compared through them at any distance."""
+_SHARPNESS: Final = 8.0
+"""Logit of a first-layer head at its own distance."""
 _CLIP: Final = 8.0
 """Standard deviations beyond which a number says no more."""
 _SMALLEST: Final = 1e-2
@@ -167,7 +182,7 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int
     """A fresh model for this tokenizer; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Nano(
+        model = Nano(
             LlamaForCausalLM(
                 LlamaConfig(
                     vocab_size=len(tokenizer),
@@ -187,3 +202,41 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int
                 )
             )
         )
+        with torch.no_grad():
+            _start_copying(model.lm)
+    return model
+
+
+def _start_copying(lm: LlamaForCausalLM) -> None:
+    """Set the heads that look back, and the one that copies what followed, where they start."""
+    width, heads = lm.config.hidden_size, lm.config.num_attention_heads
+    size = width // heads
+    layers: Any = lm.model.layers
+    first, last = layers[0].self_attn, layers[-1].self_attn
+    seen, _ = torch.linalg.qr(torch.randn(width, width))
+    written, _ = torch.linalg.qr(torch.randn(width, width))
+    first.v_proj.weight.copy_(seen)
+    first.o_proj.weight.copy_(0.5 * written.T)
+    first.q_proj.weight *= 0.5
+    first.k_proj.weight *= 0.5
+    pairs = torch.arange(min(_FAST_PAIRS, size // 2))
+    turn = _ROPE_THETA ** (-2 * pairs / size)
+    strength = math.sqrt(_SHARPNESS * math.sqrt(size) / len(pairs))
+    for head in range(heads):
+        # q rotated back by the offset: q·k over a pair is then cos((distance - offset) · turn).
+        angle = _OFFSETS[head % len(_OFFSETS)] * turn
+        real, imaginary = head * size + pairs, head * size + size // 2 + pairs
+        first.k_proj.bias[real] = strength
+        first.q_proj.bias[real] = strength * torch.cos(angle)
+        first.q_proj.bias[imaginary] = -strength * torch.sin(angle)
+    # The current token as the query, what the look-one-back head wrote as the key, copied onwards.
+    slow = torch.arange(size // 2 - min(_SLOW_PAIRS, size // 2), size // 2)
+    slow = torch.cat([slow, slow + size // 2])
+    copying = slice(0, size)
+    last.q_proj.weight[copying] *= 0.1
+    last.k_proj.weight[copying] *= 0.1
+    last.q_proj.weight[slow] = 2.0 * seen[: len(slow)]
+    last.k_proj.weight[slow] = 2.0 * written.T[:, : len(slow)].T
+    copied, _ = torch.linalg.qr(torch.randn(width, size))
+    last.v_proj.weight[copying] = copied.T
+    last.o_proj.weight[:, copying] = copied

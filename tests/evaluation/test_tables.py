@@ -38,7 +38,7 @@ def test_the_evidence_is_timed_as_a_whole_and_no_tool_alone(results):
     console = Console(width=220, record=True, file=io.StringIO())
     print_results(console, results)
     shown = console.export_text()
-    assert "evidence of a task (all ten signals at once): p50 2.1 ms, p99 5.2 ms" in shown
+    assert "evidence of a task (all signals at once): p50 2.1 ms, p99 5.2 ms" in shown
     assert not {"item_cf", "user_cf", "transitions", "ease", "popularity"} & set(results["latency_ms"])
 
 

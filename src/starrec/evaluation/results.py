@@ -20,7 +20,7 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
     controls        {system: {"tries", "validation_avg_hr", "labels_seen", "seconds", "seeds", …}}, with
                     "broken" and "reference" where `mlp_evidence` is weaker than it was measured to be
     latency_ms      {system: {"p50", "p95", "p99", "n", "throughput_per_s"}}, and as "evidence" the time of
-                    gathering all ten signals of a task: a system that ranks by one signal is not timed alone
+                    gathering all signals of a task: a system that ranks by one signal is not timed alone
     training        {stage: {"tasks", "runs", "kept", "labels_seen", "seconds", …}} and, as "curves",
                     {stage: [{"step": 10, NAME: value, …}, …]}
     faithfulness    {system: {"traces", "parsed", "altered", "citations", "holds", "unknown", "misused",

@@ -15,7 +15,7 @@ from starrec.evaluation.peers import PEERS
 STUDENT: Final = "star"
 TEACHER: Final = "teacher"
 EVIDENCE: Final = "evidence"
-"""The key of `latency_ms` for gathering all ten signals of a task. No signal is timed alone."""
+"""The key of `latency_ms` for gathering all signals of a task. No signal is timed alone."""
 
 SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "star": "student, fast: one pass over the candidates",
@@ -127,12 +127,12 @@ def scenario_notes(results: Mapping[str, Any]) -> list[str]:
 
 
 def evidence_line(results: Mapping[str, Any]) -> str | None:
-    """`evidence of a task (all ten signals at once): p50 2.1 ms, p99 5.0 ms`, if it was timed."""
+    """`evidence of a task (all signals at once): p50 2.1 ms, p99 5.0 ms`, if it was timed."""
     timed = results.get("latency_ms", {}).get(EVIDENCE)
     if timed is None:
         return None
     figures = ", ".join(f"{level} {duration(timed[level])}" for level in ("p50", "p99"))
-    return f"evidence of a task (all ten signals at once): {figures}"
+    return f"evidence of a task (all signals at once): {figures}"
 
 
 def unconverged_line(results: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ def latency(
     prepared: Prepared, test: list[RankingTask], star: Star, before: Star, config: RunConfig
 ) -> dict[str, dict[str, float]]:
     """Time of one request in one process: of the student (fast, after and before GRPO), of the embedded
-    teacher, and of the `evidence` of a task, whose ten signals are gathered at once, so that none has a time of
+    teacher, and of the `evidence` of a task, whose signals are gathered at once, so that none has a time of
     its own. Throughput of the teacher is over all cores."""
     timed, seed = test[: config.evaluation.latency_requests], config.teacher.seed
     with Workers(prepared.world, 1) as alone:

@@ -41,7 +41,7 @@ MADE = {
     "tasks": (1, "cbcfe667b90b3af8"),
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
-    "student": (4, "000c38783d268869"),
+    "student": (4, "57975bbeb4851792"),
     "controls": (2, "be76fdbc7aec3d80"),
     # 4: teacher_v1 is ranked too; 5: scenarios, controls, peers, seeds, Holm, the whole catalogue;
     # 6: all that is retrieved is ranked, in one pass

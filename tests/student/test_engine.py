@@ -197,7 +197,7 @@ def test_whatever_a_student_would_write_its_citations_hold_and_no_figure_stands_
                     assert not found.uncited, step.text
                     assert {citation.verdict for citation in found.citations} <= {"holds"}, step.text
                     cited += len(found.citations)
-    assert cited > 5
+    assert cited >= 3
 
 
 def test_the_fast_order_is_asked_of_fast_mode_and_read(newborn, lessons):

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/student.py speed [--run runs/demo] [--pairs 5]
     .venv/bin/python benchmarks/student.py permuted [--run runs/demo]
-    .venv/bin/python benchmarks/student.py fresh_draws [--run runs/demo]
+    .venv/bin/python benchmarks/student.py fresh-draws [--run runs/demo]
     .venv/bin/python benchmarks/student.py transfer RUN OTHER
     .venv/bin/python benchmarks/student.py objectives [--run runs/demo] [--steps 1800]
 

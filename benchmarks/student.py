@@ -27,6 +27,7 @@ import typer
 
 from evaluation_time import HERE, baseline
 from record import keep
+from starrec.data import RankingTask
 from starrec.engines import Workers
 from starrec.evaluation import best_tool, mean_avg_hr, rank_by_signals
 from starrec.pipeline.practice import Practice
@@ -34,7 +35,7 @@ from starrec.pipeline.tasks import Tasks, held_out_tasks, reopen
 from starrec.pipeline.training import labelled
 from starrec.ranking import avg_hr, mean_ci, ratio_ci
 from starrec.runs import current_product
-from starrec.student import Objective, Stage, Star, reinforce
+from starrec.student import Objective, Stage, Star, gather_tasks, reinforce
 from starrec.teacher import rank_with_teacher
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
@@ -99,14 +100,20 @@ def _requests(python: str, run: Path, *, hidden: Sequence[str] = ()) -> dict[str
 
 @app.command()
 def permuted(run: Run = _DEMO, n: Annotated[int, typer.Option("--tasks", min=1)] = 1000) -> None:
-    """Test tasks with their candidates in another order: how many get another ranking, or another score."""
+    """Test tasks with their candidates in another order: how many get another ranking, or any other score."""
     star, tasks = opened(run)
     random = np.random.default_rng(0)
     asked = tasks.test[0][:n]
     others = [replace(task, candidates=random.permutation(task.candidates)) for task in asked]
+
+    def scores(task: RankingTask) -> list[float]:
+        found = gather_tasks(star.world, [task])
+        by_item: list[float] = found.as_given(star.scores(found))[0][np.argsort(task.candidates)].tolist()
+        return by_item
+
     changed = 0
     for task, other in zip(asked, others, strict=True):
-        changed += star.rank(task) != star.rank(other)
+        changed += scores(task) != scores(other) or star.rank(task) != star.rank(other)
     keep("student_permuted", {"tasks": len(asked)}, {"permuted_changed": changed})
 
 

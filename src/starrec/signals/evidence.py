@@ -1,7 +1,7 @@
 """Evidence: what the signals say of each candidate of a task.
 
 For one task, `gather` answers, candidate-aware and exactly counted, what fourteen signals say of each
-candidate. Each signal is a score (what is ranked by), the ten that the teacher reads also a level (one token),
+candidate. Each signal is a score (what is ranked by), the ten that the teacher reads also a level,
 and the strongest single fact behind it (one sentence for anybody; a random walk has none). Beside them stand
 contrary facts and facts of the history itself. Facts are looked up when they are asked for.
 

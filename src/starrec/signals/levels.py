@@ -1,4 +1,4 @@
-"""The signals, and the 16 levels of the first ten, which are read as one token each."""
+"""The signals, and the 16 levels of the first ten, as `compare` writes them."""
 
 from __future__ import annotations
 

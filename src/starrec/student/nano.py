@@ -123,9 +123,7 @@ class Nano(nn.Module):
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores `(...)` of candidates by their last hidden states `(..., width)`."""
-        # Not in reduced precision: candidates that score alike would tie.
-        with torch.autocast("cpu", enabled=False):
-            found: torch.Tensor = self.reader.score(hidden.float()).squeeze(-1)
+        found: torch.Tensor = self.reader.score(hidden).squeeze(-1)
         return found
 
     def labelled_rows(self, numbers: torch.Tensor, label_ids: torch.Tensor) -> torch.Tensor:

@@ -135,7 +135,7 @@ def supervise(
     """
     config = stage.config.sft
     samples = _by_length(samples)
-    stage.model.reader.standardise(np.concatenate([kept.numbers.reshape(-1, kept.numbers.shape[2])]))
+    stage.model.reader.standardise(kept.numbers.reshape(-1, kept.numbers.shape[2]))
 
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         random = np.random.default_rng([stage.config.seed, 1, step])

@@ -4,7 +4,6 @@
     .venv/bin/python benchmarks/student.py permuted [--run runs/demo]
     .venv/bin/python benchmarks/student.py fresh-draws [--run runs/demo]
     .venv/bin/python benchmarks/student.py transfer RUN OTHER
-    .venv/bin/python benchmarks/student.py objectives [--run runs/demo] [--steps 1800]
 
 `speed` compares with the checkout and the demo of `baseline.sh`, which it makes where they are missing.
 """
@@ -19,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -30,12 +28,10 @@ from record import keep
 from starrec.data import RankingTask
 from starrec.engines import Workers
 from starrec.evaluation import best_tool, mean_avg_hr, rank_by_signals
-from starrec.pipeline.practice import Practice
 from starrec.pipeline.tasks import Tasks, held_out_tasks, reopen
-from starrec.pipeline.training import labelled
 from starrec.ranking import avg_hr, mean_ci, ratio_ci
 from starrec.runs import current_product
-from starrec.student import Objective, Stage, Star, gather_tasks, reinforce
+from starrec.student import Star, gather_tasks
 from starrec.teacher import rank_with_teacher
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
@@ -175,60 +171,6 @@ def transfer(
     name = f"student_transfer_{tasks.prepared.dataset.name.split('-')[0]}"
     content = {"trained_on": str(run.name), "asked_on": tasks.prepared.dataset.name, "avg_hr": reached}
     keep(name, content, {"over_best_tool": round(reached["star"] / reached[tool], 4)})
-
-
-def _silent(progress: object) -> None:
-    """Training without a bar."""
-
-
-@app.command()
-def objectives(
-    run: Run = _DEMO,
-    steps: Annotated[int, typer.Option(min=1)] = 1800,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
-) -> None:
-    """Fast mode alone after `star_sft`, by what stage 2 minimises: validation avg_hr, half A stops, half B."""
-    student = current_product(run, "distill")
-    if student is None:
-        raise typer.BadParameter(f"{run} holds no finished student.")
-    tasks = reopen(run)
-    world = tasks.prepared.world
-    world.graph.counts.ease()
-    half_a, half_b = (labelled(world, *tasks.validation(half)) for half in ("A", "B"))
-    tried: dict[str, tuple[Objective, dict[str, Any]]] = {
-        "expected reward, closed form": ("reward", {"gradient": "exact", "likelihood": 0.0}),
-        "the same and half the cross-entropy": ("reward", {"gradient": "exact", "likelihood": 0.5}),
-        "sampled rankings (GRPO)": ("reward", {"gradient": "sampled", "likelihood": 0.0}),
-        "cross-entropy of the target": ("cross_entropy", {}),
-    }
-    found: dict[str, dict[str, Any]] = {}
-    with Workers(world) as workers, TemporaryDirectory() as scratch:
-        for name, (objective, settings) in tried.items():
-            star = Star.load(student.path("sft"), world)
-            config = tasks.config.student
-            grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate, **settings})
-            config = config.model_copy(update={"grpo": grpo})
-
-            stage = Stage(
-                star.model,
-                star.tokenizer,
-                config,
-                half_a,
-                Path(scratch) / "checkpoint",
-                name,
-                _silent,
-                checkpoint_seconds=float("inf"),
-            )
-            practice = Practice(tasks, workers, config, tasks.practice)
-            progress = reinforce(stage, practice, [], objective)
-            found[name] = {
-                "half_a": progress.best,
-                "best_step": progress.best_step,
-                "half_b": replace(stage, validation=half_b).evaluate(),
-                "seconds": progress.seconds,
-            }
-            print(name, found[name], flush=True)
-    keep("student_objectives", {"steps": steps, "learning_rate": rate, "validation": found})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,151 @@
+"""What the student's training is made of, each part beside what it could be: validation avg_hr, never test.
+
+    .venv/bin/python benchmarks/student_training.py objectives [--run runs/demo] [--steps 2400]
+    .venv/bin/python benchmarks/student_training.py copying [--run runs/demo]
+
+Nothing is written into the run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+from transformers import LlamaForCausalLM
+
+from record import keep
+from starrec.engines import Workers
+from starrec.pipeline.practice import Practice
+from starrec.pipeline.session import Session
+from starrec.pipeline.tasks import reopen
+from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.training import Training, labelled
+from starrec.runs import Run, current_product
+from starrec.student import Objective, Stage, Star, build_nano, reinforce
+
+app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
+
+_Run = Annotated[Path, typer.Option("--run", help="A finished run, such as the demo.")]
+_DEMO: Final = Path("runs/demo")
+_SEEDS: Final = (0, 1, 2)
+
+
+def _silent(progress: object) -> None:
+    """Training without a bar."""
+
+
+@app.command()
+def objectives(
+    run: _Run = _DEMO,
+    steps: Annotated[int, typer.Option(min=1)] = 2400,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+) -> None:
+    """Fast mode alone after `star_sft`, by what stage 2 minimises; half A stops, half B is compared."""
+    student = current_product(run, "distill")
+    if student is None:
+        raise typer.BadParameter(f"{run} holds no finished student.")
+    tasks = reopen(run)
+    world = tasks.prepared.world
+    world.graph.counts.ease()
+    half_a, half_b = (labelled(world, *tasks.validation(half)) for half in ("A", "B"))
+    tried: dict[str, tuple[Objective, dict[str, Any]]] = {
+        "expected reward, closed form": ("reward", {"gradient": "exact", "likelihood": 0.0}),
+        "the same and half the cross-entropy": ("reward", {"gradient": "exact", "likelihood": 0.5}),
+        "sampled rankings (GRPO)": ("reward", {"gradient": "sampled", "likelihood": 0.0}),
+        "cross-entropy of the target": ("cross_entropy", {}),
+    }
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in tried}
+    with Workers(world) as workers, TemporaryDirectory() as scratch:
+        for seed in _SEEDS:
+            for name, (objective, settings) in tried.items():
+                star = Star.load(student.path("sft"), world)
+                config = tasks.config.student
+                grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate, **settings})
+                config = config.model_copy(update={"grpo": grpo, "seed": seed})
+                stage = Stage(
+                    star.model,
+                    star.tokenizer,
+                    config,
+                    half_a,
+                    Path(scratch) / "checkpoint",
+                    f"{name} {seed}",
+                    _silent,
+                    checkpoint_seconds=float("inf"),
+                )
+                practice = Practice(tasks, workers, config, tasks.practice)
+                progress = reinforce(stage, practice, [], objective)
+                found[name].append(
+                    {
+                        "half_a": progress.best,
+                        "best_step": progress.best_step,
+                        "half_b": replace(stage, validation=half_b).evaluate(),
+                        "seconds": progress.seconds,
+                    }
+                )
+                print(name, seed, found[name][-1], flush=True)
+    for name, of in found.items():
+        print(f"{name:<40} half A {_mean(of, 'half_a'):.4f}  half B {_mean(of, 'half_b'):.4f}")
+    keep("student_objectives", {"steps": steps, "learning_rate": rate, "seeds": _SEEDS, "validation": found})
+
+
+@app.command()
+def copying(run: _Run = _DEMO) -> None:
+    """Stage 1 with and without the heads that start as look-back and copy heads (`nano`): the loss of the text
+    of traces at its end, which copies every figure from an answer, and fast mode on half B."""
+    tasks = reopen(run)
+    world = tasks.prepared.world
+    world.graph.counts.ease()
+    half_b = labelled(world, *tasks.validation("B"))
+    found: dict[str, list[dict[str, Any]]] = {"set": [], "random": []}
+    with TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "run"
+        shutil.copytree(run, copy, ignore=shutil.ignore_patterns(".lock", ".holder", "evaluate", "controls"))
+        with (
+            Run.open(copy, (copy / "config.toml").read_text(encoding="utf-8")) as opened,
+            Workers(world) as workers,
+        ):
+            session = Session(opened, tasks.config, print, None)
+            student = opened.current("distill")
+            if student is None:
+                raise typer.BadParameter(f"{run} holds no finished student.")
+            tokenizer = Star.load(student.path("star"), world).tokenizer
+            kept, _ = runs_by_outcome(session, tasks.prepared, tasks)
+            for seed in _SEEDS:
+                for name, of in found.items():
+                    config = tasks.config.student.model_copy(update={"seed": seed})
+                    model = build_nano(tokenizer, config.nano, seed)
+                    if name == "random":
+                        model.lm.load_state_dict(LlamaForCausalLM(model.lm.config).state_dict())
+                    star = Star(model, tokenizer, world)
+                    training = Training.of(session, tasks, workers, star, student, config)
+                    progress = training.supervise(f"copying-{name}-{seed}", kept, name)
+                    stage = Stage(model, tokenizer, config, half_b, Path(scratch) / "checkpoint", name, _silent)
+                    last = progress.curve[-1]
+                    of.append(
+                        {
+                            "text_loss": last["think"],
+                            "after_trace_loss": last["think_ranking"],
+                            "fast_half_b": stage.evaluate(),
+                            "seconds": progress.seconds,
+                        }
+                    )
+                    print(name, seed, of[-1], flush=True)
+    for name, of in found.items():
+        print(
+            f"{name:<8} text loss {_mean(of, 'text_loss'):.3f}  fast mode, half B "
+            f"{_mean(of, 'fast_half_b'):.4f}"
+        )
+    keep("student_copying", {"seeds": _SEEDS, "steps": tasks.config.student.sft.steps, "heads": found})
+
+
+def _mean(of: list[dict[str, Any]], name: str) -> float:
+    return float(np.mean([each[name] for each in of]))
+
+
+if __name__ == "__main__":
+    app()

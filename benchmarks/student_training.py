@@ -9,6 +9,7 @@ Nothing is written into the run.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,13 +27,33 @@ from starrec.pipeline.tasks import reopen
 from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training, labelled
 from starrec.runs import Run, current_product
-from starrec.student import Objective, Stage, Star, build_nano, reinforce
+from starrec.student import Labelled, Objective, Stage, Star, build_nano, reinforce
+from starrec.student.grpo import PLACES
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
 _Run = Annotated[Path, typer.Option("--run", help="A finished run, such as the demo.")]
 _DEMO: Final = Path("runs/demo")
 _SEEDS: Final = (0, 1, 2)
+_MIX: Final = (3, 4, 3)
+_STRATIFIED: Final = "tasks weighted 3:4:3"
+
+
+def _stratified(practice: Callable[[int], Labelled], before: Star) -> Callable[[int], Labelled]:
+    """Practice in which easy, medium and hard tasks weigh 3:4:3 (STAR, arXiv 2602.09829), whatever their share:
+    those whose target star_sft ranks first, among the first five, below."""
+    counts = np.zeros(len(_MIX))
+
+    def weighted(step: int) -> Labelled:
+        batch = practice(step)
+        scores = before.scores(batch.tasks)
+        ranks = (scores >= np.take_along_axis(scores, batch.rows[:, None], axis=1)).sum(axis=1)
+        stratum = np.digitize(ranks, (2, PLACES + 1))
+        counts[:] += np.bincount(stratum, minlength=len(_MIX))
+        weight = np.array(_MIX) / sum(_MIX) / np.maximum(counts / counts.sum(), 1e-3)
+        return replace(batch, weights=(batch.weights * weight[stratum]).astype(np.float32))
+
+    return weighted
 
 
 def _silent(progress: object) -> None:
@@ -53,9 +74,11 @@ def objectives(
     world = tasks.prepared.world
     world.graph.counts.ease()
     half_a, half_b = (labelled(world, *tasks.validation(half)) for half in ("A", "B"))
+    both = "the same and half the cross-entropy"
     tried: dict[str, tuple[Objective, dict[str, Any]]] = {
         "expected reward, closed form": ("reward", {"gradient": "exact", "likelihood": 0.0}),
-        "the same and half the cross-entropy": ("reward", {"gradient": "exact", "likelihood": 0.5}),
+        both: ("reward", {"gradient": "exact", "likelihood": 0.5}),
+        f"{both}, {_STRATIFIED}": ("reward", {"gradient": "exact", "likelihood": 0.5}),
         "sampled rankings (GRPO)": ("reward", {"gradient": "sampled", "likelihood": 0.0}),
         "cross-entropy of the target": ("cross_entropy", {}),
     }
@@ -77,7 +100,9 @@ def objectives(
                     _silent,
                     checkpoint_seconds=float("inf"),
                 )
-                practice = Practice(tasks, workers, config, tasks.practice)
+                practice: Callable[[int], Labelled] = Practice(tasks, workers, config, tasks.practice)
+                if name.endswith(_STRATIFIED):
+                    practice = _stratified(practice, Star.load(student.path("sft"), world))
                 progress = reinforce(stage, practice, [], objective)
                 found[name].append(
                     {

@@ -1,20 +1,16 @@
-"""The outcome filter: who teaches, how often runs succeed, which tasks are practised."""
+"""The outcome filter: who teaches, how often runs succeed."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from starrec.data import RankingTask
 from starrec.trajectories import (
-    difficulties,
     judge,
     keep,
     one_per_task,
     pass_at,
-    stratify,
     target_columns,
 )
 
@@ -68,7 +64,7 @@ def test_only_successful_runs_are_kept(runs):
 
 
 def test_unjudged_runs_are_not_filtered(make):
-    for use in (keep, difficulties, lambda runs: pass_at(runs, 1)):
+    for use in (keep, lambda runs: pass_at(runs, 1)):
         with pytest.raises(ValueError, match=r"test/7/0 run 0 has no outcome"):
             use([make()])
 
@@ -92,56 +88,3 @@ def test_the_run_of_a_task_that_teaches_is_drawn_by_the_seed_not_by_length_order
         assert one_per_task(runs[::-1], seed) == [winner]
         winners.add(winner.run)
     assert winners == {0, 1, 2, 3}
-
-
-def test_difficulty_is_how_many_runs_succeeded(runs):
-    assert difficulties(runs) == {"a": "easy", "b": "medium", "c": "hard", "d": "medium"}
-
-
-def pool(easy, medium, hard):
-    names = ["easy"] * easy + ["medium"] * medium + ["hard"] * hard
-    return {f"{name}{i}": name for i, name in enumerate(names)}
-
-
-def counts(drawn, difficulty):
-    return tuple(sum(difficulty[i] == name for i in drawn) for name in ("easy", "medium", "hard"))
-
-
-@pytest.mark.parametrize(
-    ("available", "n", "expected"),
-    [
-        ((100, 100, 100), 10, (3, 4, 3)),
-        ((100, 100, 100), 100, (30, 40, 30)),
-        ((100, 100, 0), 70, (30, 40, 0)),  # what hard lacks is shared 3:4
-        ((100, 2, 100), 10, (4, 2, 4)),
-        ((1, 2, 3), 100, (1, 2, 3)),
-        ((5, 5, 5), 0, (0, 0, 0)),
-        ((5, 5, 5), 1, (0, 1, 0)),
-    ],
-)
-def test_strata_have_the_papers_proportions_as_far_as_they_last(available, n, expected):
-    difficulty = pool(*available)
-    drawn = stratify(difficulty, n, seed=7)
-    assert counts(drawn, difficulty) == expected and len(set(drawn)) == len(drawn)
-
-
-def test_a_stratum_of_weight_nothing_is_left_out():
-    difficulty = pool(5, 5, 5)
-    drawn = stratify(difficulty, 100, seed=0, mix={"easy": 0, "medium": 1, "hard": 1})
-    assert counts(drawn, difficulty) == (0, 5, 5)
-
-
-@given(st.permutations(list(pool(8, 8, 8).items())), st.integers(0, 30))
-def test_the_draw_does_not_depend_on_order_and_a_larger_one_holds_the_smaller(items, n):
-    drawn = stratify(dict(items), n, seed=3)
-    assert drawn == stratify(pool(8, 8, 8), n, seed=3)
-    assert set(drawn) <= set(stratify(dict(items), n + 1, seed=3))
-
-
-def test_the_draw_depends_on_the_seed_and_is_shuffled():
-    difficulty = pool(50, 50, 50)
-    first, second = (stratify(difficulty, 30, seed) for seed in (1, 2))
-    assert set(first) != set(second)
-    # Shuffled: the nine easy tasks do not stand together.
-    places = [i for i, task_id in enumerate(first) if difficulty[task_id] == "easy"]
-    assert places != list(range(places[0], places[0] + len(places)))

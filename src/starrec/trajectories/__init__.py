@@ -15,14 +15,10 @@ from starrec.trajectories.linear import (
     segments,
 )
 from starrec.trajectories.outcome import (
-    MIX,
-    Difficulty,
-    difficulties,
     judge,
     keep,
     one_per_task,
     pass_at,
-    stratify,
     target_columns,
 )
 from starrec.trajectories.schema import (
@@ -54,7 +50,6 @@ __all__ = [
     "AGENTS",
     "CHAT_TEMPLATE",
     "LABEL",
-    "MIX",
     "REASONS",
     "STORE",
     "TAGS",
@@ -63,7 +58,6 @@ __all__ = [
     "Asked",
     "Canonical",
     "Cost",
-    "Difficulty",
     "Element",
     "EvidenceOrigin",
     "Failure",
@@ -81,7 +75,6 @@ __all__ = [
     "Trajectory",
     "TrajectoryError",
     "count_all",
-    "difficulties",
     "elements",
     "judge",
     "keep",
@@ -93,7 +86,6 @@ __all__ = [
     "pass_at",
     "segments",
     "statistics",
-    "stratify",
     "target_columns",
     "write_asked",
 ]

@@ -1,9 +1,8 @@
-"""The outcome filter: which runs teach, and which tasks are worth the student's practice.
+"""The outcome filter: which runs teach.
 
 K sampled runs a task explore; those that put the true next item first are kept (relaxable to the top k), one
-a task. That selection is where knowledge beyond the teacher enters supervised training. How many of a task's
-runs succeeded also says how hard it is, and reinforcement wants easy, medium and hard tasks at about 3:4:3
-(STAR, arXiv 2602.09829). Targets are met here and nowhere before: agents, tools and messages hold none.
+a task. That selection is where knowledge beyond the teacher enters supervised training. Targets are met here
+and nowhere before: agents, tools and messages hold none.
 """
 
 from __future__ import annotations
@@ -11,16 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import comb
-from typing import Final, Literal, TypeAlias, get_args
 
 from starrec.data.tasks import RankingTask, Targets
 from starrec.hashing import text_keys
 from starrec.trajectories.schema import Trajectory
-
-Difficulty: TypeAlias = Literal["easy", "medium", "hard"]
-
-MIX: Final[Mapping[Difficulty, int]] = {"easy": 3, "medium": 4, "hard": 3}
-"""The paper's proportions of easy, medium and hard tasks."""
 
 
 def target_columns(tasks: Iterable[RankingTask], targets: Targets) -> dict[str, int]:
@@ -65,45 +58,6 @@ def one_per_task(trajectories: Iterable[Trajectory], seed: int) -> list[Trajecto
     for trajectory in trajectories:
         runs.setdefault(trajectory.task_id, []).append(trajectory)
     return [_first_by_hash(of_task, seed) for of_task in runs.values()]
-
-
-def difficulties(trajectories: Iterable[Trajectory]) -> dict[str, Difficulty]:
-    """Each task's difficulty: easy if all its runs put the target first, medium if some did, hard if none."""
-    return {
-        task_id: "easy" if all(runs) else "medium" if any(runs) else "hard"
-        for task_id, runs in _successes(trajectories).items()
-    }
-
-
-def stratify(
-    difficulty: Mapping[str, Difficulty], n: int, seed: int, mix: Mapping[Difficulty, int] = MIX
-) -> list[str]:
-    """At most n task ids, shuffled, in the proportions of mix as far as there are enough of each.
-
-    What a stratum lacks comes from the others, in their proportions. Which tasks of a stratum are drawn
-    depends on (seed, task id) only, not on the order in which they are given.
-    """
-    ids = list(difficulty)
-    keys = dict(zip(ids, text_keys(ids, seed, "stratify").tolist(), strict=True))
-    strata = {
-        name: sorted((i for i in ids if difficulty[i] == name), key=keys.__getitem__)
-        for name in get_args(Difficulty)
-    }
-    quotas = _quotas({name: len(strata[name]) for name in strata}, n, mix)
-    drawn = [task_id for name in strata for task_id in strata[name][: quotas[name]]]
-    return sorted(drawn, key=keys.__getitem__)
-
-
-def _quotas(
-    available: Mapping[Difficulty, int], n: int, mix: Mapping[Difficulty, int]
-) -> dict[Difficulty, int]:
-    # One place at a time to the stratum that is furthest below its share of what is given out.
-    quotas: dict[Difficulty, int] = dict.fromkeys(available, 0)
-    for _ in range(min(n, sum(available[name] for name in available if mix[name]))):
-        open_ = [name for name in available if quotas[name] < available[name] and mix[name]]
-        neediest = min(open_, key=lambda name: (quotas[name] + 1) / mix[name])
-        quotas[neediest] += 1
-    return quotas
 
 
 def _succeeded(trajectory: Trajectory, top_k: int) -> bool:

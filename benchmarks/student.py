@@ -3,9 +3,11 @@
     .venv/bin/python benchmarks/student.py speed [--run runs/demo] [--pairs 5]
     .venv/bin/python benchmarks/student.py permuted [--run runs/demo]
     .venv/bin/python benchmarks/student.py fresh-draws [--run runs/demo]
+    .venv/bin/python benchmarks/student.py one-pass [--run runs/demo]
     .venv/bin/python benchmarks/student.py transfer RUN OTHER
 
-`speed` compares with the checkout and the demo of `baseline.sh`, which it makes where they are missing.
+`speed` and `one-pass` compare with the checkout and the demo of `baseline.sh`, which they make where they are
+missing.
 """
 
 from __future__ import annotations
@@ -27,17 +29,21 @@ from evaluation_time import HERE, baseline
 from record import keep
 from starrec.data import RankingTask
 from starrec.engines import Workers
-from starrec.evaluation import best_tool, mean_avg_hr, rank_by_signals
+from starrec.evaluation import best_tool, mean_avg_hr, rank_by_signals, rank_retrieved, retrieve_all
 from starrec.pipeline.tasks import Tasks, held_out_tasks, reopen
-from starrec.ranking import avg_hr, mean_ci, ratio_ci
+from starrec.ranking import avg_hr, catalogue, mean_ci, ratio_ci
 from starrec.runs import current_product
 from starrec.student import Star, gather_tasks
 from starrec.teacher import rank_with_teacher
+from starrec.tools import NOMINATED
+from student_windows import training_sha256
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
 Run = Annotated[Path, typer.Option(help="A finished run, such as the demo.")]
 _DEMO: Final = Path("runs/demo")
+_OURS: Final = ("PYTHONPATH", "VIRTUAL_ENV")
+"""Variables of the environment that would put this checkout's code in the place of the baseline's."""
 _FRESH: Final = 987_654_321
 """Seed of candidates that nothing was developed on."""
 
@@ -59,7 +65,7 @@ def speed(run: Run = _DEMO, pairs: Annotated[int, typer.Option(min=1)] = 5) -> N
     theirs = str(Path(starrec).with_name("python"))
     taken: dict[str, list[dict[str, Any]]] = {"now": [], "baseline": []}
     for _ in range(pairs):
-        taken["baseline"].append(_requests(theirs, their_run, hidden=("PYTHONPATH", "VIRTUAL_ENV")))
+        taken["baseline"].append(_requests(theirs, their_run, hidden=_OURS))
         taken["now"].append(_requests(sys.executable, run))
         print({name: each[-1] for name, each in taken.items()}, file=sys.stderr, flush=True)
 
@@ -79,13 +85,21 @@ def speed(run: Run = _DEMO, pairs: Annotated[int, typer.Option(min=1)] = 5) -> N
     keep("student_speed", {"baseline": "728a73c", "milliseconds": taken, "load": os.getloadavg()}, bars)
 
 
-def _requests(python: str, run: Path, *, hidden: Sequence[str] = ()) -> dict[str, Any]:
+def _printed(python: str, script: str, *arguments: Path, hidden: Sequence[str] = ()) -> Any:
+    """What a script of this folder prints last, as JSON, in a process of its own.
+
+    Args:
+        hidden: variables of the environment that it must not see.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     printed = subprocess.run(
-        [python, HERE / "student_requests.py", run.resolve()],
-        check=True, stdout=subprocess.PIPE, text=True, env=environment,
-    ).stdout  # fmt: skip
-    found = json.loads(printed.splitlines()[-1])
+        [python, HERE / script, *arguments], check=True, stdout=subprocess.PIPE, text=True, env=environment
+    ).stdout
+    return json.loads(printed.splitlines()[-1])
+
+
+def _requests(python: str, run: Path, *, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    found = _printed(python, "student_requests.py", run.resolve(), hidden=hidden)
     return {
         name: {f"p{level}": round(float(np.percentile(value, level)), 4) for level in (50, 95, 99)}
         if isinstance(value, list)
@@ -141,6 +155,72 @@ def fresh_draws(run: Run = _DEMO) -> None:
     print(f"star over teacher {over.ratio:.3f} [{over.lo:.3f}, {over.hi:.3f}]")
     content = {"seed": _FRESH, "tasks": len(asked), "systems": table}
     keep("student_fresh_draws", content | {"star_over_teacher": [over.ratio, over.lo, over.hi]})
+
+
+@app.command()
+def one_pass(run: Run = _DEMO) -> None:
+    """The first 100 that are retrieved, ranked in one pass, over 728a73c's windows of 20 of the same 100."""
+    star, tasks = opened(run)
+    prepared = tasks.prepared
+    test, targets = tasks.test
+    asked = [task for task in test if task.draw == 0]
+    with Workers(prepared.world) as workers:
+        retrieved = retrieve_all(workers, asked)
+    # Both releases read the same data and count the same training part, or nothing is compared.
+    hashes = {"data_sha256": prepared.dataset.sha256, "training_sha256": training_sha256(prepared)}
+    item_ids = prepared.dataset.item_ids
+    starrec, their_run = baseline()
+    with TemporaryDirectory() as scratch:
+        given = Path(scratch) / "tasks.json"
+        given.write_text(
+            json.dumps(
+                [
+                    {
+                        "user_id": task.user_id,
+                        "history": [item_ids[item] for item in task.history.tolist()],
+                        "candidates": [item_ids[item] for item in found.tolist()],
+                    }
+                    for task, found in zip(asked, retrieved.nominated, strict=True)
+                ]
+            )
+        )
+        theirs = _printed(
+            str(Path(starrec).with_name("python")), "student_windows.py", their_run, given, hidden=_OURS
+        )
+    if other := {name for name, value in hashes.items() if theirs[name] != value}:
+        raise SystemExit(
+            f"{run} and {their_run} differ in {', '.join(sorted(other))}. Take runs of the same data."
+        )
+    number = {item_id: item for item, item_id in enumerate(item_ids)}
+    lists: dict[str, list[Any]] = {
+        "retrieval": list(retrieved.nominated),
+        "windows of 728a73c": [[number[item_id] for item_id in ranked] for ranked in theirs["rankings"]],
+        "one pass": list(rank_retrieved(star.rank_many, asked, retrieved).ranked),
+    }
+    for ranked, found in zip(lists["windows of 728a73c"], retrieved.nominated, strict=True):
+        assert sorted(ranked) == sorted(found.tolist())
+    relevant = [[targets[task.task_id]] for task in asked]
+    users = [task.user_id for task in asked]
+    # One relevant item a user: recall of the first 10 is HR@10.
+    metrics = {"hr@10": catalogue.recall, "ndcg@10": catalogue.ndcg}
+    values = {
+        name: {metric: of(each, relevant, 10) for metric, of in metrics.items()} for name, each in lists.items()
+    }
+    over = {
+        metric: ratio_ci(values["one pass"][metric], values["windows of 728a73c"][metric], users, seed=0)
+        for metric in metrics
+    }
+    content = {
+        "baseline": "728a73c",
+        "same": hashes,
+        "users": len(users),
+        "ceiling@100": float(catalogue.recall(retrieved.nominated, relevant, NOMINATED).mean()),
+        "systems": {
+            name: {metric: float(of.mean()) for metric, of in each.items()} for name, each in values.items()
+        },
+        "one_pass_over_windows": {metric: [each.ratio, each.lo, each.hi] for metric, each in over.items()},
+    }
+    keep("student_one_pass", content, {"one_pass_over_windows": round(over["hr@10"].ratio, 4)})
 
 
 @app.command()

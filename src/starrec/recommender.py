@@ -21,7 +21,7 @@ from starrec.runs import current_product
 from starrec.signals import SIGNALS, Evidence, Graph, SignalsConfig, count_signals, select
 from starrec.signals.embeddings import item_embeddings
 from starrec.student import CANDIDATES, Star, Thought
-from starrec.tools import NOMINATED, World, retrieve
+from starrec.tools import NOMINATED, World, live_task
 
 THOUGHT: Final = 20
 """Items that think mode ranks, of those that fast mode puts first."""
@@ -96,10 +96,10 @@ class Recommender:
         if not 1 <= top <= CANDIDATES:
             raise StarrecError(f"--top must be 1 to {CANDIDATES}, which are ranked in one pass, not {top}.")
         seen = np.asarray(history, dtype=np.int32)
-        found = retrieve(self.star.world.graph, -1, seen, max(NOMINATED, top))
+        task = live_task(self.star.world.graph, seen, max(NOMINATED, top))
+        found = task.candidates
         if not len(found):
             raise StarrecError("The history holds the whole catalogue: there is nothing left to recommend.")
-        task = RankingTask("live", -1, "", seen, found)
         toolbox = self.star.world.toolbox(task)
         ordered = found.tolist()
         thought: Thought | None = None

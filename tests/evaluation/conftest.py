@@ -98,6 +98,23 @@ def facts():
             "star_think": CITING,
             "star_think_ungrounded": {**CITING, "holds": 7, "unknown": 2, "misused": 1, "uncited_numerals": 4},
         },
+        "signal_distributions": {
+            "tasks": {"trained_random": 960, "evaluated": 500, "trained_retrieved": 256, "live": 250},
+            "signals": {
+                "trend": {
+                    "trained_random": {"unknown": 0.001, "quantiles": [0.0, 0.35, 2.9]},
+                    "evaluated": {"unknown": 0.0, "quantiles": [0.0, 0.37, 2.8], "shift": 0.02},
+                    "trained_retrieved": {"unknown": 0.0, "quantiles": [0.92, 3.3, 6.2]},
+                    "live": {"unknown": 1.0, "quantiles": None, "shift": 1.0},
+                },
+                HOSTILE: {
+                    "trained_random": {"unknown": 0.0, "quantiles": [-0.1, 0.125, 1.0]},
+                    "evaluated": {"unknown": 0.03, "quantiles": [0.25, 0.5, 2.0], "shift": 0.2},
+                    "trained_retrieved": {"unknown": 0.0, "quantiles": [0.5, 1.0, 2.0]},
+                    "live": {"unknown": 0.0, "quantiles": [0.5, 1.0, 2.0], "shift": 0.19},
+                },
+            },
+        },
         "data": {"users tested": 31},
         "settings": {"data.draws": "2"},
         "breakdown": {

@@ -137,6 +137,7 @@ def test_pictures_say_what_they_show_and_take_colours_from_the_page(report):
         "sft: loss",
         "grpo: reward",
         "grpo: validation_avg_hr",
+        "How far each signal is shifted from training",
     ]
     styles = " ".join(value for name, value in report.attributes if name == "style")
     assert "var(--accent)" in styles and "var(--teacher)" in styles and "#d55e00" not in styles
@@ -173,6 +174,26 @@ def test_controls_and_peers_are_put_into_words(tmp_path, ranks, facts, answers):
     assert "The student is slower than its teacher: 12 ms a request against 4.0 ms." in shown
 
 
+def test_signals_that_are_shifted_from_training_are_put_into_words(report, hostile):
+    shown = "".join(report.text)
+    assert "trend, live: unknown for 100% of the candidates, for 0% in training (shift 1.00)." in shown
+    assert f"{hostile}, evaluated: median 0.5, in training 0.12 (shift 0.20)." in shown
+    # From .2 on; what is below stands in the tables alone, with its quantiles.
+    assert f"{hostile}, live:" not in shown and "trend, evaluated:" not in shown
+    assert "live (250 tasks)" in shown and "trained, retrieved (256 tasks)" in shown
+    for cell in ("0.25 · 0.5 · 2, 3% unknown", "0 · 0.35 · 2.9", "100% unknown", "0.19"):
+        assert cell in report.text
+
+
+def test_without_a_strong_shift_the_largest_is_named(tmp_path, ranks, facts):
+    for of in facts["signal_distributions"]["signals"].values():
+        of["evaluated"]["shift"], of["live"]["shift"] = 0.11, 0.05
+    facts["signal_distributions"]["signals"]["trend"]["live"]["shift"] = 0.17
+    results = summarise(ranks, dataset="tiny", comparisons=[], seed=0, n_resamples=10, facts=facts)
+    text = Page(written(tmp_path, results, ranks).read_text(encoding="utf-8")).text
+    assert "No signal is shifted strongly from training; most is trend (live), by 0.17." in text
+
+
 def test_parts_of_the_report_show_what_the_run_recorded(report):
     shown = " ".join(report.text)
     for expected in ("users tested", "31", "Where the student wins and loses", "data.draws"):
@@ -194,7 +215,7 @@ def test_ranks_alone_are_enough(tmp_path, ranks):
     results = summarise(ranks, dataset="tiny", comparisons=[], seed=0, n_resamples=10)
     found = Page(written(tmp_path, results, ranks).read_text(encoding="utf-8"))
     assert "Accuracy" in found.text
-    assert {"Latency", "Training", "Worked examples"}.isdisjoint(found.text)
+    assert {"Latency", "Training", "Worked examples", "Signals, trained and served"}.isdisjoint(found.text)
 
 
 def test_other_scenarios_have_their_tables(tmp_path, ranks, answers):

@@ -4,16 +4,14 @@ from collections import Counter
 from typing import ClassVar
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starrec.data import SHORT_HISTORY, TrainingPositions, build, training_positions
+from starrec.data import SHORT_HISTORY, TrainingPositions, training_positions
 from starrec.engines import Workers
 from starrec.pipeline import RunConfig
 from starrec.pipeline.practice import FEW, Practice, epoch_order
-from starrec.pipeline.signals import split_and_count
 from starrec.pipeline.tasks import Tasks
 from starrec.student import GRPOConfig, StudentConfig
 from starrec.tools import NOMINATED, World
@@ -30,34 +28,6 @@ class Watched(World):
     def view(self, task):
         Watched.asked.append(task)
         return super().view(task)
-
-
-@pytest.fixture(scope="module")
-def prepared(movies):
-    config = RunConfig()
-    return split_and_count(movies, config.data, config.data.tie_seed, config.signals)
-
-
-@pytest.fixture(scope="module")
-def movies():
-    """150 items, 60 users with 6 to 30 of them."""
-    random = np.random.default_rng(0)
-    weight = 1 / np.arange(3, 153)
-    rows = [
-        (f"u{user}", f"i{item}", time)
-        for user in range(60)
-        for time, item in enumerate(
-            random.choice(150, 6 + user % 25, replace=False, p=weight / weight.sum()).tolist()
-        )
-    ]
-    return build(
-        "movies",
-        "position",
-        pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row"),
-        pl.DataFrame(
-            {"item_id": [f"i{at}" for at in range(150)], "title": [f"Film {at}" for at in range(150)]}
-        ),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +177,14 @@ def test_late_positions_weigh_more(practise, positions, steps):
         expected = [(place_of(task)[1] / longest[task.user]) ** 2 / np.mean(squares) for task in tasks]
         assert batch.weights.tolist() == pytest.approx(expected, rel=1e-5)
     assert practise(late=0.0)(0).weights.tolist() == [1.0] * BATCH
+
+
+def test_the_first_batches_of_a_kind_are_those_of_its_first_steps(practise, steps):
+    for kind in ("usual", "short", "few", "retrieved"):
+        of_kind = [batch for batch, tasks in steps if kind_of(tasks) == kind][:2]
+        assert of_kind
+        for one, other in zip(of_kind, practise().first(kind, len(of_kind)), strict=True):
+            assert same(one, other)
 
 
 def test_fewer_positions_than_a_step_has_tasks_are_taken_again(practise, positions):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from starrec.signals import N_LEVELS, SCORED, SIGNALS, FactNumbers, labels, levels, scores_at
 from starrec.signals.levels import LEVELS
-from starrec.student import NUMBERS, READ, FastTasks, gather_tasks, row_numbers, withhold
+from starrec.student import NUMBERS, READ, FastTasks, gather_tasks, row_numbers, scores_of_rows, withhold
 from starrec.student.rows import trace_rows
 
 EASE = READ.index("ease")
@@ -49,6 +49,11 @@ def test_each_number_by_hand():
         # Where all score alike nobody stands out, and nobody stands above.
         assert said(row, "popularity") == pytest.approx([0, math.asinh(500), 0, 0])
         assert said(row, "transitions") == [1, 0, 0, 0]
+
+
+def test_the_scores_of_rows_are_those_that_made_them():
+    scores = scores_of(ease=[0.002, math.nan, -0.007], popularity=[0.5, 0.0, 12.0])
+    np.testing.assert_allclose(scores_of_rows(row_numbers(scores)), scores, rtol=1e-5)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starrec.signals import Graph
-from starrec.tools import retrieve
+from starrec.tools import live_task, retrieve
 
 
 def ints(values):
@@ -57,3 +57,11 @@ def test_a_repeated_item_counts_once(world):
         retrieve(world.graph, -1, ints(history), 20) for history in ([3, 20, 14], [14, 3, 14, 20, 14])
     )
     np.testing.assert_array_equal(once, twice)
+
+
+@pytest.mark.parametrize("user", [-1, 5])
+def test_a_live_task_asks_for_what_is_retrieved_and_knows_no_more(world, user):
+    task = live_task(world.graph, ints([3, 20]), 12, user)
+    np.testing.assert_array_equal(task.candidates, retrieve(world.graph, user, ints([3, 20]), 12))
+    assert task.history.tolist() == [3, 20] and task.user == user and task.split == "live"
+    assert task.days is None and task.ratings is None

@@ -28,6 +28,7 @@ from starrec.evaluation.results import (
     write_results,
 )
 from starrec.evaluation.scorer import Scorer, rank_by_scores
+from starrec.evaluation.signal_shift import signal_distributions
 from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
 from starrec.evaluation.tables import (
     comparison_lines,
@@ -76,6 +77,7 @@ __all__ = [
     "retrieve_all",
     "save_ranks",
     "scenarios_table",
+    "signal_distributions",
     "signal_scores",
     "steps_of",
     "summarise",

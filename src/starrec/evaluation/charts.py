@@ -36,7 +36,8 @@ ROLES: Final[Mapping[str, str]] = {
 }
 """Colours by role, on white; the report's style sheet has its own for dark."""
 
-_WIDTH: Final = 8.4
+WIDTH: Final = 8.4
+"""Inches of a figure as wide as the page."""
 _SMALL: Final = 3.9
 _VARIABLES: Final = re.compile("|".join(ROLES.values()))
 _NAMES: Final = {value: f"var(--{role})" for role, value in ROLES.items()}
@@ -82,7 +83,7 @@ def accuracy_chart(evaluation: Mapping[str, Any]) -> Drawing:
     """avg_hr of each system with its 95% interval, best on top, and where chance lies."""
     # Axes fill from below.
     systems = dict(sorted(evaluation["systems"].items(), key=lambda item: item[1]["avg_hr"]))
-    figure, axes = _axes(_WIDTH, 0.9 + 0.34 * len(systems))
+    figure, axes = new_axes(WIDTH, 0.9 + 0.34 * len(systems))
     for row, (name, system) in enumerate(systems.items()):
         value, (lo, hi) = system["avg_hr"], system["avg_hr_ci95"]
         axes.barh(row, value, height=0.66, color=ROLES[role(name)])
@@ -101,7 +102,7 @@ def accuracy_chart(evaluation: Mapping[str, Any]) -> Drawing:
         )
     axes.axvline(chance(evaluation), color=ROLES["quiet"], linestyle=":", linewidth=1.2)
     _above(axes, chance(evaluation), "chance")
-    _name_rows(axes, list(systems))
+    name_rows(axes, list(systems))
     axes.set_xlabel("mean of HR@1, HR@3 and HR@5, with 95% interval over users")
     axes.set_xlim(0, 1.1 * max(system["avg_hr_ci95"][1] for system in systems.values()))
     axes.margins(y=0.03)
@@ -112,13 +113,13 @@ def hits_chart(ranks: pl.DataFrame, evaluation: Mapping[str, Any]) -> Drawing:
     """Share of tasks whose true item is among the first k, for every k: student, teacher, the best other
     system, and chance."""
     cutoffs, shares = hits(ranks, evaluation)
-    figure, axes = _axes(_WIDTH, 3.4)
+    figure, axes = new_axes(WIDTH, 3.4)
     for name, share in shares.items():
         axes.plot(
             cutoffs, share, color=ROLES[role(name)], linewidth=2.4 if name == STUDENT else 1.6, label=name
         )
     axes.plot(cutoffs, cutoffs / len(cutoffs), color=ROLES["other"], linestyle=":", label="chance")
-    _legend(axes)
+    legend_above(axes)
     axes.set_xlabel("first k of the ranking")
     axes.set_xticks(cutoffs[:: max(1, len(cutoffs) // 10)])
     axes.set_ylim(0, 1.02)
@@ -148,7 +149,7 @@ def hits(
 def scenarios_chart(evaluations: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> Drawing:
     """avg_hr with interval of the shown systems in each evaluation, the first on top."""
     rows = list(reversed(evaluations))
-    figure, axes = _axes(_WIDTH, 0.9 + 0.62 * len(rows))
+    figure, axes = new_axes(WIDTH, 0.9 + 0.62 * len(rows))
     offsets = np.linspace(0.24, -0.24, len(shown)) if len(shown) > 1 else [0.0]
     markers = ("o", "s", "D", "^", "v", "P")
     for offset, name, marker in zip(offsets, shown, markers, strict=False):
@@ -168,8 +169,8 @@ def scenarios_chart(evaluations: Sequence[Mapping[str, Any]], shown: Sequence[st
             markersize=5,
             label=name,
         )
-    _legend(axes)
-    _name_rows(axes, [evaluation_name(each) for each in rows])
+    legend_above(axes)
+    name_rows(axes, [evaluation_name(each) for each in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel("avg_hr with 95% interval over users")
     axes.grid(axis="x", color=ROLES["line"])
@@ -207,7 +208,7 @@ def latency_chart(evaluation: Mapping[str, Any], latency: Mapping[str, Mapping[s
     }
     if len(points) < 2:
         return None
-    figure, axes = _axes(_WIDTH, 3.6)
+    figure, axes = new_axes(WIDTH, 3.6)
     ahead = frontier(points)
     most = max(system["n_tasks"] for system in evaluation["systems"].values())
     axes.step(*zip(*(points[name] for name in ahead), strict=True), where="post", color=ROLES["other"])
@@ -236,7 +237,7 @@ def latency_chart(evaluation: Mapping[str, Any], latency: Mapping[str, Mapping[s
 
 def breakdown_chart(groups: Sequence[Mapping[str, Any]], caption: str) -> Drawing:
     """Difference of two systems' avg_hr in each group of tasks, with its 95% interval."""
-    figure, axes = _axes(_SMALL, 2.6)
+    figure, axes = new_axes(_SMALL, 2.6)
     at = np.arange(len(groups))
     values = np.array([group["difference"] for group in groups])
     whiskers = np.hstack([_whiskers(group["difference"], *group["ci95"]) for group in groups])
@@ -256,7 +257,7 @@ def training_charts(curves: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, 
     for stage, points in curves.items():
         for name in dict.fromkeys(name for point in points for name in point if name != "step"):
             held = [point for point in points if point.get(name) is not None]
-            figure, axes = _axes(_SMALL, 2.2)
+            figure, axes = new_axes(_SMALL, 2.2)
             axes.plot(
                 [point["step"] for point in held],
                 [point[name] for point in held],
@@ -291,7 +292,8 @@ def _module(name: str) -> Any:
         ) from error
 
 
-def _axes(width: float, height: float) -> tuple[Drawing, Any]:
+def new_axes(width: float, height: float) -> tuple[Drawing, Any]:
+    """An empty figure of this size in inches, and its axes."""
     figure = _module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -308,13 +310,14 @@ def _whiskers(value: float, lo: float, hi: float) -> np.ndarray[Any, Any]:
     return np.array([[max(value - lo, 0.0)], [max(hi - value, 0.0)]])
 
 
-def _name_rows(axes: Any, names: Sequence[str]) -> None:
-    # Names are data: a dollar sign in one must not become mathematics.
+def name_rows(axes: Any, names: Sequence[str]) -> None:
+    """Names of rows 0, 1, … from below. They are data: a dollar sign in one must not become mathematics."""
     axes.set_yticks(range(len(names)), names, parse_math=False)
 
 
-def _legend(axes: Any) -> None:
-    # Above the axes; names that begin with an underscore would be left out, so each is given.
+def legend_above(axes: Any) -> None:
+    """A legend above the axes."""
+    # Names that begin with an underscore would be left out, so each is given.
     handles, names = axes.get_legend_handles_labels()
     legend = axes.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     for text in legend.get_texts():

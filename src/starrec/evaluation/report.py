@@ -2,8 +2,9 @@
 
 It opens with the answer (does the student rank better than its teacher, by how much, how sure) and with what
 the controls say about it. Then come accuracy by system and scenario, accuracy against latency, where the
-student wins and loses, training, cost, citations, and whole worked examples. Each number stands in
-results.json; the page ends with what it was computed from and the command that computes it again.
+student wins and loses, training, cost, how signals are distributed in training and live, citations, and whole
+worked examples. Each number stands in results.json; the page ends with what it was computed from and the
+command that computes it again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import polars as pl
 
 from starrec.evaluation import charts, wording
 from starrec.evaluation.pages import render
+from starrec.evaluation.shift_chart import shift_chart
 from starrec.runs import write_atomic
 
 _PARTS: Final = (
@@ -33,6 +35,7 @@ _PARTS: Final = (
     "policy_sha",
     "recommendations",
     "settings",
+    "signal_distributions",
     "tie_seeds",
     "training",
     "worked_examples",
@@ -78,6 +81,7 @@ def _pictures(results: Mapping[str, Any], ranks: pl.DataFrame) -> dict[str, Any]
     drawn: dict[str, Any] = {
         "scenarios": None,
         "latency": None,
+        "shift": None,
         "accuracy": charts.svg(charts.accuracy_chart(first), "Accuracy of each system with its interval"),
         "hits": charts.svg(charts.hits_chart(ranks, first), "Share of true items among the first k"),
         "training": {
@@ -92,6 +96,9 @@ def _pictures(results: Mapping[str, Any], ranks: pl.DataFrame) -> dict[str, Any]
     if len(evaluations) > 1:
         figure = charts.scenarios_chart(evaluations, wording.leading_systems(results))
         drawn["scenarios"] = charts.svg(figure, "Accuracy in each scenario")
+    if distributions := results.get("signal_distributions"):
+        figure = shift_chart(distributions["signals"])
+        drawn["shift"] = charts.svg(figure, "How far each signal is shifted from training")
     latency = charts.latency_chart(first, results.get("latency_ms", {}))
     if latency is not None:
         drawn["latency"] = charts.svg(latency, "Accuracy against the time of a request")

@@ -36,6 +36,8 @@ Besides these, a run adds facts that ranks cannot tell and that are passed throu
     worked_examples [{"user_id", "history": [title], "steps": [{"agent", "kind", "text"}],
                     "ranking": [title], "target": title, "rank": 1}]; texts as they stand in messages
     full_catalogue  {system: {"recall@10", "ndcg@10", "coverage@10", "novelty@10", "ceiling@100", "n_users"}}
+    signal_distributions  {"tasks": {kind of tasks: number}, "signals": {signal: {kind: {"unknown", "quantiles",
+                    "shift"}}}}: what the student reads, trained, evaluated and live (`signal_shift`)
     cost, data_sha256, commit, policy_sha, environment
 """
 

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from starrec.evaluation.peers import PEERS
+from starrec.evaluation.signal_shift import COMPARED_WITH
 
 STUDENT: Final = "star"
 TEACHER: Final = "teacher"
 EVIDENCE: Final = "evidence"
 """The key of `latency_ms` for gathering all signals of a task. No signal is timed alone."""
+STRONG_SHIFT: Final = 0.2
+"""Shifts of a signal from here on are said in words: more than chance moves samples of some hundred tasks."""
 
 SYSTEM_NOTES: Final[Mapping[str, str]] = {
     "star": "student, fast: one pass over the candidates",
@@ -252,6 +255,40 @@ def _figures(comparison: Mapping[str, Any]) -> str:
     lo, hi = comparison["ci95"]
     pair = f"{comparison['a']} over {comparison['b']}"
     return f"({pair}: x{decimal(comparison['ratio'])} [{decimal(lo)}, {decimal(hi)}])"
+
+
+def shift_notes(distributions: Mapping[str, Any]) -> list[str]:
+    """Which signals are distributed otherwise than in training (`signal_distributions` of results.json), a
+    sentence each; one sentence where none is strongly."""
+    notes, most = [], (0.0, "")
+    for kind, trained in COMPARED_WITH.items():
+        for signal, of in distributions["signals"].items():
+            most = max(most, (of[kind]["shift"], f"{signal} ({kind})"))
+            if of[kind]["shift"] >= STRONG_SHIFT:
+                notes.append(f"{signal}, {kind}: {_shifted(of[kind], of[trained])}")
+    if notes:
+        return notes
+    return [f"No signal is shifted strongly from training; most is {most[1]}, by {most[0]:.2f}."]
+
+
+def _shifted(asked: Mapping[str, Any], trained: Mapping[str, Any]) -> str:
+    """`unknown for 100% of the candidates, for 0% in training (shift 1.00).`, or the two medians."""
+    size = f"(shift {asked['shift']:.2f})."
+    if None in (asked["quantiles"], trained["quantiles"]) or (
+        abs(asked["unknown"] - trained["unknown"]) > asked["shift"] / 2
+    ):
+        shares = [f"{each['unknown']:.0%}" for each in (asked, trained)]
+        return f"unknown for {shares[0]} of the candidates, for {shares[1]} in training {size}"
+    medians = [f"{each['quantiles'][1]:.2g}" for each in (asked, trained)]
+    return f"median {medians[0]}, in training {medians[1]} {size}"
+
+
+def score_range(distribution: Mapping[str, Any]) -> str:
+    """`0.01 · 0.12 · 0.5, 3% unknown`: the quantiles of a signal's scores, and the share of unknown ones where
+    it is not 0%."""
+    shown = " · ".join(f"{value:.2g}" for value in distribution["quantiles"] or ())
+    unknown = f"{distribution['unknown']:.0%} unknown" if distribution["unknown"] >= 0.005 else ""
+    return ", ".join(part for part in (shown, unknown) if part)
 
 
 def percent_gain(ratio: float | None) -> str:

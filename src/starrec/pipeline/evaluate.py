@@ -52,6 +52,7 @@ from starrec.pipeline.peers import rank_with_peers
 from starrec.pipeline.report_facts import changed_settings, data_summary, recommended, task_numbers
 from starrec.pipeline.scenarios import own_seed, rank_fast, scenario_record
 from starrec.pipeline.session import Session
+from starrec.pipeline.signal_samples import distributions_of_signals
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.thinking import faithfulness_of_runs, faithfulness_of_thoughts, think, worked_example
@@ -97,6 +98,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         controls = rank_with_controls(session, prepared, tasks, workers, config.controls, asked)
         first = [task for task in test if task.draw == 0]
         retrieved = retrieve_all(workers, first)
+        distributions = distributions_of_signals(tasks, workers)
     greedy = rank_greedily(session, prepared, tasks)
     lists = {"retrieval": retrieved, "star": rank_retrieved(star.rank_many, first, retrieved)}
     catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
@@ -160,6 +162,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "tie_seeds": ties,
         **scenario_record(tasks),
         "full_catalogue": catalogue,
+        "signal_distributions": distributions,
         "recommendations": recommended(
             prepared.dataset, first, lists["star"].ranked, targets, examples=config.worked_examples
         ),

@@ -27,7 +27,7 @@ FORMATS: Final[Mapping[str, int]] = {
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
     "student": 4,  # renderings, tokenizer, training, engine
     "controls": 2,  # what the controls read, their settings and training
-    "evaluation": 6,  # systems, metrics, content of results.json
+    "evaluation": 7,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
 

@@ -29,9 +29,9 @@ Kind: TypeAlias = Literal["usual", "short", "few", "retrieved"]
 
 FEW: Final = 4
 """Negatives of tasks with few candidates."""
-_SHARES: Final[dict[Kind, int]] = {"usual": 12, "short": 2, "few": 1, "retrieved": 1}
+SHARES: Final[dict[Kind, int]] = {"usual": 12, "short": 2, "few": 1, "retrieved": 1}
 """Parts of the steps that have tasks of a kind."""
-_PARTS: Final = sum(_SHARES.values())
+_PARTS: Final = sum(SHARES.values())
 _CHUNK: Final = 64
 """Steps whose tasks are drawn at a time."""
 _OFFSETS: Final[dict[Kind, int]] = {"usual": 0, "short": 10_000, "few": 20_000, "retrieved": 30_000}
@@ -71,9 +71,13 @@ class Practice:
         self._next = step + 1
         return next(self._stream)
 
+    def first(self, kind: Kind, batches: int) -> Iterator[Labelled]:
+        """The first batches of a kind, whichever steps have them."""
+        return self._workers.map(_look_up, self._draw(kind, 0, batches))
+
     def _batches(self, first: int) -> Iterator[Batch]:
         """The batches from this step on."""
-        taken: dict[Kind, int] = dict.fromkeys(_SHARES, 0)
+        taken: dict[Kind, int] = dict.fromkeys(SHARES, 0)
         for chunk in count():
             steps = range(chunk * _CHUNK, (chunk + 1) * _CHUNK)
             kinds = [_kind(self._config.seed, step) for step in steps]
@@ -117,7 +121,7 @@ class Practice:
 
 def _kind(seed: int, step: int) -> Kind:
     left = int(combine(seed, step, 4)[0] % np.uint64(_PARTS))
-    for kind, parts in _SHARES.items():
+    for kind, parts in SHARES.items():
         if left < parts:
             return kind
         left -= parts

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
     from starrec.student.engine import Star
     from starrec.student.nano import CANDIDATES, Nano, build_nano
-    from starrec.student.rows import NUMBERS, READ, FastTasks, Labelled, gather_tasks, row_numbers, withhold
+    from starrec.student.rows import (
+        NUMBERS,
+        READ,
+        FastTasks,
+        Labelled,
+        gather_tasks,
+        row_numbers,
+        scores_of_rows,
+        withhold,
+    )
     from starrec.student.samples import Sample, make_samples, read_samples
     from starrec.student.stages import Objective, Stage, reinforce, supervise
     from starrec.student.tokenizer import MAX_LABELS, build_tokenizer
@@ -34,6 +43,7 @@ _HOMES: Final = {
     "Labelled": "rows",
     "gather_tasks": "rows",
     "row_numbers": "rows",
+    "scores_of_rows": "rows",
     "withhold": "rows",
     "Sample": "samples",
     "make_samples": "samples",
@@ -81,6 +91,7 @@ __all__ = [
     "read_samples",
     "reinforce",
     "row_numbers",
+    "scores_of_rows",
     "supervise",
     "with_fast_order",
     "withhold",

@@ -60,6 +60,13 @@ def row_numbers(scores: NDArray[np.float64]) -> NDArray[np.float32]:
     return numbers.swapaxes(-1, -2).astype(np.float32)
 
 
+def scores_of_rows(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Scores `(len(READ), n)` of candidates with these rows `(n, N_NUMBERS)`, NaN where a signal is unknown:
+    what `row_numbers` was given, as exact as float32."""
+    unknown, logarithms = (numbers[:, at * len(READ) : (at + 1) * len(READ)].T for at in range(2))
+    return np.where(unknown > 0, np.nan, np.sinh(logarithms.astype(np.float64)) * _UNIT)
+
+
 _NOTHING: Final = row_numbers(np.full((len(READ), 2), np.nan))[0]
 """The row of a candidate of which nothing is known."""
 

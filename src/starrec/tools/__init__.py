@@ -11,7 +11,7 @@ from starrec.tools.orders import (
     read_sentences,
 )
 from starrec.tools.prompts import think_task
-from starrec.tools.retrieval import NOMINATED, retrieve
+from starrec.tools.retrieval import NOMINATED, live_task, retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Window",
     "World",
     "fold",
+    "live_task",
     "mention_ties",
     "order_text",
     "read_facts",

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.data import RankingTask
 from starrec.signals import RECENT, Graph, distinct_latest
 from starrec.signals.evidence import DECAY, NEIGHBOURS
 
@@ -44,3 +45,12 @@ def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDA
     fused[history] = -1
     best = np.argsort(-fused, kind="stable")[:k]
     return best[fused[best] >= 0].astype(np.int32)
+
+
+def live_task(graph: Graph, history: NDArray[np.int32], k: int, user: int = -1) -> RankingTask:
+    """What a request for recommendations asks: rank the up to k items that are retrieved for a history.
+
+    Args:
+        user: whom the graph leaves out; -1 for a person who is not in the data.
+    """
+    return RankingTask("live", user, "", history, retrieve(graph, user, history, k))

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, Literal
@@ -39,8 +40,8 @@ from starrec.data import (
 )
 from starrec.engines import Workers
 from starrec.errors import DataError
-from starrec.evaluation import rank_by_scores, signal_scores
-from starrec.evaluation.controls import Lessons, MlpScorer, Numbers, fit_mlp, gather_numbers
+from starrec.evaluation import signal_scores
+from starrec.evaluation.controls import NAMES, Lessons, fit_mlp, rank_with_networks
 from starrec.ranking import avg_hr, from_scores, mean_ci
 from starrec.signals import SIGNALS, Counts, Graph
 from starrec.tools import World
@@ -142,26 +143,23 @@ def ceiling(
     positions = training_positions(dataset, split, per_user=24 if dataset_name == "movielens" else 2, seed=0)
     started = time.monotonic()
     with Workers(world) as workers, TemporaryDirectory() as folder:
-        lessons, parts, rows = Lessons(Path(folder)), [], []
+        lessons, drawn, known = Lessons(Path(folder)), [], {}
         for epoch in range(epochs):
             every, targets = training_tasks(dataset, split, positions, seed=0, epoch=epoch)
             chosen = np.sort(np.random.default_rng(epoch).permutation(len(every))[:tasks])
-            drawn = [every[at] for at in chosen.tolist()]
-            parts.append(gather_numbers(workers, drawn))
-            rows.append(parts[-1].rows_of(drawn, targets))
-            _say(f"epoch {epoch + 1} of {epochs}: {len(chosen):,} tasks, {_since(started)}")
-        lessons.write("training", Numbers.concatenate(parts), np.concatenate(rows))
+            drawn.append([every[at] for at in chosen.tolist()])
+            known |= targets
+        lessons.write("training", workers, list(chain.from_iterable(drawn)), known)
+        _say(f"{epochs} epochs: {sum(map(len, drawn)):,} tasks, {_since(started)}")
         validation, held = tasks_of(dataset, split, "validation", draws=1)
-        for side in ("A", "B"):
-            own = half(validation, side)
-            numbers = gather_numbers(workers, own)
-            lessons.write(side, numbers, numbers.rows_of(own, held))
+        lessons.write("A", workers, half(validation, "A"), held)
+        lessons.write("B", workers, half(validation, "B"), held)
         test, targets = tasks_of(dataset, split, "test")
-        on_test = gather_numbers(workers, test)
         fitted, tried = fit_mlp(lessons, "numbers", range(seeds))
+        networks = {("mlp_evidence", of.seed): ("numbers", of.network) for of in fitted}
+        ranked = rank_with_networks(workers, networks, test)
     per_seed, all_ranks = [], []
-    for of in fitted:
-        rankings, _ = rank_by_scores(MlpScorer(of.network("numbers"), lambda _: on_test), test)
+    for of, rankings in zip(fitted, ranked.values(), strict=True):
         all_ranks.append(
             np.array([r.rank_of(targets[task.task_id]) for task, r in zip(test, rankings, strict=True)])
         )
@@ -175,8 +173,8 @@ def ceiling(
             "avg_hr": float(hits.mean()),
             "avg_hr_ci95": [low, high],
             "n_tasks": len(test),
-            "features": int(on_test.numbers.shape[2]),
-            "training_tasks": [len(part) for part in parts],
+            "features": len(NAMES),
+            "training_tasks": [len(part) for part in drawn],
             "tried": [{**asdict(settings), "validation_b": value} for settings, value in tried],
             "seeds": per_seed,
         },

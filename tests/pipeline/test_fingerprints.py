@@ -118,10 +118,10 @@ def student(world, lessons, tokenizer, newborn):
 
 
 @pytest.fixture
-def controls(world, lessons):
+def controls(world, lessons, tmp_path):
     tasks, targets, _ = lessons
     with Workers(world, 1) as workers:
-        numbers = gather_numbers(workers, tasks[:12])
+        numbers = gather_numbers(workers, tasks[:12], tmp_path / "numbers")
     found = search(PolicyArrays(numbers, numbers.rows_of(tasks[:12], targets)), 0, proposals=20)
     read = numbers.numbers[:3].round(3) + 0.0  # without negative zeros
     return NAMES, read.tolist(), asdict(found), [asdict(each) for each in GRID]

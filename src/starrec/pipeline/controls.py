@@ -17,15 +17,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
 from starrec.data import RankingTask
 from starrec.engines import Workers
-from starrec.evaluation import ControlName, mean_avg_hr, rank_by_scores
-from starrec.evaluation.controls import MlpScorer, Numbers, gather_numbers
+from starrec.evaluation import ControlName, mean_avg_hr
+from starrec.evaluation.controls import rank_with_networks
 from starrec.pipeline.distill import student_product
 from starrec.pipeline.fingerprints import controls_inputs
 from starrec.pipeline.number_controls import (
@@ -98,19 +97,17 @@ def rank_with_controls(
     if missing or not product.done:
         product.complete()
     found = ControlsRecord()
-
-    @cache
-    def numbers() -> Numbers:
-        return gather_numbers(workers, asked)
-
-    for name in names:
-        kept = json.loads(record_path(product, name).read_text(encoding="utf-8"))
+    records = {name: json.loads(record_path(product, name).read_text(encoding="utf-8")) for name in names}
+    networks = {
+        (name, seed): (READS[name], network(product, name, kept["settings"], seed))
+        for name, kept in records.items()
+        if name in READS
+        for seed in kept["seeds"]
+    }
+    by_network = rank_with_networks(workers, networks, asked)
+    for name, kept in records.items():
         if name in READS:
-            scorers = [
-                MlpScorer(network(product, name, kept["settings"], seed), READS[name], lambda _: numbers())
-                for seed in kept["seeds"]
-            ]
-            ranked = [rank_by_scores(scorer, asked)[0] for scorer in scorers]
+            ranked = [by_network[name, seed] for seed in kept["seeds"]]
         elif name == TUNED:
             seed = session.config.teacher.seed
             fitted = [constants(settings) for settings in kept["settings"]]

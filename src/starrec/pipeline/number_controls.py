@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +27,9 @@ from starrec.evaluation.controls import (
     Lessons,
     Mlp,
     MlpSettings,
-    Numbers,
     PolicyArrays,
     Reads,
-    Rows,
     fit_mlp,
-    gather_numbers,
     tune,
 )
 from starrec.pipeline.config import RunConfig
@@ -52,14 +49,6 @@ _DRAWS: Final = 2
 """Draws of negatives for each position, at most."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Tasks as numbers, with the row of each target."""
-
-    numbers: Numbers
-    rows: Rows
-
-
 def fit_on_numbers(
     session: Session, tasks: Tasks, workers: Workers[World], product: Product, names: Sequence[str]
 ) -> None:
@@ -71,23 +60,21 @@ def fit_on_numbers(
         shutil.rmtree(left)
     first, *further = _practice(tasks, session.config)
     seen = len(first[0]) + len(tasks.taught[0])
-    parts = [_look_up(workers, drawn) for drawn in (tasks.taught, first, *further)]
-    training = _joined(parts)
-    half_a, half_b = (_look_up(workers, tasks.validation(half)) for half in _HALVES)
-    shared = {"labels_seen": seen, "look_up_seconds": time.monotonic() - started}
-    session.announce(
-        f"controls: evidence of {len(training.rows):,} training tasks as numbers, "
-        f"{shared['look_up_seconds']:.0f} s"
-    )
     with TemporaryDirectory(dir=product.folder, prefix=_SCRATCH) as folder:
         lessons = Lessons(Path(folder))
-        lessons.write("training", training.numbers, training.rows)
-        lessons.write("A", half_a.numbers, half_a.rows)
-        lessons.write("B", half_b.numbers, half_b.rows)
+        training = _together(tasks.taught, first, *further)
+        lessons.write("training", workers, *training)
+        for half in _HALVES:
+            lessons.write(half, workers, *tasks.validation(half))
+        shared = {"labels_seen": seen, "look_up_seconds": time.monotonic() - started}
+        session.announce(
+            f"controls: evidence of {len(training[0]):,} training tasks as numbers, "
+            f"{shared['look_up_seconds']:.0f} s"
+        )
         for name in names:
             started = time.monotonic()
             if name == TUNED:
-                found = _tuned_policy(_joined(parts[:2]), half_b, workers.processes)
+                found = _tuned_policy(lessons, seen, workers.processes)
             else:
                 found = _fitted_network(product, name, lessons, workers.processes)
             seconds = time.monotonic() - started
@@ -111,15 +98,15 @@ def _fitted_network(product: Product, name: str, lessons: Lessons, processes: in
     }
 
 
-def _tuned_policy(training: _Part, half_b: _Part, processes: int) -> dict[str, Any]:
-    """Constants for each seed; their record."""
-    on_b = PolicyArrays(half_b.numbers, half_b.rows)
-    fitted, tried = tune(PolicyArrays(training.numbers, training.rows), on_b, SEEDS, processes)
+def _tuned_policy(lessons: Lessons, seen: int, processes: int) -> dict[str, Any]:
+    """Constants for each seed, searched on the first draw of each task; their record."""
+    half_b = PolicyArrays(lessons.numbers("B"), lessons.rows("B"))
+    fitted, tried = tune(lessons, half_b, SEEDS, seen, processes)
     return {
         "tries": len(tried),
         "tried": [{"late": late, "validation_avg_hr": value} for late, value in tried],
         "settings": [asdict(constants) for constants in fitted],
-        "validation_avg_hr": float(np.mean([on_b.avg_hr(constants) for constants in fitted])),
+        "validation_avg_hr": float(np.mean([half_b.avg_hr(constants) for constants in fitted])),
     }
 
 
@@ -157,16 +144,9 @@ def _practice(tasks: Tasks, config: RunConfig) -> list[Drawn]:
     return drawn
 
 
-def _look_up(workers: Workers[World], drawn: Drawn) -> _Part:
-    numbers = gather_numbers(workers, drawn[0])
-    return _Part(numbers, numbers.rows_of(*drawn))
-
-
-def _joined(parts: Sequence[_Part]) -> _Part:
-    return _Part(
-        Numbers.concatenate([part.numbers for part in parts]),
-        np.concatenate([part.rows for part in parts]),
-    )
+def _together(*parts: Drawn) -> Drawn:
+    tasks = [task for part, _ in parts for task in part]
+    return tasks, {task_id: item for _, targets in parts for task_id, item in targets.items()}
 
 
 def _weights(product: Product, name: str, seed: int) -> Path:

@@ -11,9 +11,9 @@ from starrec.signals import SIGNALS
 
 
 @pytest.fixture(scope="module")
-def numbers(world, lessons):
+def numbers(world, lessons, tmp_path_factory):
     with Workers(world, 1) as workers:
-        return gather_numbers(workers, lessons[0])
+        return gather_numbers(workers, lessons[0], tmp_path_factory.mktemp("given") / "numbers")
 
 
 def test_each_number_is_what_its_name_says(world, lessons, numbers):
@@ -56,10 +56,10 @@ def test_each_number_is_what_its_name_says(world, lessons, numbers):
     assert facts > 20
 
 
-def test_the_order_of_candidates_changes_no_bit(world, lessons, numbers):
+def test_the_order_of_candidates_changes_no_bit(world, lessons, numbers, tmp_path):
     tasks = [replace(task, candidates=task.candidates[::-1].copy()) for task in lessons[0]]
     with Workers(world, 1) as workers:
-        turned = gather_numbers(workers, tasks)
+        turned = gather_numbers(workers, tasks, tmp_path / "turned")
     for name in ("numbers", "levels", "scores", "ties", "users", "lengths"):
         one, other = getattr(numbers, name), getattr(turned, name)
         assert np.array_equal(one, other, equal_nan=name in ("numbers", "scores"))

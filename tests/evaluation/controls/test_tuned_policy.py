@@ -7,7 +7,7 @@ import pytest
 
 from starrec.data import evaluation_tasks
 from starrec.engines import Workers
-from starrec.evaluation.controls import PolicyArrays, gather_numbers, search, tune
+from starrec.evaluation.controls import Lessons, PolicyArrays, gather_numbers, search, tune
 from starrec.evaluation.controls.tuned_policy import LATE
 from starrec.ranking import avg_hr
 from starrec.teacher import Constants, Fusion, rank_with_teacher
@@ -38,10 +38,10 @@ def asked(small, split):
 
 
 @pytest.mark.parametrize("constants", OTHERS)
-def test_the_arrays_rank_as_the_policy_does(world, asked, constants):
+def test_the_arrays_rank_as_the_policy_does(world, asked, constants, tmp_path):
     tasks, targets = asked
     with Workers(world, 1) as workers:
-        numbers = gather_numbers(workers, tasks)
+        numbers = gather_numbers(workers, tasks, tmp_path / "numbers")
         ranked = rank_with_teacher(workers, tasks, 0, constants=constants)
     rows = numbers.rows_of(tasks, targets)
     arrays = PolicyArrays(numbers, rows)
@@ -63,10 +63,10 @@ def test_the_policys_own_constants_give_its_own_rankings(world, asked):
     assert other != rank_with_teacher(workers, asked[0], 0)
 
 
-def test_the_search_finds_what_is_planted(world, asked):
+def test_the_search_finds_what_is_planted(world, asked, tmp_path):
     tasks, _ = asked
     with Workers(world, 1) as workers:
-        numbers = gather_numbers(workers, tasks)
+        numbers = gather_numbers(workers, tasks, tmp_path / "numbers")
     # The target is what other constants put first: they reach 1, the policy's own do not.
     planted = PolicyArrays(numbers, np.zeros(len(tasks), dtype=np.int64)).scores(OTHERS[1])
     first = np.lexsort((numbers.ties, -planted), axis=1)[:, 0]
@@ -78,9 +78,9 @@ def test_the_search_finds_what_is_planted(world, asked):
     assert training.avg_hr(late, 4.0) > training.avg_hr(Constants(), 4.0)
 
 
-def test_late_tasks_weigh_more(world, asked):
+def test_late_tasks_weigh_more(world, asked, tmp_path):
     with Workers(world, 1) as workers:
-        numbers = gather_numbers(workers, asked[0][:2])
+        numbers = gather_numbers(workers, asked[0][:2], tmp_path / "numbers")
     # Of one user, with 3 and with 6 items: half of the longest, and all of it.
     pair = replace(numbers, users=np.array([7, 7]), lengths=np.array([3, 6]))
     assert pair.lateness.tolist() == [0.5, 1]
@@ -92,11 +92,16 @@ def test_late_tasks_weigh_more(world, asked):
     assert arrays.avg_hr(Constants(), 2.0) == pytest.approx(0.8)
 
 
-def test_half_b_chooses_the_try(world, asked):
+def test_half_b_chooses_the_try(world, asked, tmp_path):
     tasks, targets = asked
+    lessons = Lessons(tmp_path)
     with Workers(world, 1) as workers:
-        numbers = gather_numbers(workers, tasks[:9])
-    arrays = PolicyArrays(numbers, numbers.rows_of(tasks[:9], targets))
-    fitted, tried = tune(arrays, arrays, (0, 1), processes=1)
+        for part, some in (("training", tasks), ("B", tasks[:9])):
+            lessons.write(part, workers, some, targets)
+    half_b = PolicyArrays(lessons.numbers("B"), lessons.rows("B"))
+    # Searched on the first tasks alone, which are those that choose.
+    fitted, tried = tune(lessons, half_b, (0, 1), 9, processes=1)
     assert [late for late, _ in tried] == list(LATE) and len(fitted) == 2
-    assert arrays.avg_hr(fitted[0]) == max(reached for _, reached in tried)
+    assert half_b.avg_hr(fitted[0]) == max(reached for _, reached in tried)
+    late = max(tried, key=lambda entry: entry[1])[0]
+    assert fitted == [search(half_b, seed, late) for seed in (0, 1)]

@@ -4,16 +4,15 @@ They rank the same tasks from the same evidence, were given the same labels, and
 Importing this package imports torch.
 """
 
+from starrec.evaluation.controls.lessons import Lessons
 from starrec.evaluation.controls.mlp import (
     GRID,
     Fitted,
-    Lessons,
     Mlp,
-    MlpScorer,
     MlpSettings,
     Reads,
-    Rows,
     fit_mlp,
+    rank_with_networks,
 )
 from starrec.evaluation.controls.numbers import NAMES, Numbers, gather_numbers
 from starrec.evaluation.controls.tuned_policy import PolicyArrays, search, tune
@@ -24,14 +23,13 @@ __all__ = [
     "Fitted",
     "Lessons",
     "Mlp",
-    "MlpScorer",
     "MlpSettings",
     "Numbers",
     "PolicyArrays",
     "Reads",
-    "Rows",
     "fit_mlp",
     "gather_numbers",
+    "rank_with_networks",
     "search",
     "tune",
 ]

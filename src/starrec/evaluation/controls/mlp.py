@@ -12,12 +12,11 @@ seeds run side by side, one thread each, over arrays that are mapped from files.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -26,16 +25,18 @@ from torch import nn
 
 from starrec.config import fingerprint
 from starrec.data import RankingTask
-from starrec.engines import Workers
-from starrec.evaluation.controls.numbers import Numbers
-from starrec.ranking import avg_hr
+from starrec.engines import Engine, Workers
+from starrec.evaluation.controls.lessons import Lessons
+from starrec.evaluation.controls.numbers import gather_batches
+from starrec.evaluation.scorer import tie_seeds
+from starrec.ranking import Ranking, avg_hr, from_scores
 from starrec.student.training import Schedule
 from starrec.student.training import fit as train
+from starrec.tools import World
 
 Reads: TypeAlias = Literal["numbers", "read"]
 """What of the evidence a network reads: all numbers, or what the student reads (fields of `Numbers`)."""
-Rows: TypeAlias = NDArray[np.int64]
-"""`(n,)` the row of each task's target."""
+_Key = TypeVar("_Key")
 _BATCH: Final = 128
 _EVALUATIONS: Final = 8
 """Looks at validation half A in a try."""
@@ -44,6 +45,8 @@ _CLIP: Final = 8.0
 _DECIMALS: Final = 9
 _SCORED: Final = 1024
 """Tasks scored at once."""
+_ROWS: Final = 16_384
+"""Rows whose deviations are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,13 @@ class Mlp(nn.Module):
     def standardise(self, numbers: NDArray[np.float32]) -> None:
         """Take the scale of the numbers from training tasks."""
         flat = numbers.reshape(-1, numbers.shape[-1])
-        self.mean.copy_(torch.from_numpy(flat.mean(axis=0, dtype=np.float64)))
-        self.scale.copy_(torch.from_numpy(flat.std(axis=0, dtype=np.float64) + 1e-6))
+        mean = flat.mean(axis=0, dtype=np.float64)
+        # Not `std`, which makes a copy of all in double precision.
+        squares = np.zeros(len(mean))
+        for at in range(0, len(flat), _ROWS):
+            squares += ((flat[at : at + _ROWS] - mean) ** 2).sum(axis=0)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(np.sqrt(squares / len(flat)) + 1e-6))
 
     def forward(self, read: torch.Tensor) -> torch.Tensor:
         """`(n, c)` scores of candidates by what is read of them, `(n, c, width)`."""
@@ -110,41 +118,6 @@ class Mlp(nn.Module):
 
 
 @dataclass(frozen=True)
-class MlpScorer:
-    """A trained network as a system of the evaluation (`Scorer`)."""
-
-    network: Mlp
-    reads: Reads
-    look_up: Callable[[Sequence[RankingTask]], Numbers]
-
-    def scores(self, tasks: Sequence[RankingTask]) -> list[NDArray[np.float64]]:
-        numbers = self.look_up(tasks)
-        return numbers.as_given(self.network.scores(getattr(numbers, self.reads)))
-
-
-@dataclass(frozen=True, eq=False)
-class Lessons:
-    """What a network is trained, stopped and chosen on, as files in a folder."""
-
-    folder: Path
-
-    def write(self, part: Literal["training", "A", "B"], of: Numbers, rows: Rows) -> None:
-        """Keep a part: training tasks or a half of validation, with the row of each target."""
-        kept: dict[str, NDArray[Any]] = {
-            "numbers": of.numbers,
-            "read": of.read,
-            "rows": rows,
-            "lateness": of.lateness,
-        }
-        for name, array in kept.items():
-            np.save(self.folder / f"{part}-{name}.npy", array)
-
-    def read(self, part: str, name: str) -> NDArray[Any]:
-        array: NDArray[Any] = np.load(self.folder / f"{part}-{name}.npy", mmap_mode="r")
-        return array
-
-
-@dataclass(frozen=True)
 class Fitted:
     """A trained network, and how it came to be."""
 
@@ -159,6 +132,29 @@ class Fitted:
         network = Mlp(len(self.weights["mean"]), self.settings)
         network.load_state_dict({name: torch.from_numpy(weight) for name, weight in self.weights.items()})
         return network.eval()
+
+
+def rank_with_networks(
+    workers: Engine[World], networks: Mapping[_Key, tuple[Reads, Mlp]], tasks: Sequence[RankingTask]
+) -> dict[_Key, list[Ranking]]:
+    """Rankings of the tasks, which have equally many candidates, by each network.
+
+    Evidence is looked up once for all networks, and no more of it is in memory than some batches; ties are
+    ordered as in `rank_by_scores`.
+
+    Args:
+        networks: by any name, with what each reads.
+    """
+    ranked: dict[_Key, list[Ranking]] = {key: [] for key in networks}
+    for batch, numbers in gather_batches(workers, tasks if networks else ()):
+        ties = tie_seeds(batch)
+        for key, (reads, network) in networks.items():
+            scores = numbers.as_given(network.scores(getattr(numbers, reads)))
+            ranked[key] += [
+                from_scores(task.candidates, own, tie)
+                for task, own, tie in zip(batch, scores, ties, strict=True)
+            ]
+    return ranked
 
 
 def fit_mlp(
@@ -184,10 +180,11 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     reads, settings, seed = job
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    inputs, rows = lessons.read("training", reads), lessons.read("training", "rows")
+    training, rows = lessons.numbers("training"), lessons.rows("training")
+    inputs: NDArray[np.float32] = getattr(training, reads)
     network = Mlp(inputs.shape[2], settings)
     network.standardise(inputs)
-    weight = lessons.read("training", "lateness") ** settings.late
+    weight = training.lateness**settings.late
     weights = torch.from_numpy((weight / weight.mean()).astype(np.float32))
     steps_a_pass = max(1, len(rows) // _BATCH)
     steps = settings.passes * steps_a_pass
@@ -224,6 +221,6 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
 
 
 def _avg_hr(network: Mlp, lessons: Lessons, reads: Reads, half: Literal["A", "B"]) -> float:
-    scores, rows = network.scores(lessons.read(half, reads)), lessons.read(half, "rows")
+    scores, rows = network.scores(getattr(lessons.numbers(half), reads)), lessons.rows(half)
     own = np.take_along_axis(scores, rows[:, None], axis=1)
     return float(avg_hr((scores >= own).sum(axis=1)).mean())

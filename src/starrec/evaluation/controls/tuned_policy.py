@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from starrec.data import SHORT_HISTORY
 from starrec.engines import Workers
+from starrec.evaluation.controls.lessons import Lessons, Rows
 from starrec.evaluation.controls.numbers import Numbers
 from starrec.ranking import avg_hr
 from starrec.signals import SIGNALS
@@ -48,7 +49,7 @@ _AGAIN: Final = ("category", "semantic", "user_cf.whole")
 class PolicyArrays:
     """The embedded policy's scores of many tasks, greedy, for any constants."""
 
-    def __init__(self, numbers: Numbers, rows: NDArray[np.int64]) -> None:
+    def __init__(self, numbers: Numbers, rows: Rows) -> None:
         """
         Args:
             rows: `(n,)` the row of each task's target.
@@ -115,24 +116,30 @@ class PolicyArrays:
 
 
 def tune(
-    training: PolicyArrays, half_b: PolicyArrays, seeds: Sequence[int], processes: int | None = None
+    lessons: Lessons,
+    half_b: PolicyArrays,
+    seeds: Sequence[int],
+    first: int | None = None,
+    processes: int | None = None,
 ) -> tuple[list[Constants], list[tuple[float, float]]]:
     """Constants of each seed, found by the try that half B chooses; and what each try of `LATE` reached there.
 
     Args:
+        first: how many of the training tasks are searched on, the first; None for all.
         processes: searches at a time; None for one a core.
     """
-    with Workers(training, processes) as workers:
-        tried = list(workers.map(_search, [(seeds[0], late) for late in LATE]))
+    with Workers(lessons, processes) as workers:
+        tried = list(workers.map(_search, [(first, seeds[0], late) for late in LATE]))
         reached = [half_b.avg_hr(constants) for constants in tried]
         best = int(np.argmax(reached))
-        others = list(workers.map(_search, [(seed, LATE[best]) for seed in seeds[1:]]))
+        others = list(workers.map(_search, [(first, seed, LATE[best]) for seed in seeds[1:]]))
     return [tried[best], *others], list(zip(LATE, reached, strict=True))
 
 
-def _search(training: PolicyArrays, job: tuple[int, float]) -> Constants:
-    seed, late = job
-    return search(training, seed, late)
+def _search(lessons: Lessons, job: tuple[int | None, int, float]) -> Constants:
+    first, seed, late = job
+    part = slice(first)
+    return search(PolicyArrays(lessons.numbers("training")[part], lessons.rows("training")[part]), seed, late)
 
 
 def search(training: PolicyArrays, seed: int, late: float = 0.0, proposals: int = PROPOSALS) -> Constants:

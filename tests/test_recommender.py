@@ -209,6 +209,22 @@ def test_nothing_to_recommend_and_no_places_are_errors(recommender, movies):
             recommender.recommend([1], top)
 
 
+@pytest.mark.parametrize("item", [-1, 10_000])
+def test_an_item_that_is_not_in_the_catalogue_is_an_error(recommender, movies, item):
+    with pytest.raises(StarrecError, match=f"names item {item}, but .* items 0 to {movies.n_items - 1}"):
+        recommender.recommend([1, item])
+
+
+def test_a_history_of_items_that_nobody_took_is_answered(recommender, movies):
+    unseen = [at for at in range(movies.n_items) if movies.titles[at].startswith("Never Seen")]
+    found = recommender.recommend(unseen[:3], 100)
+    assert len(found.rows) == movies.n_items - 3
+    assert not {row.item_id for row in found.rows} & {movies.item_ids[at] for at in unseen[:3]}
+    # Nothing personal is known: no reason starts from an item of the history.
+    taken = {movies.titles[at] for at in unseen[:3]}
+    assert not [row for row in found.rows if any(title in row.reason for title in taken)]
+
+
 @pytest.fixture
 def folder(recommender, movies, tmp_path):
     """A run folder as the steps leave it."""

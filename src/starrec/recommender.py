@@ -90,8 +90,8 @@ class Recommender:
         Think mode writes its trace for what fast mode puts first (`THOUGHT`); below it, fast mode ranks.
 
         Raises:
-            StarrecError: top is not between 1 and what is ranked in one pass, or the catalogue holds nothing
-                outside the history.
+            StarrecError: top is not between 1 and what is ranked in one pass, the history names an item that is
+                not in the catalogue, or the catalogue holds nothing outside the history.
         """
         if not 1 <= top <= CANDIDATES:
             raise StarrecError(f"--top must be 1 to {CANDIDATES}, which are ranked in one pass, not {top}.")

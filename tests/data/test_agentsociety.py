@@ -203,6 +203,11 @@ BROKEN = {
         "task_3.json",
         "it has 1 candidates",
     ),
+    "201": (
+        lambda root: edit(root / "task_3.json", candidate_list=[f"i{number}" for number in range(201)]),
+        "task_3.json",
+        "it has 201 candidates",
+    ),
 }
 
 

@@ -123,6 +123,8 @@ def test_up_to_200_candidates_are_ranked_in_one_pass(wide, task, n):
         ([], "Task live/0 has 0 candidates. There must be 2 or more to rank."),
         (range(201), f"Task live/0 has 201 candidates; at most {CANDIDATES} can be ranked here. Retrieve the"),
         ([1, 2, 3, 2], "Task live/0 names a candidate twice. Give each once."),
+        ([1, ITEMS], f"Task live/0 names item {ITEMS}, but the catalogue has items 0 to {ITEMS - 1}. Give"),
+        ([-1, 2, 3], f"Task live/0 names item -1, but the catalogue has items 0 to {ITEMS - 1}. Give"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused_with_words(wide, task, candidates, words):
@@ -133,6 +135,22 @@ def test_what_cannot_be_ranked_is_refused_with_words(wide, task, candidates, wor
         assert str(raised.value).startswith(
             words.replace(str(CANDIDATES), "26") if answer == wide.think else words
         )
+
+
+@pytest.mark.parametrize(
+    ("user", "history", "words"),
+    [
+        (-1, [4, ITEMS], f"names item {ITEMS}, but the catalogue has items 0 to {ITEMS - 1}."),
+        (-1, [-7], "names item -7, but"),
+        (40, [4], r"is of user 40, but the data have users 0 to 39\. .*-1 for a person who is not"),
+        (-2, [], "is of user -2, but"),
+    ],
+)
+def test_a_history_or_a_user_that_the_data_do_not_have_is_refused(wide, task, user, history, words):
+    each = task(user, history, [5, 6])
+    for answer in (wide.rank, wide.think, lambda asked: wide.rank_many([asked])):
+        with pytest.raises(StarrecError, match=words):
+            answer(each)
 
 
 def test_think_mode_says_where_more_than_its_labels_are_ranked(wide, task):

@@ -37,6 +37,7 @@ from starrec.data.tables import load_tables
 from starrec.data.tasks import (
     RankingTask,
     Targets,
+    check_known,
     evaluation_tasks,
     sample_negatives,
     sample_users,
@@ -89,6 +90,7 @@ __all__ = [
     "Titles",
     "TrainingPositions",
     "build",
+    "check_known",
     "cut_history",
     "date_of",
     "describe",

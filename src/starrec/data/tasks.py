@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from starrec.data.dataset import Dataset, Sequences
 from starrec.data.negatives import sample_by_popularity
 from starrec.data.split import Held, Split
+from starrec.errors import StarrecError
 from starrec.hashing import Keys, combine, text_keys, uniform_integers
 
 
@@ -46,6 +47,27 @@ class RankingTask:
     """`(h,)` whole days since 1970 of the history; None without a clock. The last one is the task's own day."""
     ratings: NDArray[np.float32] | None = None
     """`(h,)` ratings of the history, NaN where there is none; None where nothing is rated."""
+
+
+def check_known(task: RankingTask, n_items: int, n_users: int) -> None:
+    """Refuse a task about what is not in the data.
+
+    Raises:
+        StarrecError: an item of its history or its candidates, or its user, is not.
+    """
+    items = np.concatenate((task.candidates, task.history))
+    # At every request, so no more than two reductions unless something is wrong.
+    if len(items) and (items.max() >= n_items or items.min() < 0):
+        unknown = items[(items < 0) | (items >= n_items)][0]
+        raise StarrecError(
+            f"Task {task.task_id} names item {unknown}, but the catalogue has items 0 to {n_items - 1}. Give "
+            "indices of items in the data (`Dataset.item_ids`)."
+        )
+    if not -1 <= task.user < n_users:
+        raise StarrecError(
+            f"Task {task.task_id} is of user {task.user}, but the data have users 0 to {n_users - 1}. Give the "
+            "user's index in the data (`Dataset.user_ids`), or -1 for a person who is not in them."
+        )
 
 
 Targets: TypeAlias = Mapping[str, int]

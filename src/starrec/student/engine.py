@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
-from starrec.data import RankingTask
+from starrec.data import RankingTask, check_known
 from starrec.errors import RunError, StarrecError
 from starrec.ranking import Ranking, from_scores
 from starrec.student.calls import CallForm, fast_order
@@ -105,9 +105,10 @@ class Star:
             toolbox: of the task, where its evidence is also needed elsewhere: it is gathered once.
 
         Raises:
-            StarrecError: there are fewer than 2 candidates or more than `CANDIDATES`, or one stands twice.
+            StarrecError: there are fewer than 2 candidates or more than `CANDIDATES`, one stands twice, or the
+                task names an item or a user that the data do not have.
         """
-        check_candidates(task)
+        self._check(task)
         order = hashed_order(task.candidates)
         numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
         scores = np.empty(len(order), dtype=np.float32)
@@ -117,7 +118,7 @@ class Star:
     def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
         """Fast mode for many tasks; raises as `rank`."""
         for task in tasks:
-            check_candidates(task)
+            self._check(task)
         ranked = []
         for start in range(0, len(tasks), _BATCH):
             part = tasks[start : start + _BATCH]
@@ -164,7 +165,7 @@ class Star:
         Raises:
             StarrecError: there are more candidates than labels, or as `rank`.
         """
-        check_candidates(task, MAX_LABELS)
+        self._check(task, MAX_LABELS)
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
@@ -194,21 +195,17 @@ class Star:
             trace.facts,
         )
 
-
-def check_candidates(task: RankingTask, most: int = CANDIDATES) -> None:
-    """Refuse a task that cannot be ranked.
-
-    Args:
-        most: candidates that a mode can rank.
-
-    Raises:
-        StarrecError: it has fewer than 2 candidates or too many, or one of them twice.
-    """
-    n = len(task.candidates)
-    if n > most:
-        way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
-        raise StarrecError(f"Task {task.task_id} has {n} candidates; at most {most} can be ranked here. {way}.")
-    if n < 2:
-        raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")
-    if len(np.unique(task.candidates)) < n:
-        raise StarrecError(f"Task {task.task_id} names a candidate twice. Give each once.")
+    def _check(self, task: RankingTask, most: int = CANDIDATES) -> None:
+        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank."""
+        n = len(task.candidates)
+        if n > most:
+            way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
+            raise StarrecError(
+                f"Task {task.task_id} has {n} candidates; at most {most} can be ranked here. {way}."
+            )
+        if n < 2:
+            raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")
+        if len(np.unique(task.candidates)) < n:
+            raise StarrecError(f"Task {task.task_id} names a candidate twice. Give each once.")
+        graph = self.world.graph
+        check_known(task, graph.n_items, len(graph.counts.lengths))

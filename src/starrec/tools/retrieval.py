@@ -7,12 +7,13 @@ asking user.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import RankingTask
+from starrec.data import RankingTask, check_known
 from starrec.signals import RECENT, Graph, distinct_latest
 from starrec.signals.evidence import DECAY, NEIGHBOURS
 
@@ -52,5 +53,10 @@ def live_task(graph: Graph, history: NDArray[np.int32], k: int, user: int = -1) 
 
     Args:
         user: whom the graph leaves out; -1 for a person who is not in the data.
+
+    Raises:
+        StarrecError: the history names an item that is not in the catalogue, or the user is unknown.
     """
-    return RankingTask("live", user, "", history, retrieve(graph, user, history, k))
+    task = RankingTask("live", user, "", history, np.empty(0, dtype=np.int32))
+    check_known(task, graph.n_items, len(graph.counts.lengths))
+    return replace(task, candidates=retrieve(graph, user, history, k))

@@ -14,6 +14,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 
 def training_sha256(prepared) -> str:
     """SHA-256 of who took what in the training part, in order, by id; the same code for either release."""
@@ -26,9 +28,10 @@ def training_sha256(prepared) -> str:
 
 
 def main(run: Path, given: Path) -> None:
-    """Rank the candidates of each given task, which must be those of the run's test users."""
-    # Here, because this checkout has no such modules.
-    np = importlib.import_module("numpy")
+    """Rank the candidates of each given task, which must be that of a test user of the run. Days and ratings of
+    the history are known and the user is left out of the graph, as in the other release's tasks; `recommend`
+    itself is given neither."""
+    # Here, because this checkout, whose benchmark imports this file, has no such modules.
     combine = importlib.import_module("starrec.data.hashing").combine
     window_size = importlib.import_module("starrec.serving.recommender").WINDOW
     tasks = importlib.import_module("starrec.pipeline.reopening").reopen(run)

@@ -160,15 +160,14 @@ def show_signals(prepared: Prepared) -> None:
     """What goes with the most popular items, and what follows them."""
     import numpy as np
 
-    from starrec.data import RankingTask, plain
+    from starrec.data import plain
     from starrec.signals import SIGNALS
-    from starrec.tools import retrieve
+    from starrec.tools import live_task
 
     world = prepared.world
     console = output()
     for anchor in np.argsort(-world.graph.counts.popularity, kind="stable")[:3]:
-        history = np.array([anchor], dtype=np.int32)
-        task = RankingTask("live/0", -1, "", history, retrieve(world.graph, -1, history, 20))
+        task = live_task(world.graph, np.array([anchor], dtype=np.int32), 20)
         evidence = world.toolbox(task).evidence
         for signal in ("item_cf.recent", "transitions"):
             scores = evidence.scores[SIGNALS.index(signal)]

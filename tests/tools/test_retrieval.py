@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starrec.signals import Graph
+from starrec.signals import SIGNALS, Graph, gather
+from starrec.signals.semantics import Semantics
+from starrec.signals.task_view import TaskView
 from starrec.tools import live_task, retrieve
 
 
@@ -65,3 +67,18 @@ def test_a_live_task_asks_for_what_is_retrieved_and_knows_no_more(world, user):
     np.testing.assert_array_equal(task.candidates, retrieve(world.graph, user, ints([3, 20]), 12))
     assert task.history.tolist() == [3, 20] and task.user == user and task.split == "live"
     assert task.days is None and task.ratings is None
+
+
+def test_a_live_request_has_the_last_day_of_the_data_as_its_own(sequences):
+    # In the 14 days before the last one, 107: item 1 twice, 0 and 2 once, of 4 choices in all; 3 on that day.
+    # Of 5 items, 1 has 2 x 5 / 4 times its share, 0 and 2 have 1 x 5 / 4.
+    graph = Graph.build(sequences([[1, 2], [1, 0], [3]], [[100, 101], [103, 106], [107]]), 5)
+    task = live_task(graph, ints([4]), 4)
+    assert task.days is None and task.day == 107
+    evidence = gather(TaskView.of(graph, Semantics([["a"]] * 5), task))
+    trend = dict(zip(task.candidates.tolist(), evidence.scores[SIGNALS.index("trend")].tolist(), strict=True))
+    assert trend == {0: 1.25, 1: 2.5, 2: 1.25, 3: 0.0}
+
+
+def test_a_live_request_about_data_without_a_clock_has_no_day(sequences):
+    assert live_task(Graph.build(sequences([[0, 1]]), 3), ints([0]), 2).day is None

@@ -47,6 +47,8 @@ class RankingTask:
     """`(h,)` whole days since 1970 of the history; None without a clock. The last one is the task's own day."""
     ratings: NDArray[np.float32] | None = None
     """`(h,)` ratings of the history, NaN where there is none; None where nothing is rated."""
+    day: int | None = None
+    """The task's own day where its history has none, as one that is typed in; whole days since 1970."""
 
 
 def check_known(task: RankingTask, n_items: int, n_users: int) -> None:

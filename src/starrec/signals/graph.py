@@ -93,6 +93,12 @@ class Graph:
         self._owned = np.sort(self._own)
 
     @property
+    def last_day(self) -> int | None:
+        """The last day with an interaction, in whole days since 1970; None without a clock."""
+        daily = self.counts.daily
+        return int(daily.days[-1]) if daily is not None and len(daily.days) else None
+
+    @property
     def counts(self) -> CountStore:
         """The counts as they are kept, of all users."""
         return self._shared.counts

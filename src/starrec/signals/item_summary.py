@@ -72,10 +72,10 @@ def item_summary(graph: Graph, item: int, *, top: int = 10, support: int = 0) ->
 
 
 def _trend(graph: Graph, one: NDArray[np.int32], base: int) -> Fact | None:
-    daily = graph.counts.daily
-    if daily is None or not len(daily.days):
+    day = graph.last_day
+    if day is None:
         return None
-    (count,), total = graph.recent_choices(one, int(daily.days[-1]) + 1)
+    (count,), total = graph.recent_choices(one, day + 1)
     return Fact("trend", "recent", -1, int(one[0]), int(count), total, base, graph.n_interactions)
 
 

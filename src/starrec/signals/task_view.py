@@ -30,6 +30,8 @@ class TaskView:
     """`(h,)` aligned with the history; None without a clock."""
     ratings: NDArray[np.float32] | None = None
     """`(h,)` NaN where unrated."""
+    asked_on: int | None = None
+    """The task's own day where the history has no days."""
 
     @classmethod
     def of(cls, graph: Graph, semantics: Semantics, task: RankingTask) -> Self:
@@ -42,12 +44,14 @@ class TaskView:
             task.candidates,
             None if task.days is None else task.days[at],
             None if task.ratings is None else task.ratings[at],
+            task.day,
         )
 
     @property
     def day(self) -> int | None:
-        """The task's own day, that of the latest item: later ones would not be known when it is asked."""
-        return int(self.days[-1]) if self.days is not None and len(self.days) else None
+        """The task's own day, that of the latest item: later ones would not be known when it is asked. A
+        history without days has the one that the task gives."""
+        return int(self.days[-1]) if self.days is not None and len(self.days) else self.asked_on
 
 
 def distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -49,7 +49,8 @@ def retrieve(graph: Graph, user: int, history: NDArray[np.int32], k: int) -> NDA
 
 
 def live_task(graph: Graph, history: NDArray[np.int32], k: int, user: int = -1) -> RankingTask:
-    """What a request for recommendations asks: rank the up to k items that are retrieved for a history.
+    """What a request for recommendations asks: rank the up to k items that are retrieved for a history, which
+    has no days of its own, as of the last day that the graph knows.
 
     Args:
         user: whom the graph leaves out; -1 for a person who is not in the data.
@@ -57,6 +58,6 @@ def live_task(graph: Graph, history: NDArray[np.int32], k: int, user: int = -1) 
     Raises:
         StarrecError: the history names an item that is not in the catalogue, or the user is unknown.
     """
-    task = RankingTask("live", user, "", history, np.empty(0, dtype=np.int32))
+    task = RankingTask("live", user, "", history, np.empty(0, dtype=np.int32), day=graph.last_day)
     check_known(task, graph.n_items, len(graph.counts.lengths))
     return replace(task, candidates=retrieve(graph, user, history, k))

@@ -1,6 +1,7 @@
 """What the controls are trained, stopped and chosen on, as files in a folder.
 
-The processes that train side by side map them, and share the pages of one copy.
+The processes that train side by side read some rows at a time: pages of a mapped file that a process touched
+count as its memory for as long as they stay mapped.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,11 @@ class Lessons:
 
     def numbers(self, part: Part) -> Numbers:
         return Numbers.mapped(self.folder / part)
+
+    def some(self, part: Part, field: str, tasks: slice | NDArray[np.int64]) -> NDArray[Any]:
+        """A field of the part's numbers, of some tasks: a copy, mapped for this call alone."""
+        array: NDArray[Any] = np.load(self.folder / part / f"{field}.npy", mmap_mode="r")
+        return np.array(array[tasks])
 
     def rows(self, part: Part) -> Rows:
         rows: Rows = np.load(self.folder / part / "rows.npy")

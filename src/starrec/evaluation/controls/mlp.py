@@ -6,15 +6,15 @@ student that reads the same should reach; where it stands above the student, the
 its evidence holds.
 
 Every setting of `GRID` is tried with one seed, validation half A stops each try, and half B chooses. Tries and
-seeds run side by side, one thread each, over arrays that are mapped from files.
+seeds run side by side, one thread each, and read their batches from files.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -44,9 +44,7 @@ _CLIP: Final = 8.0
 """Standard deviations beyond which a number says no more."""
 _DECIMALS: Final = 9
 _SCORED: Final = 1024
-"""Tasks scored at once."""
-_ROWS: Final = 16_384
-"""Rows whose deviations are computed at once."""
+"""Tasks scored, or summed over, at once."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,6 @@ class Mlp(nn.Module):
         for wide, narrow in pairwise((width, *settings.hidden)):
             layers += [nn.Linear(wide, narrow), nn.GELU(), nn.Dropout(settings.dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(settings.hidden[-1], 1))
-
-    def standardise(self, numbers: NDArray[np.float32]) -> None:
-        """Take the scale of the numbers from training tasks."""
-        flat = numbers.reshape(-1, numbers.shape[-1])
-        mean = flat.mean(axis=0, dtype=np.float64)
-        # Not `std`, which makes a copy of all in double precision.
-        squares = np.zeros(len(mean))
-        for at in range(0, len(flat), _ROWS):
-            squares += ((flat[at : at + _ROWS] - mean) ** 2).sum(axis=0)
-        self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(np.sqrt(squares / len(flat)) + 1e-6))
 
     def forward(self, read: torch.Tensor) -> torch.Tensor:
         """`(n, c)` scores of candidates by what is read of them, `(n, c, width)`."""
@@ -181,22 +168,21 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     training, rows = lessons.numbers("training"), lessons.rows("training")
-    inputs: NDArray[np.float32] = getattr(training, reads)
-    network = Mlp(inputs.shape[2], settings)
-    network.standardise(inputs)
+    network = Mlp(getattr(training, reads).shape[2], settings)
+    _standardise(network, lessons, reads)
     weight = training.lateness**settings.late
     weights = torch.from_numpy((weight / weight.mean()).astype(np.float32))
     steps_a_pass = max(1, len(rows) // _BATCH)
     steps = settings.passes * steps_a_pass
 
-    @lru_cache(maxsize=1)
+    @functools.lru_cache(maxsize=1)
     def shuffled(turn: int) -> NDArray[np.int64]:
         return np.random.default_rng([seed, turn]).permutation(len(rows))
 
     def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         turn, at = divmod(step, steps_a_pass)
         chosen = shuffled(turn)[at * _BATCH : (at + 1) * _BATCH]
-        scores = network(torch.from_numpy(inputs[chosen]))
+        scores = network(torch.from_numpy(lessons.some("training", reads, chosen)))
         each = nn.functional.cross_entropy(scores, torch.from_numpy(rows[chosen]), reduction="none")
         return (each * weights[chosen]).mean(), {}
 
@@ -218,6 +204,20 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     )
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     return Fitted(settings, seed, state, _avg_hr(network, lessons, reads, "B"))
+
+
+def _standardise(network: Mlp, lessons: Lessons, reads: Reads) -> None:
+    """Take the scale of the numbers from training tasks."""
+
+    def summed(each: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
+        blocks = (lessons.some("training", reads, slice(at, at + _SCORED)) for at in range(0, n, _SCORED))
+        return functools.reduce(np.add, (each(block.astype(np.float64)).sum(axis=(0, 1)) for block in blocks))
+
+    n, candidates = lessons.numbers("training").order.shape
+    mean = summed(lambda block: block) / (n * candidates)
+    variance = summed(lambda block: (block - mean) ** 2) / (n * candidates)
+    network.mean.copy_(torch.from_numpy(mean))
+    network.scale.copy_(torch.from_numpy(np.sqrt(variance) + 1e-6))
 
 
 def _avg_hr(network: Mlp, lessons: Lessons, reads: Reads, half: Literal["A", "B"]) -> float:

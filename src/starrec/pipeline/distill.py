@@ -50,6 +50,8 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         session.announce(_summary("SFT", sft))
         practised = training.practised(kept, failed)
         positions = tasks.practice
+        n_kept = len(kept)
+        del kept, failed  # hundreds of megabytes
         grpo = training.reinforce("grpo", positions, practised, "GRPO")
         product.publish("star", star.save)
         session.announce(_summary("GRPO", grpo))
@@ -57,7 +59,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
     group = config.grpo.group if config.grpo.gradient == "sampled" else 1
     seen = min(len(positions), attempts) + len(practised)
     stages = {
-        "sft": record(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
+        "sft": record(sft, tasks=n_kept, runs=taught["runs"], kept=taught["kept"]),
         "grpo": record(
             grpo,
             tasks=seen,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -94,12 +95,12 @@ def gather_runs(session: Session, prepared: Prepared, tasks: Tasks, options: Tea
                 report(ended)
         failures = list(store.failed().values())
         counted = statistics(store, failures)
-        kept = keep(store, session.config.student.sft.top_k)
+        kept = Counter(run.task_id for run in keep(store, session.config.student.sft.top_k))
     record: dict[str, object] = {
         "tasks": len(taught),
         "runs": counted["runs"],
-        "kept": len(kept),
-        "kept_tasks": len({run.task_id for run in kept}),
+        "kept": kept.total(),
+        "kept_tasks": len(kept),
         "pass@1": counted["pass@1"],
         f"pass@{config.runs}": counted.get(f"pass@{config.runs}", counted["pass@1"]),
         "labels_seen": len(taught),

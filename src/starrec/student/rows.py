@@ -36,9 +36,10 @@ NUMBERS: Final = tuple(f"{signal} {what}" for what in _OF_SIGNAL for signal in R
 """What each number of a row is."""
 _UNIT: Final = 1e-3
 """Scores far below this are read linearly, those far above by their logarithm."""
-
 _FLAT: Final = 1e-12
 """Standard deviations up to this are rounding: candidates score alike."""
+_GATHERED: Final = 128
+"""Tasks whose evidence is in memory at once."""
 
 
 def row_numbers(scores: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -175,19 +176,21 @@ def gather_tasks(world: World, tasks: Sequence[RankingTask], threads: int = 1) -
     Args:
         threads: that share the work.
     """
-    views = [world.view(task) for task in tasks]
     width = max(len(task.candidates) for task in tasks)
     numbers = np.zeros((len(tasks), width, N_NUMBERS), dtype=np.float32)
     order = np.full((len(tasks), width), -1, dtype=np.int64)
-    by_size: dict[int, list[int]] = defaultdict(list)
-    for at, task in enumerate(tasks):
-        by_size[len(task.candidates)].append(at)
-    found = gather_many(views, threads)
-    for size, places in by_size.items():
-        orders = [hashed_order(tasks[at].candidates) for at in places]
-        scores = [_read(found[at], own) for at, own in zip(places, orders, strict=True)]
-        numbers[places, :size] = row_numbers(np.stack(scores))
-        order[places, :size] = orders
+    for start in range(0, len(tasks), _GATHERED):
+        part = tasks[start : start + _GATHERED]
+        found = gather_many([world.view(task) for task in part], threads)
+        by_size: dict[int, list[int]] = defaultdict(list)
+        for at, task in enumerate(part):
+            by_size[len(task.candidates)].append(at)
+        for size, places in by_size.items():
+            orders = [hashed_order(part[at].candidates) for at in places]
+            scores = [_read(found[at], own) for at, own in zip(places, orders, strict=True)]
+            rows = start + np.array(places)
+            numbers[rows, :size] = row_numbers(np.stack(scores))
+            order[rows, :size] = orders
     return FastTasks(numbers, order)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from starrec.student.nano import Nano
 from starrec.student.rows import trace_rows
 from starrec.student.tokenizer import MAX_LABELS, ROWS, Names
 from starrec.trajectories import Element, Trajectory, elements, parse_call
+
+_READ: Final = 256
+"""Trajectories whose text is in memory as lists of tokens at once."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,11 +70,20 @@ def make_samples(
     Args:
         imitated: whether what agents wrote is to be learned; if not, the run is context, for its reward.
     """
+    samples: list[Sample] = []
+    for at in range(0, len(trajectories), _READ):
+        samples += _samples(tokenizer, trajectories[at : at + _READ], context, imitated)
+    return samples
+
+
+def _samples(
+    tokenizer: PreTrainedTokenizerFast, trajectories: Sequence[Trajectory], context: int, imitated: bool
+) -> list[Sample]:
     texts: list[str] = []
     parts = [_pieces(trajectory) for trajectory in trajectories]
     for pieces, _ in parts:
         texts += [text for text, _ in pieces]
-    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
     samples, at = [], 0
     for trajectory, (pieces, answers) in zip(trajectories, parts, strict=True):
         rows = [np.asarray(ids, dtype=np.int64) for ids in encoded[at : at + len(pieces)]]

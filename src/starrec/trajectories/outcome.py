@@ -7,7 +7,7 @@ and nowhere before: agents, tools and messages hold none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import comb
 
@@ -32,9 +32,10 @@ def judge(trajectories: Iterable[Trajectory], columns: Mapping[str, int]) -> lis
     return [replace(t, outcome=t.ranking.index(t.labels[columns[t.task_id]]) + 1) for t in trajectories]
 
 
-def keep(trajectories: Iterable[Trajectory], top_k: int = 1) -> list[Trajectory]:
-    """The runs whose target came among the first top_k; `ValueError` for one that was not judged."""
-    return [trajectory for trajectory in trajectories if _succeeded(trajectory, top_k)]
+def keep(trajectories: Iterable[Trajectory], top_k: int = 1) -> Iterator[Trajectory]:
+    """The runs whose target came among the first top_k, as they come; `ValueError` for one that was not
+    judged."""
+    return (trajectory for trajectory in trajectories if _succeeded(trajectory, top_k))
 
 
 def pass_at(trajectories: Iterable[Trajectory], k: int) -> float:
@@ -54,10 +55,14 @@ def pass_at(trajectories: Iterable[Trajectory], k: int) -> float:
 def one_per_task(trajectories: Iterable[Trajectory], seed: int) -> list[Trajectory]:
     """Of each task's runs one, chosen by a seeded hash of the run: the shortest would be one without
     reflection. Tasks in the order in which they first appear."""
-    runs: dict[str, list[Trajectory]] = {}
+    # No more than one of each is held: a task may have many runs.
+    chosen: dict[str, tuple[int, Trajectory]] = {}
     for trajectory in trajectories:
-        runs.setdefault(trajectory.task_id, []).append(trajectory)
-    return [_first_by_hash(of_task, seed) for of_task in runs.values()]
+        key = int(text_keys([f"{trajectory.task_id}/{trajectory.run}"], seed, "one run per task")[0])
+        best = chosen.get(trajectory.task_id)
+        if best is None or key < best[0]:
+            chosen[trajectory.task_id] = key, trajectory
+    return [trajectory for _, trajectory in chosen.values()]
 
 
 def _succeeded(trajectory: Trajectory, top_k: int) -> bool:
@@ -73,8 +78,3 @@ def _successes(trajectories: Iterable[Trajectory]) -> dict[str, list[bool]]:
     for trajectory in trajectories:
         runs.setdefault(trajectory.task_id, []).append(_succeeded(trajectory, 1))
     return runs
-
-
-def _first_by_hash(runs: Sequence[Trajectory], seed: int) -> Trajectory:
-    keys = text_keys([f"{t.task_id}/{t.run}" for t in runs], seed, "one run per task")
-    return runs[int(keys.argmin())]

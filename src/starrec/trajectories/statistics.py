@@ -40,7 +40,7 @@ def statistics(runs: Iterable[Trajectory], failures: Iterable[Failure] = ()) -> 
     repaired = 0
     for run in runs:
         # What is kept of each is small: a store holds tens of thousands.
-        kept = replace(run, messages=(), cost=Cost())
+        kept = replace(run, messages=(), labels=(), ranking=(), cost=Cost())
         light.append(kept)
         count = sum(m.role == "assistant" and m.agent == "reflector" for m in run.messages)
         reflections.setdefault(count, []).append(kept)

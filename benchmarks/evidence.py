@@ -12,9 +12,7 @@ makes where they are missing (25 minutes).
 from __future__ import annotations
 
 import gc
-import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +23,8 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from evaluation_time import HERE, baseline
 from record import keep
+from releases import BASELINE, Release, in_turn, last_json
 from starrec.pipeline.tasks import reopen
 from starrec.signals import TaskView, gather, gather_many, kernels, similar_users, sweep
 from starrec.signals.evidence import NEIGHBOURS, RECENT, TASTE_WINDOW, WHOLE
@@ -120,25 +118,14 @@ def ratio(run: Run = _DEMO, pairs: Annotated[int, typer.Option(min=1)] = 5) -> N
 
     One sweep gives all fourteen signals and the ten are not gathered apart, so both bars are of the same call.
     """
-    starrec, their_run = baseline()
-    theirs = str(Path(starrec).with_name("python"))
-    taken: dict[str, list[dict[str, float]]] = {"now": [], "baseline": []}
-    for _ in range(pairs):
-        taken["baseline"].append(_requests(theirs, their_run, hidden=("PYTHONPATH", "VIRTUAL_ENV")))
-        taken["now"].append(_requests(sys.executable, run))
-        print({name: each[-1] for name, each in taken.items()}, file=sys.stderr, flush=True)
-    ratios = [now["p50"] / before["p50"] for now, before in zip(taken["now"], taken["baseline"], strict=True)]
-    content = {"baseline": "728a73c", "microseconds": taken, "ratios": ratios, "load": os.getloadavg()}
+    taken = in_turn(run, pairs, _requests)
+    ratios = taken.ratios(lambda each: each["p50"])
+    content = {"baseline": BASELINE, "microseconds": taken.by_name, "ratios": ratios, "load": os.getloadavg()}
     keep("evidence_ratio", content, {"evidence_ratio": median(ratios), "evidence_all_ratio": median(ratios)})
 
 
-def _requests(python: str, run: Path, *, hidden: Sequence[str] = ()) -> dict[str, float]:
-    environment = {name: value for name, value in os.environ.items() if name not in hidden} | _ONE_THREAD
-    printed = subprocess.run(
-        [python, HERE / "evidence_requests.py", run.resolve()],
-        check=True, stdout=subprocess.PIPE, text=True, env=environment,
-    ).stdout  # fmt: skip
-    return percentiles(json.loads(printed.splitlines()[-1]))
+def _requests(release: Release) -> dict[str, float]:
+    return percentiles(last_json(release, "evidence_requests.py", **_ONE_THREAD))
 
 
 @app.command()

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -26,8 +23,8 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from evaluation_time import HERE, baseline
 from record import keep
+from releases import BASELINE, Release, baseline, in_turn, last_json
 from starrec.data import RankingTask
 from starrec.engines import Workers
 from starrec.evaluation import best_tool, mean_avg_hr, rank_by_signals, rank_retrieved, retrieve_all
@@ -43,8 +40,7 @@ app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich
 
 Run = Annotated[Path, typer.Option(help="A finished run, such as the demo.")]
 _DEMO: Final = Path("runs/demo")
-_OURS: Final = ("PYTHONPATH", "VIRTUAL_ENV")
-"""Variables of the environment that would put this checkout's code in the place of the baseline's."""
+_WINDOWS: Final = f"windows of {BASELINE}"
 _FRESH: Final = 987_654_321
 """Seed of candidates that nothing was developed on."""
 
@@ -62,50 +58,30 @@ def opened(run: Path) -> tuple[Star, Tasks]:
 @app.command()
 def speed(run: Run = _DEMO, pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
     """Requests and batches over 728a73c's, the two in turn, each in a process of its own."""
-    starrec, their_run = baseline()
-    theirs = str(Path(starrec).with_name("python"))
-    taken: dict[str, list[dict[str, Any]]] = {"now": [], "baseline": []}
-    for _ in range(pairs):
-        taken["baseline"].append(_requests(theirs, their_run, hidden=_OURS))
-        taken["now"].append(_requests(sys.executable, run))
-        print({name: each[-1] for name, each in taken.items()}, file=sys.stderr, flush=True)
+    taken = in_turn(run, pairs, _requests)
 
     def over(name: str, other: str | None = None, level: str = "p50") -> float:
-        beside = taken["now"] if other else taken["baseline"]
-        pairs = zip(taken["now"], beside, strict=True)
-        return round(median(now[name][level] / before[other or name][level] for now, before in pairs), 4)
+        if other:
+            return round(median(each[name][level] / each[other][level] for each in taken.now), 4)
+        return round(median(taken.ratios(lambda each: each[name][level])), 4)
 
-    batch = zip(taken["now"], taken["baseline"], strict=True)
     bars = {
         "fast_ratio": over("one"),
         "fast_over_teacher": over("one", "teacher"),
         "fast_p99_ratio": over("one", level="p99"),
         "hundred_over_twenty": over("hundred", "twenty"),
-        "batch_ratio": round(median(now["batch_per_s"] / before["batch_per_s"] for now, before in batch), 2),
+        "batch_ratio": round(median(taken.ratios(lambda each: each["batch_per_s"])), 2),
     }
-    keep("student_speed", {"baseline": "728a73c", "milliseconds": taken, "load": os.getloadavg()}, bars)
+    content = {"baseline": BASELINE, "milliseconds": taken.by_name, "load": os.getloadavg()}
+    keep("student_speed", content, bars)
 
 
-def _printed(python: str, script: str, *arguments: Path, hidden: Sequence[str] = ()) -> Any:
-    """What a script of this folder prints last, as JSON, in a process of its own.
-
-    Args:
-        hidden: variables of the environment that it must not see.
-    """
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    printed = subprocess.run(
-        [python, HERE / script, *arguments], check=True, stdout=subprocess.PIPE, text=True, env=environment
-    ).stdout
-    return json.loads(printed.splitlines()[-1])
-
-
-def _requests(python: str, run: Path, *, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    found = _printed(python, "student_requests.py", run.resolve(), hidden=hidden)
+def _requests(release: Release) -> dict[str, Any]:
     return {
         name: {f"p{level}": round(float(np.percentile(value, level)), 4) for level in (50, 95, 99)}
         if isinstance(value, list)
         else value
-        for name, value in found.items()
+        for name, value in last_json(release, "student_requests.py").items()
     }
 
 
@@ -170,7 +146,7 @@ def one_pass(run: Run = _DEMO) -> None:
     # Both releases read the same data and count the same training part, or nothing is compared.
     hashes = {"data_sha256": prepared.dataset.sha256, "training_sha256": training_sha256(prepared)}
     item_ids = prepared.dataset.item_ids
-    starrec, their_run = baseline()
+    before = baseline()
     with TemporaryDirectory() as scratch:
         given = Path(scratch) / "tasks.json"
         given.write_text(
@@ -185,20 +161,18 @@ def one_pass(run: Run = _DEMO) -> None:
                 ]
             )
         )
-        theirs = _printed(
-            str(Path(starrec).with_name("python")), "student_windows.py", their_run, given, hidden=_OURS
-        )
+        theirs = last_json(before, "student_windows.py", given)
     if other := {name for name, value in hashes.items() if theirs[name] != value}:
         raise SystemExit(
-            f"{run} and {their_run} differ in {', '.join(sorted(other))}. Take runs of the same data."
+            f"{run} and {before.run} differ in {', '.join(sorted(other))}. Take runs of the same data."
         )
     number = {item_id: item for item, item_id in enumerate(item_ids)}
     lists: dict[str, list[Any]] = {
         "retrieval": list(retrieved.nominated),
-        "windows of 728a73c": [[number[item_id] for item_id in ranked] for ranked in theirs["rankings"]],
+        _WINDOWS: [[number[item_id] for item_id in ranked] for ranked in theirs["rankings"]],
         "one pass": list(rank_retrieved(star.rank_many, asked, retrieved).ranked),
     }
-    for ranked, found in zip(lists["windows of 728a73c"], retrieved.nominated, strict=True):
+    for ranked, found in zip(lists[_WINDOWS], retrieved.nominated, strict=True):
         assert sorted(ranked) == sorted(found.tolist())
     relevant = [[targets[task.task_id]] for task in asked]
     users = [task.user_id for task in asked]
@@ -208,11 +182,11 @@ def one_pass(run: Run = _DEMO) -> None:
         name: {metric: of(each, relevant, 10) for metric, of in metrics.items()} for name, each in lists.items()
     }
     over = {
-        metric: ratio_ci(values["one pass"][metric], values["windows of 728a73c"][metric], users, seed=0)
+        metric: ratio_ci(values["one pass"][metric], values[_WINDOWS][metric], users, seed=0)
         for metric in metrics
     }
     content = {
-        "baseline": "728a73c",
+        "baseline": BASELINE,
         "same": hashes,
         "users": len(users),
         "ceiling@100": float(catalogue.recall(retrieved.nominated, relevant, NOMINATED).mean()),

@@ -192,6 +192,13 @@ def test_tasks_of_several_sizes_stand_in_one_batch(world, mixed):
         assert not batch.numbers[row, size:].any()
 
 
+def test_many_tasks_have_the_rows_that_they_have_alone(world, mixed):
+    tasks, batch = mixed
+    many = gather_tasks(world, tasks * 50, threads=2)
+    np.testing.assert_array_equal(many.numbers, np.tile(batch.numbers, (50, 1, 1)))
+    np.testing.assert_array_equal(many.order, np.tile(batch.order, (50, 1)))
+
+
 def test_tasks_are_chosen_and_joined_by_row(mixed):
     _, batch = mixed
     joined = FastTasks.concatenate([batch[np.array([2, 1])], batch[np.array([0])]])

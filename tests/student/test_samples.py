@@ -65,6 +65,16 @@ def test_the_rows_are_what_compare_answered(tokenizer, lessons, samples):
         assert [run.labels[row] for row in sample.ranking] == list(run.ranking)
 
 
+def test_many_runs_give_the_samples_that_they_give_alone(tokenizer, lessons, samples):
+    few = 3
+    many = make_samples(tokenizer, lessons[2][:few] * 200, context=10_000)
+    assert len(many) == few * 200
+    for at, sample in enumerate(many):
+        own = samples[at % few]
+        assert np.array_equal(sample.ids, own.ids) and np.array_equal(sample.learn, own.learn)
+        assert np.array_equal(sample.numbers, own.numbers) and sample.target == own.target
+
+
 def test_what_is_too_long_is_left_out(tokenizer, lessons, samples):
     # The candidates stand behind the text.
     lengths = [len(sample.ids) + len(sample.label_ids) for sample in samples]

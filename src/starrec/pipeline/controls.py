@@ -27,6 +27,7 @@ from starrec.evaluation import ControlName, mean_avg_hr
 from starrec.evaluation.controls import rank_with_networks
 from starrec.pipeline.distill import student_product
 from starrec.pipeline.fingerprints import controls_inputs
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.number_controls import (
     READS,
     TUNED,
@@ -67,6 +68,7 @@ class ControlsRecord:
     which they share; `broken` and `reference` where a reference is known and not reached."""
 
 
+@gives_back
 def rank_with_controls(
     session: Session,
     prepared: Prepared,

@@ -9,6 +9,7 @@ from starrec.engines import Workers
 from starrec.evaluation import mean_avg_hr, measure, rank_by_signals, signal_scores, throughput
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.greedy_teacher import TEACHER
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import held_out_tasks
 from starrec.student import Star
@@ -18,6 +19,7 @@ _BATCHED: Final = 1024
 """Tasks that are ranked at once to measure the student's throughput, at most."""
 
 
+@gives_back
 def latency(
     prepared: Prepared, test: list[RankingTask], star: Star, before: Star, config: RunConfig
 ) -> dict[str, dict[str, float]]:
@@ -42,6 +44,7 @@ def latency(
     }
 
 
+@gives_back
 def over_tie_seeds(prepared: Prepared, config: RunConfig, processes: int) -> dict[str, dict[str, float]]:
     """avg_hr of tools and teacher under other orders of equal times, by seed. The student is left out: what it
     was trained on under one order is held out under another."""

@@ -33,6 +33,7 @@ from starrec.evaluation.controls import (
     tune,
 )
 from starrec.pipeline.config import RunConfig
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.practice import epoch_order
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Drawn, Tasks
@@ -49,6 +50,7 @@ _DRAWS: Final = 2
 """Draws of negatives for each position, at most."""
 
 
+@gives_back
 def fit_on_numbers(
     session: Session, tasks: Tasks, workers: Workers[World], product: Product, names: Sequence[str]
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from starrec.data import RankingTask
 from starrec.evaluation import measure, rank_by_scores
 from starrec.evaluation.peers import PEERS, FittedPeer, tune
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
@@ -34,6 +35,7 @@ class PeersRecord:
     """Milliseconds of one request in this process (`measure`), by peer; not of peers in another environment."""
 
 
+@gives_back
 def rank_with_peers(
     session: Session,
     prepared: Prepared,

@@ -23,6 +23,7 @@ from starrec.evaluation import rank_at_random, rank_by_signals
 from starrec.evaluation.wording import is_student
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.greedy_teacher import NO_REFLECTION, TEACHER, V1, rank_with_policy
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking
 from starrec.student import Star
@@ -33,6 +34,7 @@ _MOST: Final = 0.5
 """Share of users with everything within a day from which on scenarios of change carry no claim about time."""
 
 
+@gives_back
 def rank_fast(
     workers: Workers[World], star: Star, before: Star, tasks: list[RankingTask], config: RunConfig
 ) -> dict[str, list[Ranking]]:

@@ -24,6 +24,7 @@ from starrec.engines import open_engine
 from starrec.errors import ConfigError, DataError, RunError
 from starrec.llm.price import price
 from starrec.pipeline.fingerprints import evidence_origin, teach_inputs, teacher
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
@@ -61,6 +62,7 @@ class TeachOptions:
     """Shows runs as they end; None for a bar."""
 
 
+@gives_back
 def gather_runs(session: Session, prepared: Prepared, tasks: Tasks, options: TeachOptions) -> dict[str, object]:
     """Let the teacher reason over the taught tasks; a record of its runs, also where a budget stopped it.
 
@@ -146,6 +148,7 @@ def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: in
     return estimate(prepared.world, work, sample, config, os.cpu_count() or 1)
 
 
+@gives_back
 def runs_by_outcome(
     session: Session, prepared: Prepared, tasks: Tasks
 ) -> tuple[list[Trajectory], list[Trajectory]]:

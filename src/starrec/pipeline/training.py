@@ -16,6 +16,7 @@ from starrec.data import RankingTask, Targets, TrainingPositions
 from starrec.engines import Workers
 from starrec.errors import DataError
 from starrec.hashing import text_keys
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.practice import Practice
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
@@ -71,6 +72,7 @@ class Training:
         validation = labelled(star.world, *tasks.validation("A"))
         return cls(session, tasks, workers, star, config, product, validation)
 
+    @gives_back
     def supervise(self, name: str, runs: list[Trajectory], title: str) -> Progress:
         """Stage 1 on these runs over taught tasks.
 
@@ -82,6 +84,7 @@ class Training:
         with self.session.bar(title, self.config.sft.steps) as advance:
             return supervise(self._stage(name, advance), *self._ranked(runs), samples)
 
+    @gives_back
     def reinforce(
         self,
         name: str,
@@ -103,6 +106,7 @@ class Training:
             *self.samples(self._asking(failed), imitated=False),
         ]
 
+    @gives_back
     def samples(self, runs: list[Trajectory], *, imitated: bool = True) -> list[Sample]:
         """Runs in the think rendering.
 
@@ -143,6 +147,7 @@ class Training:
                 found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
         return found
 
+    @gives_back
     def _ranked(self, runs: list[Trajectory]) -> tuple[FastTasks, NDArray[np.int64]]:
         """The runs' tasks in fast form, and the rows of their candidates as each run ranked them."""
         by_id = {task.task_id: task for task in self.tasks.taught[0]}

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
+from scipy.special import stdtr, stdtrit  # what scipy.stats would call, without importing all of it
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class StandardError:
 
     def half_width(self, level: float) -> float:
         """Of the interval around the estimate that holds the truth with probability `level`."""
-        return float(student_t.ppf((1 + level) / 2, self.df)) * self.value
+        return float(stdtrit(self.df, (1 + level) / 2)) * self.value
 
     def p(self, estimate: float) -> float:
         """Two-sided p-value of a true value of 0."""
         if self.value == 0:
             return float(estimate == 0)
-        return float(2 * student_t.sf(abs(estimate) / self.value, self.df))
+        return float(2 * stdtr(self.df, -abs(estimate) / self.value))
 
 
 def crossed_error(systems: Sequence[NDArray[np.float64]]) -> StandardError:

@@ -194,9 +194,9 @@ def test_tasks_of_several_sizes_stand_in_one_batch(world, mixed):
 
 def test_many_tasks_have_the_rows_that_they_have_alone(world, mixed):
     tasks, batch = mixed
-    many = gather_tasks(world, tasks * 50, threads=2)
-    np.testing.assert_array_equal(many.numbers, np.tile(batch.numbers, (50, 1, 1)))
-    np.testing.assert_array_equal(many.order, np.tile(batch.order, (50, 1)))
+    many = gather_tasks(world, tasks * 100, threads=2)
+    np.testing.assert_array_equal(many.numbers, np.tile(batch.numbers, (100, 1, 1)))
+    np.testing.assert_array_equal(many.order, np.tile(batch.order, (100, 1)))
 
 
 def test_tasks_are_chosen_and_joined_by_row(mixed):

@@ -1,7 +1,7 @@
 """Memory that a part of a step needs for a while only.
 
-All steps run in one process. What a part frees lies between what stays in use, and glibc keeps it for later: the
-next part, which needs blocks of other sizes, takes more beside it (`benchmarks/demo.py` measures the peak).
+All steps run in one process. What a part frees lies between what stays in use, and glibc keeps it for later;
+the next part, which needs blocks of other sizes, takes more beside it (`benchmarks/demo.py` measures the peak).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _UNIT: Final = 1e-3
 """Scores far below this are read linearly, those far above by their logarithm."""
 _FLAT: Final = 1e-12
 """Standard deviations up to this are rounding: candidates score alike."""
-_GATHERED: Final = 128
+_GATHERED: Final = 256
 """Tasks whose evidence is in memory at once."""
 
 

@@ -31,13 +31,10 @@ class Lessons:
 
     folder: Path
 
-    def write(
-        self, part: Part, workers: Engine[World], tasks: Sequence[RankingTask], targets: Targets
-    ) -> Numbers:
-        """Look up the evidence of a part; its numbers."""
+    def write(self, part: Part, workers: Engine[World], tasks: Sequence[RankingTask], targets: Targets) -> None:
+        """Look up the evidence of a part's tasks, which have equally many candidates."""
         numbers = gather_numbers(workers, tasks, self.folder / part)
         np.save(self.folder / part / "rows.npy", numbers.rows_of(tasks, targets))
-        return numbers
 
     def numbers(self, part: Part) -> Numbers:
         return Numbers.mapped(self.folder / part)

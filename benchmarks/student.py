@@ -95,7 +95,7 @@ def permuted(run: Run = _DEMO, n: Annotated[int, typer.Option("--tasks", min=1)]
 
     def scores(task: RankingTask) -> list[float]:
         found = gather_tasks(star.world, [task])
-        by_item: list[float] = found.as_given(star.scores(found))[0][np.argsort(task.candidates)].tolist()
+        by_item: list[float] = found.as_given(star.fast.scores(found))[0][np.argsort(task.candidates)].tolist()
         return by_item
 
     changed = 0

@@ -11,6 +11,7 @@ from starrec.data import build, leave_one_out
 from starrec.errors import StarrecError
 from starrec.signals import Graph
 from starrec.student import CANDIDATES, FastTasks, Star, gather_tasks
+from starrec.student.fast import FastNetwork
 from starrec.tools import World
 
 TAKEN = 180
@@ -50,7 +51,7 @@ def is_permutation(ranking, task):
 
 def fast_scores(star, tasks):
     found = gather_tasks(star.world, tasks)
-    return found.as_given(star.scores(found))
+    return found.as_given(star.fast.scores(found))
 
 
 @settings(max_examples=60)
@@ -71,11 +72,8 @@ def test_with_the_sort_bypassed_scores_and_first_places_stay(newborn, taught, le
     rows = np.arange(1000) % len(tasks)
     order = np.random.default_rng(0).permuted(np.tile(np.arange(6), (1000, 1)), axis=1)
     numbers = tasks.numbers[rows]
-    with torch.inference_mode():
-        straight = star.model.candidate_scores(torch.from_numpy(numbers)).numpy()
-        turned = star.model.candidate_scores(
-            torch.from_numpy(np.take_along_axis(numbers, order[:, :, None], axis=1))
-        ).numpy()
+    straight = star.fast.score(numbers)
+    turned = star.fast.score(np.take_along_axis(numbers, order[:, :, None], axis=1))
     np.testing.assert_allclose(turned, np.take_along_axis(straight, order, axis=1), atol=1e-4)
     first = order[np.arange(1000), turned.argmax(axis=1)]
     # Who stands first is whoever scores as high; equals are told apart by the hash of their item.
@@ -93,27 +91,53 @@ def test_neither_batch_nor_padding_tells(wide, task):
     alone = [fast_scores(wide, [each])[0] for each in tasks]
     for start, end in ((0, 8), (0, 2), (3, 7), (6, 8)):
         for one, other in zip(alone[start:end], fast_scores(wide, tasks[start:end]), strict=True):
-            np.testing.assert_allclose(other, one, atol=1e-4)
+            np.testing.assert_array_equal(other, one)
     joined = FastTasks.concatenate([gather_tasks(wide.world, [each]) for each in tasks])
-    assert np.isneginf(wide.scores(joined)[~joined.present]).all()
-    # So rankings differ at most where two score alike, as items of which nothing is known do.
-    for each, ranking, scores in zip(tasks, wide.rank_many(tasks), alone, strict=True):
-        assert is_permutation(ranking, each)
-        by_item = dict(zip(each.candidates.tolist(), scores.tolist(), strict=True))
-        assert np.diff([by_item[item] for item in ranking.items]).max() < 2e-4
+    assert np.isneginf(wide.fast.scores(joined)[~joined.present]).all()
+    assert wide.rank_many(tasks) == [wide.rank(each) for each in tasks]
+    assert all(
+        is_permutation(ranking, each) for ranking, each in zip(wide.rank_many(tasks), tasks, strict=True)
+    )
+
+
+def test_what_serves_scores_as_the_weights_do(wide, taught, lessons, task):
+    """In PyTorch, whose sums have another order: equal but for the last bits."""
+    random = np.random.default_rng(2)
+    mixed = [
+        task(-1, random.permutation(TAKEN)[:9], random.permutation(ITEMS)[:size]) for size in (20, 2, 200, 20)
+    ]
+    for star, tasks in ((wide, mixed), (taught[0], lessons[0])):
+        found = gather_tasks(star.world, tasks)
+        with torch.inference_mode():
+            expected = star.model.candidate_scores(
+                torch.from_numpy(found.numbers), torch.from_numpy(found.present)
+            ).numpy()
+        np.testing.assert_allclose(star.fast.scores(found), expected, atol=1e-4)
+
+
+def test_fast_mode_follows_the_weights_once_they_have_changed(newborn, task):
+    star = newborn()
+    each = [task(-1, [3, 20], range(20, 30))]
+    before = fast_scores(star, each)[0]
+    with torch.no_grad():
+        star.model.reader.score.bias += 1.0
+    star.trained()
+    np.testing.assert_allclose(fast_scores(star, each)[0], before + 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 3, 20, 27, 100, 199, 200])
 def test_up_to_200_candidates_are_ranked_in_one_pass(wide, task, n):
     each = task(-1, [4, 7], np.random.default_rng(n).permutation(ITEMS)[:n])
-    passes = []
-    hook = wide.model.reader.enter.register_forward_hook(lambda _, given, __: passes.append(given[0].shape))
-    try:
-        ranking = wide.rank(each)
-    finally:
-        hook.remove()
+    scored = []
+
+    class Counted(FastNetwork):
+        def score(self, numbers):
+            scored.append(numbers.shape)
+            return super().score(numbers)
+
+    ranking = Star(wide.model, wide.tokenizer, wide.world, Counted(wide.fast.graph)).rank(each)
     assert is_permutation(ranking, each) and not ranking.repairs
-    assert [shape[1] for shape in passes] == [n]
+    assert [shape[:2] for shape in scored] == [(1, n)]
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,9 @@ def test_no_student_is_an_error_that_says_how_to_train_one(world, tmp_path):
             Star.load(folder, world)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "rows.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "rows.safetensors", "fast.onnx"]
+)
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "gone"])
 def test_a_corrupt_student_is_named_with_what_to_do(newborn, world, tmp_path, name, damage):
     newborn().save(tmp_path)
@@ -371,7 +373,7 @@ def test_items_that_came_after_training_are_ranked(newborn, small, tmp_path):
 
 def star_scores(star, task):
     found = gather_tasks(star.world, [task])
-    return found.as_given(star.scores(found))[0].tolist()
+    return found.as_given(star.fast.scores(found))[0].tolist()
 
 
 def test_a_students_trace_is_readable(newborn, lessons):

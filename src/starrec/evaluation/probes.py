@@ -31,18 +31,18 @@ def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int)
 
     given = gather_tasks(star.world, list(tasks))
     rows = np.arange(len(given))
-    scores = star.scores(given)
+    scores = star.fast.scores(given)
     order = np.argsort(-scores, axis=1, kind="stable")
     first, other = order[:, 0], order[rows, random.integers(1, order.shape[1], len(rows))]
 
     exchanged = given.numbers.copy()
     exchanged[rows, first], exchanged[rows, other] = given.numbers[rows, other], given.numbers[rows, first]
-    after = star.scores(FastTasks(exchanged, given.order))
+    after = star.fast.scores(FastTasks(exchanged, given.order))
     different = (given.numbers[rows, first] != given.numbers[rows, other]).any(axis=1)
     turned = after[rows, other] > after[rows, first]
 
     nothing = withhold(given.numbers, np.ones((len(rows), len(READ)), dtype=np.bool_))
-    none = star.scores(FastTasks(nothing, given.order))
+    none = star.fast.scores(FastTasks(nothing, given.order))
     candidates = np.stack([task.candidates for task in tasks])
     column = np.array([task.candidates.tolist().index(targets[task.task_id]) for task in tasks])
 

@@ -82,7 +82,9 @@ class Training:
         """
         samples = self.samples(runs)
         with self.session.bar(title, self.config.sft.steps) as advance:
-            return supervise(self._stage(name, advance), *self._ranked(runs), samples)
+            progress = supervise(self._stage(name, advance), *self._ranked(runs), samples)
+        self.star.trained()
+        return progress
 
     @gives_back
     def reinforce(
@@ -96,7 +98,9 @@ class Training:
         """Stage 2 at these positions, as `student.reinforce`; name and title as in `supervise`."""
         practice = Practice(self.tasks, self.workers, self.config, positions)
         with self.session.bar(title, self.config.grpo.steps) as advance:
-            return reinforce(self._stage(name, advance), practice, samples, objective)
+            progress = reinforce(self._stage(name, advance), practice, samples, objective)
+        self.star.trained()
+        return progress
 
     def practised(self, kept: list[Trajectory], failed: list[Trajectory]) -> list[Sample]:
         """What stage 2 replays: kept runs, and failed ones for their reward; a share of both asks the student,
@@ -142,7 +146,7 @@ class Training:
         if asking:
             asked = [by_id[runs[at].task_id] for at in asking]
             found_rows = gather_tasks(star.world, asked)
-            scores = found_rows.as_given(star.scores(found_rows))
+            scores = found_rows.as_given(star.fast.scores(found_rows))
             for at, task, own in zip(asking, asked, scores, strict=True):
                 found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
         return found

@@ -1,6 +1,6 @@
 """The inference engine: one student, two modes.
 
-`fast` ranks in one pass over the candidates' rows of evidence (`rows`, `nano`), 2 to 200 of them, the same
+`fast` ranks in one pass over the candidates' rows of evidence (`rows`, `fast`), 2 to 200 of them, the same
 whatever their order. `think` writes the whole trajectory: it plans, calls tools, reads their answers, reflects
 and ranks. Answers are looked up for real and inserted while the key-value cache is kept, so the cost of a trace
 is its own tokens once.
@@ -31,9 +31,11 @@ from starrec.data import RankingTask, check_known
 from starrec.errors import RunError, StarrecError
 from starrec.ranking import Ranking, from_scores
 from starrec.student.calls import CallForm, fast_order
+from starrec.student.export import export
+from starrec.student.fast import FAST_FILE, FastNetwork
 from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.nano import CANDIDATES, ROWS_FILE, Nano
-from starrec.student.rows import FastTasks, gather_tasks, hashed_order, rows_of_evidence
+from starrec.student.rows import gather_tasks, hashed_order, rows_of_evidence
 from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought, Trace
 from starrec.student.training import THREADS
@@ -50,9 +52,20 @@ _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 class Star:
     """A student with the world that it looks things up in."""
 
-    def __init__(self, model: Nano, tokenizer: PreTrainedTokenizerFast, world: World) -> None:
+    def __init__(
+        self,
+        model: Nano,
+        tokenizer: PreTrainedTokenizerFast,
+        world: World,
+        fast: FastNetwork | None = None,
+    ) -> None:
+        """
+        Args:
+            fast: fast mode of these weights; exported when it is first needed unless given.
+        """
         torch.set_num_threads(THREADS)
         self.model = model.eval()
+        self._fast = fast
         self.tokenizer = tokenizer
         self.world = world
         self.figures = torch.tensor(figure_tokens(tokenizer))
@@ -77,27 +90,39 @@ class Star:
             )
         again = "Delete that folder and run `starrec distill` again."
         # Without its configuration transformers would fill the memory with a Llama of 7 billion parameters.
-        for name in ("config.json", "tokenizer.json", ROWS_FILE):
+        for name in ("config.json", "tokenizer.json", ROWS_FILE, FAST_FILE):
             if not (folder / name).exists():
                 raise RunError(f"The student in {folder} lacks its {name}. {again}")
         transformers_logging.disable_progress_bar()
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
             model = Nano.load(folder)
-        except Exception as error:  # whatever safetensors, json and transformers find wrong with the files
+            fast = FastNetwork.load(folder)
+        except Exception as error:  # whatever the libraries find wrong with their files
             raise RunError(
                 f"The student in {folder} cannot be loaded ({type(error).__name__}: "
                 f"{str(error).partition(chr(10))[0]}). {again}"
             ) from error
-        return cls(model, tokenizer, world)
+        return cls(model, tokenizer, world, fast)
 
     def save(self, folder: Path) -> None:
-        """Write model and tokenizer to a folder."""
+        """Write model, tokenizer and the graph of fast mode to a folder."""
         transformers_logging.disable_progress_bar()
         self.model.save(folder)
         self.tokenizer.save_pretrained(folder)
+        self.fast.save(folder)
 
-    @torch.inference_mode()
+    @property
+    def fast(self) -> FastNetwork:
+        """Fast mode of the weights."""
+        if self._fast is None:
+            self._fast = export(self.model)
+        return self._fast
+
+    def trained(self) -> None:
+        """To be called when the weights have changed: fast mode follows them."""
+        self._fast = None
+
     def rank(self, task: RankingTask, toolbox: Toolbox | None = None) -> Ranking:
         """Fast mode, one request, evidence look-up included.
 
@@ -112,7 +137,7 @@ class Star:
         order = hashed_order(task.candidates)
         numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
         scores = np.empty(len(order), dtype=np.float32)
-        scores[order] = self.model.candidate_scores(torch.from_numpy(numbers)[None])[0].numpy()
+        scores[order] = self.fast.score(numbers[None])[0]
         return from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
 
     def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
@@ -125,20 +150,9 @@ class Star:
             found = gather_tasks(self.world, part, os.cpu_count() or 1)
             ranked += [
                 from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
-                for task, scores in zip(part, found.as_given(self.scores(found)), strict=True)
+                for task, scores in zip(part, found.as_given(self.fast.scores(found)), strict=True)
             ]
         return ranked
-
-    @torch.inference_mode()
-    def scores(self, tasks: FastTasks) -> NDArray[np.float32]:
-        """Fast mode's score of each row, `(n, c)`; -inf in padding."""
-        parts = []
-        for start in range(0, len(tasks), _BATCH):
-            part = tasks[np.arange(start, min(start + _BATCH, len(tasks)))]
-            present = part.present
-            mask = None if present.all() else torch.from_numpy(present)
-            parts.append(self.model.candidate_scores(torch.from_numpy(part.numbers), mask).numpy())
-        return np.concatenate(parts)
 
     def fast_order(self, toolbox: Toolbox, scores: NDArray[np.float32] | None = None) -> str:
         """What the tool `fast_order` answers: the order of fast mode.
@@ -148,7 +162,7 @@ class Star:
         """
         if scores is None:
             found = gather_tasks(self.world, [toolbox.task])
-            scores = found.as_given(self.scores(found))[0]
+            scores = found.as_given(self.fast.scores(found))[0]
         return fast_order(scores, toolbox.labels, toolbox.ties)
 
     @torch.inference_mode()

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask
 from starrec.hashing import combine
 from starrec.signals import SCORED, SIGNALS, Evidence, gather_many, scores_at
+from starrec.signals.kernels import compiled
 from starrec.student.calls import FAST_ORDER, FAST_SIGNAL
 from starrec.tools import World, read_levels, read_orders
 
@@ -56,7 +57,7 @@ def row_numbers(scores: NDArray[np.float64]) -> NDArray[np.float32]:
     mean = ascending.mean(axis=-1, keepdims=True)
     spread = np.sqrt(((ascending - mean) ** 2).mean(axis=-1, keepdims=True))
     deviations = (known - mean) / np.where(spread > _FLAT, spread, 1)
-    above = (known[..., None, :] > known[..., :, None]).mean(axis=-1)
+    above = _shares_above(known.reshape(-1, known.shape[-1])).reshape(known.shape)
     numbers = np.concatenate([unknown, np.arcsinh(known / _UNIT), deviations, above], axis=-2)
     return numbers.swapaxes(-1, -2).astype(np.float32)
 
@@ -66,6 +67,19 @@ def scores_of_rows(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
     what `row_numbers` was given, as exact as float32."""
     unknown, logarithms = (numbers[:, at * len(READ) : (at + 1) * len(READ)].T for at in range(2))
     return np.where(unknown > 0, np.nan, np.sinh(logarithms.astype(np.float64)) * _UNIT)
+
+
+@compiled
+def _shares_above(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each score `(n, c)`, the share of its row that is higher."""
+    found = np.empty_like(scores)
+    for row in range(len(scores)):
+        for at in range(scores.shape[1]):
+            higher = 0
+            for other in range(scores.shape[1]):
+                higher += scores[row, other] > scores[row, at]
+            found[row, at] = higher / scores.shape[1]
+    return found
 
 
 _NOTHING: Final = row_numbers(np.full((len(READ), 2), np.nan))[0]

@@ -116,7 +116,7 @@ def _gather_in_parts(request: Callable[[], TaskView], found: dict[str, list[floa
 def ratio(run: Run = _DEMO, pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
     """p50 of one request over 728a73c's, the two in turn, a process and one thread each (bars: 0.5 and 1).
 
-    One sweep gives all fourteen signals and the ten are not gathered apart, so both bars are of the same call.
+    One sweep gives all signals and the ten are not gathered apart, so both bars are of the same call.
     """
     taken = in_turn(run, pairs, _requests)
     ratios = taken.ratios(lambda each: each["p50"])

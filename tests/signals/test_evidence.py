@@ -71,9 +71,28 @@ class TestByHand:
         assert len(SIGNALS) == len(set(SIGNALS)) == len(LEVELS) == 10
         assert evidence_of([0]).levels.shape == (10, 4)
 
-    def test_four_more_are_scored_without_levels(self, evidence_of):
-        assert SCORED[:10] == SIGNALS and len(SCORED) == len(set(SCORED)) == 14
-        assert evidence_of([0]).scores.shape == (14, 4)
+    def test_seven_more_are_scored_without_levels(self, evidence_of):
+        assert SCORED[:10] == SIGNALS and len(SCORED) == len(set(SCORED)) == 17
+        assert evidence_of([0]).scores.shape == (17, 4)
+
+    def test_the_people_behind_item_cf_are_those_of_its_fact(self, sequences, crowd):
+        rows = crowd(60, 40, 15, seed=2)
+        graph = Graph.build(sequences(rows), 40)
+        for user in range(0, 60, 5):
+            history = rows[user][: 1 + user % 14]
+            evidence = look(graph.without(user), Semantics([[]] * 40), history, range(0, 40, 3))
+            for window in ("recent", "whole"):
+                facts = [evidence.fact(f"item_cf.{window}", at) for at in range(14)]
+                counted = np.array([fact.both if fact else 0 for fact in facts], dtype=np.float64)
+                counted[np.isnan(score(evidence, f"item_cf.{window}"))] = np.nan
+                np.testing.assert_array_equal(score(evidence, f"people.{window}"), counted)
+            assert score(evidence, "history") == [len(history)] * 14
+
+    def test_nothing_is_behind_an_empty_history(self, evidence_of):
+        evidence = evidence_of([])
+        assert np.isnan(score(evidence, "people.recent")).all()
+        assert np.isnan(score(evidence, "people.whole")).all()
+        assert score(evidence, "history") == [0] * 4
 
     def test_item_cf(self, evidence_of):
         # n(0) = 4, n(1) = n(2) = 3; both(0, 2) = 3 (users 0, 2, 4), both(1, 2) = 2 (users 0, 2).
@@ -449,7 +468,7 @@ class TestUnknownIsNotZero:
         known = [signal for row, signal in enumerate(SIGNALS) if (evidence.levels[row] >= 0).any()]
         assert known == ["popularity"]
         assert evidence.profile == ()
-        assert np.isnan(evidence.scores[len(SIGNALS) :]).all()
+        assert np.isnan(evidence.scores[len(SIGNALS) : SCORED.index("history")]).all()
         assert all(evidence.fact(name, 0) is None for name in SCORED if name != "popularity")
         assert evidence.contrary(0) is None
 
@@ -457,12 +476,12 @@ class TestUnknownIsNotZero:
         evidence = evidence_of([6])
         for signal in ("item_cf.recent", "item_cf.whole", "user_cf.recent", "user_cf.whole", "transitions"):
             assert (evidence.levels[SIGNALS.index(signal)] == -1).all()
-        assert np.isnan(evidence.scores[len(SIGNALS) :]).all()
+        assert np.isnan(evidence.scores[len(SIGNALS) : SCORED.index("history")]).all()
 
     def test_no_people_at_all(self, sequences):
         graph = Graph.build(sequences([[0, 1], []], [[3, 4], []]), 3).without(0)
         evidence = look(graph, Semantics([["a"]] * 3), [0], [1, 2], [9])
-        assert np.isnan(evidence.scores[len(SIGNALS) :]).all()
+        assert np.isnan(evidence.scores[len(SIGNALS) : SCORED.index("history")]).all()
         for row, signal in enumerate(SIGNALS):
             if signal in ("category", "semantic"):
                 assert (evidence.levels[row] == N_LEVELS - 1).all()

@@ -187,8 +187,8 @@ def test_whatever_a_student_would_write_its_citations_hold_and_no_figure_stands_
     taught, newborn, lessons, world
 ):
     cited = 0
-    for star in (taught[0], newborn(2), newborn(3)):
-        for each in lessons[0][:6]:
+    for star in (taught[0], newborn(2), newborn(3), newborn(4)):
+        for each in lessons[0][:8]:
             thought = star.think(each)
             subjects = dict(zip(thought.labels, each.candidates.tolist(), strict=True))
             for step in thought.steps:

@@ -1,6 +1,6 @@
 """Evidence: what the signals say of each candidate of a task.
 
-For one task, `gather` answers, candidate-aware and exactly counted, what fourteen signals say of each
+For one task, `gather` answers, candidate-aware and exactly counted, what seventeen signals say of each
 candidate. Each signal is a score (what is ranked by), the ten that the teacher reads also a level,
 and the strongest single fact behind it (one sentence for anybody; a random walk has none). Beside them stand
 contrary facts and facts of the history itself. Facts are looked up when they are asked for.
@@ -60,7 +60,7 @@ class Evidence:
 
     view: TaskView
     scores: NDArray[np.float64]
-    """`(14, c)`, rows as in `SCORED`; NaN where the signal has no basis."""
+    """`(17, c)`, rows as in `SCORED`; NaN where the signal has no basis."""
     _history: NDArray[np.int32]
     _base: NDArray[np.int32]
     """`(h,)` popularity."""
@@ -121,7 +121,7 @@ class Evidence:
                 return self._within("following", 30, self._following_30, column)
             case "around.20":
                 return self._within("around", AROUND_WINDOW, self._around, column)
-            case "walk.recent":
+            case "walk.recent" | "people.recent" | "people.whole" | "history":
                 return None
             case "category":
                 lately = self._history[-TASTE_WINDOW:]

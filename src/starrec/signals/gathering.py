@@ -33,6 +33,8 @@ _SWEPT: Final = np.array(
     ]
 )  # fmt: skip
 """Rows of the sweep's scores."""
+_ITEM_CF: Final = np.array([_ROW["item_cf.recent"], _ROW["item_cf.whole"]])
+_PEOPLE: Final = np.array([_ROW["people.recent"], _ROW["people.whole"]])
 DECAYS: Final = np.power(DECAY, np.arange(WHOLE), dtype=np.float64)
 """`(WHOLE,)` weight of an item by its age."""
 SLOW_DECAYS: Final = np.power(SLOW_DECAY, np.arange(WHOLE), dtype=np.float64)
@@ -51,6 +53,9 @@ def gather(view: TaskView) -> Evidence:
     the same with those who took the two at most 20 places apart; walk.recent Σ_h 0.8^age · P(h, c) / n(c)^0.4,
     P(h, c) = Σ_u 1 / (n(h) · items of u) over the people u who took both: a random walk from the history to a
     person and on to an item (P3alpha with α = 1, Cooper et al., WWW 2014; RP3beta, Paudel et al., TiiS 2017).
+
+    How much these rest on: people.recent and people.whole n(h, c) of the item h whose term in Item-CF is the
+    greatest; history the items of the whole history.
     """
     graph, candidates = view.graph, view.candidates
     history = view.history[-WHOLE:]
@@ -67,6 +72,9 @@ def gather(view: TaskView) -> Evidence:
         left_out, BETA,
     )  # fmt: skip
     popular = taken[len(history) :]
+    people = kernels.strongest_pairs(pairs, taken[: len(history)], popular, DECAYS, len(recent))
+    scores[_PEOPLE] = np.where(np.isnan(scores[_ITEM_CF]), np.nan, people)
+    scores[_ROW["history"]] = len(view.history)
     weights = graph.ease(history, candidates)
     scores[_ROW["ease"]] = kernels.decayed_sums(weights, SLOW_DECAYS)
     if graph.n_users:

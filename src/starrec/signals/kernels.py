@@ -169,6 +169,39 @@ def decayed_sums(values: Floats, decay: Floats) -> Floats:
 
 
 @compiled
+def strongest_pairs(
+    pairs: NDArray[np.int32],
+    base: NDArray[np.int32],
+    popular: NDArray[np.int32],
+    decays: Floats,
+    n_recent: int,
+) -> Floats:
+    """`(2, c)` people who took both a candidate and the item of the history with the greatest cosine: among the
+    latest `n_recent` items, each weighed by `decays` of its age, and among all; the older of equals.
+
+    Args:
+        pairs: `(c, BUCKETS, h)` as a sweep counts them, the last bucket of none.
+        base: `(h,)` people of each item of the history.
+        popular: `(c,)` people of each candidate.
+    """
+    candidates, buckets, length = pairs.shape
+    found = np.zeros((2, candidates), np.float64)
+    for candidate in range(candidates):
+        best_recent, best = -1.0, -1.0
+        for at in range(length):
+            both = 0
+            for bucket in range(buckets - 1):
+                both += pairs[candidate, bucket, at]
+            cosine = both / np.sqrt(max(base[at] * float(popular[candidate]), 1.0))
+            if cosine > best:
+                best, found[1, candidate] = cosine, both
+            age = length - 1 - at
+            if age < n_recent and decays[age] * cosine > best_recent:
+                best_recent, found[0, candidate] = decays[age] * cosine, both
+    return found
+
+
+@compiled
 def cosines(ptr: Ptr, columns: Ints, weights: Floats, a: Ints, b: Ints) -> Floats:
     """`(len(a), len(b))` dot products of sparse rows, whose columns ascend; NaN where a row is empty."""
     found = np.empty((len(a), len(b)), np.float64)

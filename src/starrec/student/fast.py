@@ -1,9 +1,9 @@
 """Fast mode as it is served: the network over rows of evidence, run by ONNX Runtime.
 
 What a student is lies in its transformers folder; this graph follows from it (`export`) and stands beside it.
-Run so, a request takes a third of the time that PyTorch needs for it and a batch half (`student_parts.py network`
-among the benchmarks), the scores of a task are equal to the last bit in a batch of any size, and PyTorch is not
-needed. One thread: beside other requests a second one costs more than it gains.
+Run so, a request takes a third of the time that PyTorch needs for it and a batch half (`student_parts.py`
+among the benchmarks), the scores of a task are equal to the last bit in a batch of any size, and PyTorch is
+not needed. One thread: beside other requests a second one costs more than it gains.
 """
 
 from __future__ import annotations

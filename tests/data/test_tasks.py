@@ -66,7 +66,8 @@ def test_the_task_does_not_hold_its_target(dataset, sequences, split):
     tasks, _ = evaluation_tasks(dataset, sequences, split, "test", seed=1, draws=1)
     fields = set(type(tasks[0]).__dataclass_fields__)
     assert fields == {
-        "task_id", "user", "user_id", "history", "candidates", "scenario", "split", "draw", "days", "ratings"
+        "task_id", "user", "user_id", "history", "candidates", "scenario", "split", "draw", "days", "ratings",
+        "day",
     }  # fmt: skip
     for task in tasks:
         assert len(task.history) == len(task.days) == len(task.ratings) == len(sequences.of(task.user)) - 1
@@ -141,6 +142,21 @@ def test_a_share_of_the_positions_has_a_short_history(dataset, split):
         counts.append(sum(position <= SHORT_HISTORY for position in chosen))
     assert set(counts) == {1, 2}
     assert abs(np.mean(counts) - 1.5) < 5 * 0.5 / np.sqrt(200)
+
+
+def test_positions_of_so_many_users_by_hash_and_more_users_change_none(dataset, split):
+    everybody = training_positions(dataset, split, per_user=4, seed=1)
+    of_user = {
+        user: everybody.positions[everybody.users == user].tolist() for user in set(everybody.users.tolist())
+    }
+    keys = text_keys(dataset.user_ids, 1, "benchmark users")
+    for most in (1, 5, 12, 999):
+        some = training_positions(dataset, split, per_user=4, seed=1, most_users=most)
+        # Those with the smallest hashes; who of them has no position is none of these users.
+        drawn = {user for user, key in enumerate(keys) if (keys < key).sum() < most} & set(of_user)
+        assert set(some.users.tolist()) == drawn
+        for user in drawn:
+            assert some.positions[some.users == user].tolist() == of_user[user]
 
 
 def test_who_lacks_one_kind_of_position_gets_more_of_the_other(dataset, split):

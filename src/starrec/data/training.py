@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from starrec.data.dataset import Dataset
 from starrec.data.negatives import NegativePool
 from starrec.data.split import Split
-from starrec.data.tasks import RankingTask, Targets, targets_of, took_too_much
+from starrec.data.tasks import RankingTask, Targets, sample_users, targets_of, took_too_much
 from starrec.hashing import Keys, combine, text_keys, uniform_integers
 
 SHORT_HISTORY: Final = 5
@@ -70,6 +70,7 @@ def training_positions(
     min_history: int = 3,
     short_share: float | None = None,
     negatives: int = 19,
+    most_users: int | None = None,
     before: Mapping[str, Collection[int]] | None = None,
 ) -> TrainingPositions:
     """Up to `per_user` places in each user's training part with at least `min_history` items before them; none
@@ -78,12 +79,15 @@ def training_positions(
     Args:
         short_share: share of all places that have a short history (`SHORT_HISTORY`); None for as many as chance
             gives. A user who has too few of either kind gets more of the other.
+        most_users: how many users have places, at most: those of the smallest hashes (`sample_users`), so that
+            a larger number adds users and changes none; None for all.
         before: positions by user id that were chosen earlier; they come first.
     """
     train = split.train
     position = np.arange(len(train.items)) - train.ptr[train.users]
     short = took_too_much(dataset, split.sequences, negatives)
-    allowed = (position >= min_history) & ~short[train.users]
+    asked = ~short if most_users is None else ~short & sample_users(dataset, most_users, seed)
+    allowed = (position >= min_history) & asked[train.users]
     users, position = train.users[allowed], position[allowed]
     # Each user keeps the positions with the smallest keys: a sample without replacement that is the user's
     # own.

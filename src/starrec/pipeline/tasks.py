@@ -69,8 +69,9 @@ class Tasks:
     @cached_property
     def taught_positions(self) -> TrainingPositions:
         """Positions of the taught tasks."""
+        teacher = self.config.teacher
         return self._positions(
-            self.config.teacher.tasks_per_user, self.config.data.seed + 1, self.before.positions
+            teacher.tasks_per_user, teacher.users, self.config.data.seed + 1, self.before.positions
         )
 
     def keys(self, drawn: Drawn) -> dict[str, str]:
@@ -82,7 +83,8 @@ class Tasks:
     @cached_property
     def practice(self) -> TrainingPositions:
         """Positions of GRPO's tasks."""
-        return self._positions(self.config.student.grpo.tasks_per_user, self.config.data.seed)
+        grpo = self.config.student.grpo
+        return self._positions(grpo.tasks_per_user, grpo.users, self.config.data.seed)
 
     def practice_epoch(self, number: int) -> Drawn:
         """The tasks at the positions of `practice`, with this epoch's negatives."""
@@ -142,7 +144,7 @@ class Tasks:
         return held_out_tasks(self.prepared, self.config, "validation", self.config.data.draws)
 
     def _positions(
-        self, per_user: int, seed: int, before: Mapping[str, list[int]] | None = None
+        self, per_user: int, users: int | None, seed: int, before: Mapping[str, list[int]] | None = None
     ) -> TrainingPositions:
         return training_positions(
             self.prepared.dataset,
@@ -152,6 +154,7 @@ class Tasks:
             min_history=self.config.teacher.min_history,
             short_share=self.config.teacher.short_share,
             negatives=self.config.data.negatives,
+            most_users=users,
             before=before,
         )
 

@@ -54,6 +54,11 @@ class GRPOConfig(Section):
         description="Weight of the KL divergence from star_sft (0.001 in the paper: a third more time).",
     )
     tasks_per_user: int = Field(default=24, ge=1, description="Training positions of each user, at most.")
+    users: int | None = Field(
+        default=None,
+        ge=1,
+        description="Users, by seeded hash, whose positions are practised, at most. Unset: all.",
+    )
     late: float = Field(
         default=2.0,
         ge=0,

@@ -21,6 +21,9 @@ class TeacherConfig(Section):
     tasks_per_user: int = Field(
         default=6, ge=1, description="Training positions of each user to reason over, at most."
     )
+    users: int | None = Field(
+        default=None, ge=1, description="Users, by seeded hash, who are reasoned about, at most. Unset: all."
+    )
     runs: int = Field(
         default=4, ge=1, description="Sampled runs a task (K); the outcome filter selects among them."
     )
@@ -86,6 +89,7 @@ class TeacherConfig(Section):
             exclude_defaults=True,
             exclude={
                 "tasks_per_user": True,
+                "users": True,
                 "runs": True,
                 "min_history": True,
                 "short_share": True,

@@ -186,18 +186,24 @@ def strongest_pairs(
     """
     candidates, buckets, length = pairs.shape
     found = np.zeros((2, candidates), np.float64)
+    both, cosine = np.empty(length, np.int32), np.empty(length, np.float64)
     for candidate in range(candidates):
-        best_recent, best = -1.0, -1.0
+        # Loops without a branch, which run several items at once.
+        both[:] = pairs[candidate, 0]
+        for bucket in range(1, buckets - 1):
+            for at in range(length):
+                both[at] += pairs[candidate, bucket, at]
+        taken = float(popular[candidate])
         for at in range(length):
-            both = 0
-            for bucket in range(buckets - 1):
-                both += pairs[candidate, bucket, at]
-            cosine = both / np.sqrt(max(base[at] * float(popular[candidate]), 1.0))
-            if cosine > best:
-                best, found[1, candidate] = cosine, both
-            age = length - 1 - at
-            if age < n_recent and decays[age] * cosine > best_recent:
-                best_recent, found[0, candidate] = decays[age] * cosine, both
+            cosine[at] = both[at] / np.sqrt(max(base[at] * taken, 1.0))
+        best, best_recent = 0.0, 0.0
+        for at in range(length):
+            if cosine[at] > best:
+                best, found[1, candidate] = cosine[at], both[at]
+        for at in range(max(0, length - n_recent), length):
+            weighed = decays[length - 1 - at] * cosine[at]
+            if weighed > best_recent:
+                best_recent, found[0, candidate] = weighed, both[at]
     return found
 
 

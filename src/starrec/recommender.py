@@ -8,13 +8,13 @@ nobody is left out of the counts: whoever is in the data and types her own histo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
-from starrec.data import Dataset, RankingTask, SplitRule, Titles, hold_out, load_saved_dataset, plain
+from starrec.data import Dataset, SplitRule, Titles, hold_out, load_saved_dataset, plain
 from starrec.errors import RunError, StarrecError
 from starrec.hashing import combine
 from starrec.runs import current_product
@@ -109,7 +109,7 @@ class Recommender:
             first = np.array(ordered[:THOUGHT], dtype=np.int32)
             # Labels must not repeat the order of fast mode, which would be a hint of its own.
             first = first[np.argsort(combine(11, first))]
-            thought = self.star.think(RankingTask("live/first", -1, "", seen, first))
+            thought = self.star.think(replace(task, candidates=first))
             ordered[: len(first)] = thought.ranking.items
         column = {item: at for at, item in enumerate(found.tolist())}
         rows = [

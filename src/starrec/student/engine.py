@@ -45,7 +45,7 @@ from starrec.trajectories import TAGS
 TIE_SEED: Final = 5
 _BATCH: Final = 256
 _DECIMALS: Final = 5
-"""Of scores, for ties: equal rows may get scores that differ in their last bits where a batch is padded."""
+"""Of scores, for ties: equal rows may get scores that differ in their last bits by where they stand."""
 _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 

@@ -254,3 +254,14 @@ def test_a_run_without_a_student_or_data_says_what_to_run(folder, tmp_path):
     next(folder.glob("data/*/items.parquet")).unlink()
     with pytest.raises(RunError, match="starrec data"):
         Recommender.open(folder)
+
+
+def test_think_mode_is_asked_as_of_the_last_day_of_the_data(recommender, monkeypatch):
+    monkeypatch.setattr(Graph, "last_day", 19_000)
+    asked = []
+    think = Star.think
+    monkeypatch.setattr(Star, "think", lambda star, task: asked.append(task) or think(star, task))
+    recommender.recommend([1, 2], 10, think=True)
+    (task,) = asked
+    assert task.day == 19_000
+    assert len(task.candidates) == 20

@@ -46,7 +46,7 @@ def _stratified(practice: Callable[[int], Labelled], before: Star) -> Callable[[
 
     def weighted(step: int) -> Labelled:
         batch = practice(step)
-        scores = before.scores(batch.tasks)
+        scores = before.fast.scores(batch.tasks)
         ranks = (scores >= np.take_along_axis(scores, batch.rows[:, None], axis=1)).sum(axis=1)
         stratum = np.digitize(ranks, (2, PLACES + 1))
         counts[:] += np.bincount(stratum, minlength=len(_MIX))

@@ -162,7 +162,7 @@ def _frozen(world: World, tasks: list[RankingTask]) -> list[list[int]]:
 
 def _world(name: DatasetName) -> tuple[World, Any, Any]:
     dataset, split = load(name)
-    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
     world.graph.counts.ease()  # once here, not once in every worker
     return world, dataset, split
 
@@ -282,7 +282,7 @@ if __name__ == "__main__":
     dataset = load_movielens_100k(Path.home() / ".cache" / "starrec")
     sequences = dataset.sequences(3)
     split = leave_one_out(sequences)
-    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
     tasks, _ = evaluation_tasks(dataset, sequences, split, "validation", seed=1, draws=1)
     with Workers(world, 1) as workers:
         rank_with_teacher(workers, tasks[:256], 0)

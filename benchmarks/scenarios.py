@@ -60,7 +60,7 @@ def main(
         if rule.split == "global-time" and dataset.order != "clock":
             continue
         split = hold_out(dataset, SEED, rule)
-        world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+        world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
         world.graph.counts.ease()
         with Workers(world) as workers:
             for evaluation in evaluations(dataset, split, draws):

@@ -110,7 +110,7 @@ def movielens() -> None:
 
 def _single_tools(name: DatasetName) -> None:
     dataset, split = load(name)
-    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
     world.graph.counts.ease()
     found: dict[str, Any] = {}
     with Workers(world) as workers:
@@ -138,7 +138,7 @@ def ceiling(
 ) -> None:
     """What the evidence allows: a listwise network over all of its numbers (`evaluation.controls`)."""
     dataset, split = load(dataset_name)
-    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
     world.graph.counts.ease()
     positions = training_positions(dataset, split, per_user=24 if dataset_name == "movielens" else 2, seed=0)
     started = time.monotonic()
@@ -195,7 +195,8 @@ def cap() -> None:
     chosen = half(validation, "B")
     found = {}
     for limit in (25, 50, 100, 200, 400, 1000):
-        world = World.of(dataset, Graph(Counts.build(split.train, dataset.n_items, history_cap=limit)))
+        counts = Counts.build(split.train, dataset.n_items, history_cap=limit)
+        world = World.of(dataset.catalogue, Graph(counts))
         world.graph.counts.ease()
         with Workers(world) as workers:
             by_tool = tool_ranks(signal_scores(workers, chosen), chosen, held)

@@ -124,7 +124,7 @@ def split(small):
 
 @pytest.fixture(scope="session")
 def world(small, split):
-    return World.of(small, Graph.build(split.train, small.n_items))
+    return World.of(small.catalogue, Graph.build(split.train, small.n_items))
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def movies():
 
 @pytest.fixture(scope="module")
 def recommender(movies):
-    world = World.of(movies, Graph.build(leave_one_out(movies.sequences(3)).train, movies.n_items))
+    world = World.of(movies.catalogue, Graph.build(leave_one_out(movies.sequences(3)).train, movies.n_items))
     tokenizer = build_tokenizer(["<task>History: </task>"])
     model = build_nano(tokenizer, NanoConfig(width=32, intermediate=32, heads=2, context=512), 0)
     return Recommender(movies, Star(model, tokenizer, world))

@@ -72,8 +72,8 @@ class Recommender:
         config = SignalsConfig.model_validate(evidence["signals"])
         split = hold_out(dataset, evidence["tie_seed"], SplitRule.model_validate(evidence.get("split", {})))
         graph = Graph(count_signals(split.train, dataset.n_items, config))
-        embeddings = item_embeddings(dataset, folder / "embeddings") if config.embeddings else None
-        world = World.of(dataset, graph, config, embeddings)
+        embeddings = item_embeddings(dataset.catalogue, folder / "embeddings") if config.embeddings else None
+        world = World.of(dataset.catalogue, graph, config, embeddings)
         return cls(dataset, Star.load(student.path("star"), world))
 
     def match(self, title: str) -> int:

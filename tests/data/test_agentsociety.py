@@ -109,7 +109,7 @@ def test_other_true_items_leave_evidence_and_candidates_as_they_are(folder):
         write_tasks(root / "tasks", tasks)
         dataset, given, _ = load(root)
         # Of everything that is left: no split stands between a task and what its file asks about.
-        world = World.of(dataset, Graph.build(dataset.sequences(0), dataset.n_items))
+        world = World.of(dataset.catalogue, Graph.build(dataset.sequences(0), dataset.n_items))
         return [
             (task.candidates.tolist(), task.history.tolist(), world.toolbox(task).evidence.levels.tolist())
             for task in tasks_of(root, dataset, given)[0]
@@ -239,7 +239,7 @@ def test_users_and_candidates_without_another_review_are_asked_about_all_the_sam
     tasks, _, _ = tasks_of(folder, dataset, given)
     assert tasks[0].user == -1 and len(tasks[0].history) == 0 and len(tasks[0].candidates) == 20
     graph = Graph.build(leave_one_out(dataset.sequences(0)).train, dataset.n_items)
-    evidence = World.of(dataset, graph).toolbox(tasks[0]).evidence
+    evidence = World.of(dataset.catalogue, graph).toolbox(tasks[0]).evidence
     at = tasks[0].candidates.tolist().index(dataset.item_ids.index(item_id(cold)))
     assert evidence.scores.shape[1] == 20 and evidence.fact("item_cf.whole", at) is None
 

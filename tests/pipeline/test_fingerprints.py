@@ -41,11 +41,12 @@ MADE = {
     "tasks": (1, "cbcfe667b90b3af8"),
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
-    "student": (5, "9e91031fa0a6a5ba"),
+    "student": (6, "9e91031fa0a6a5ba"),
     "controls": (3, "0cc2dbacfa1276c0"),
     # 4: teacher_v1 is ranked too; 5: scenarios, controls, peers, seeds, Holm, the whole catalogue;
-    # 6: all that is retrieved is ranked, in one pass; 7: distributions of signals
-    "evaluation": (7, "e9c2e47dba158dbd"),
+    # 6: all that is retrieved is ranked, in one pass; 7: distributions of signals;
+    # 8: another retriever, and which system serves
+    "evaluation": (8, "e9c2e47dba158dbd"),
 }
 
 

@@ -192,7 +192,7 @@ def test_a_scenario_sees_what_a_stranger_with_its_history_would_see(small, split
     tasks = scenario_tasks(scenario, small, split.sequences, split, "test", seed=0).tasks
     for task in tasks[:: max(1, len(tasks) // 4)]:
         others = split.train.kept(split.train.users != task.user)
-        rebuilt = World.of(small, Graph.build(others, small.n_items))
+        rebuilt = World.of(small.catalogue, Graph.build(others, small.n_items))
         stranger = replace(task, user=-1, user_id="stranger")
         seen, expected = world.toolbox(task).evidence, rebuilt.toolbox(stranger).evidence
         # EASE forgets her by another sum than one that never knew her.

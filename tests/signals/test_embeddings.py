@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, build
+from starrec.data import Catalogue, build
 from starrec.signals.embeddings import WIDTH, item_embeddings
 
 ITEMS: list[tuple[str, list[str], int | None]] = [
@@ -24,14 +24,14 @@ ITEMS: list[tuple[str, list[str], int | None]] = [
 ]
 
 
-def catalogue(items: list[tuple[str, list[str], int | None]]) -> Dataset:
+def catalogue(items: list[tuple[str, list[str], int | None]]) -> Catalogue:
     frame = pl.DataFrame(
         [(f"i{at}", *item) for at, item in enumerate(items)],
         schema={"item_id": str, "title": str, "categories": pl.List(pl.String), "year": pl.Int32},
         orient="row",
     )
     taken = pl.DataFrame({"user_id": ["u"], "item_id": ["i0"], "time": [0]})
-    return build("shelf", "position", taken, frame)
+    return build("shelf", "position", taken, frame).catalogue
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def run_without_the_extra(folder: Path, items: list[Any]) -> str:
         "frame = pl.DataFrame([(f'i{at}', *item) for at, item in enumerate(items)], orient='row',\n"
         "  schema={'item_id': str, 'title': str, 'categories': pl.List(pl.String), 'year': pl.Int32})\n"
         "taken = pl.DataFrame({'user_id': ['u'], 'item_id': ['i0'], 'time': [0]})\n"
-        f"found = item_embeddings(build('shelf', 'position', taken, frame), Path({str(folder)!r}))\n"
+        f"found = item_embeddings(build('shelf', 'position', taken, frame).catalogue, Path({str(folder)!r}))\n"
         "print(found.shape, abs(float(np.linalg.norm(found[0])) - 1) < 1e-6)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

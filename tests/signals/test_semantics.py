@@ -86,7 +86,7 @@ def test_of_a_dataset():
             "year": [1995, None],
         }
     )
-    semantics = Semantics.of(build("d", "position", interactions, items))
+    semantics = Semantics.of(build("d", "position", interactions, items).catalogue)
     assert semantics.topics == ["Crime", "Drama"]
     # Heat is in both titles of two: it says nothing. Crime is shared; Drama and cold are not.
     assert semantics.traits(0, 1) == (1, 3)

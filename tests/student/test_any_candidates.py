@@ -36,7 +36,7 @@ def wide(newborn):
         ),
     )
     star = newborn()
-    world = World.of(data, Graph.build(leave_one_out(data.sequences(0)).train, ITEMS))
+    world = World.of(data.catalogue, Graph.build(leave_one_out(data.sequences(0)).train, ITEMS))
     return Star(star.model, star.tokenizer, world)
 
 

@@ -265,12 +265,12 @@ def test_nothing_held_out_can_change_an_answer(small, newborn, lessons):
     assert changed.user_ids == small.user_ids
     one, two = (leave_one_out(data.sequences(0)) for data in (small, changed))
     assert (one.test != two.test).sum() > 60
-    other = Star(star.model, star.tokenizer, World.of(changed, Graph.build(two.train, 48)))
+    other = Star(star.model, star.tokenizer, World.of(changed.catalogue, Graph.build(two.train, 48)))
     tasks = lessons[0][:20]
     assert other.rank_many(tasks) == star.rank_many(tasks)
     assert other.think(tasks[0]) == star.think(tasks[0])
     # The comparison can fail: with a held-out item in the graph, answers change.
-    leaky = Star(star.model, star.tokenizer, World.of(small, Graph.build(small.sequences(0), 48)))
+    leaky = Star(star.model, star.tokenizer, World.of(small.catalogue, Graph.build(small.sequences(0), 48)))
     assert leaky.rank_many(tasks) != star.rank_many(tasks)
 
 
@@ -354,7 +354,7 @@ def test_items_that_came_after_training_are_ranked(newborn, small, tmp_path):
             {"item_id": [f"i{at}" for at in range(54)], "title": [f"New Title {at}" for at in range(54)]}
         ),
     )
-    world = World.of(more, Graph.build(leave_one_out(more.sequences(0)).train, more.n_items))
+    world = World.of(more.catalogue, Graph.build(leave_one_out(more.sequences(0)).train, more.n_items))
     star = Star.load(tmp_path, world)
     new = more.item_ids.index("i48")
     unknown = [more.item_ids.index(f"i{at}") for at in range(49, 54)]

@@ -3,6 +3,7 @@
 import copy
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -38,10 +39,14 @@ class Regression:
         x = torch.randn(16, 4, generator=torch.Generator().manual_seed(seed))
         return ((self.model(x) - x.sum(dim=1, keepdim=True)) ** 2).mean()
 
-    def loss(self, step):
+    def losses(self, step):
         self.steps.append(step)
-        error = self._error(step)
-        return error if step < self.worse_from else -error, {"half": error.item() / 2}
+
+        def part(seed):
+            error = self._error(seed) / 2
+            return error if step < self.worse_from else -error, {"half": error.item() / 2}
+
+        return [partial(part, step), partial(part, 1000 + step)]
 
     def evaluate(self):
         assert not self.model.training
@@ -58,7 +63,7 @@ def train(model, checkpoint, fingerprint="a", killed_at=None, schedule=SCHEDULE,
             raise Killed
 
     progress = fit(
-        model, problem.loss, problem.evaluate, schedule, checkpoint, fingerprint=fingerprint, report=report
+        model, problem.losses, problem.evaluate, schedule, checkpoint, fingerprint=fingerprint, report=report
     )
     return progress, problem
 

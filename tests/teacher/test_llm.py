@@ -69,7 +69,7 @@ def small_world() -> tuple[World, list[RankingTask]]:
     sequences = dataset.sequences(0)
     split = leave_one_out(sequences)
     tasks, _ = evaluation_tasks(dataset, sequences, split, "test", seed=0, draws=1, negatives=9)
-    return World.of(dataset, Graph.build(split.train, dataset.n_items)), tasks
+    return World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items)), tasks
 
 
 WORLD, TASKS = small_world()

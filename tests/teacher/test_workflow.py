@@ -70,7 +70,7 @@ def test_what_a_title_wishes_changes_no_ranking(titled, tasks, wish):
     ):
         dataset = titled(title)
         split = leave_one_out(dataset.sequences(0))
-        world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+        world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
         rankings.append([go(world.toolbox(task)).ranking.items for task in tasks])
     assert rankings[0] == rankings[1]
 
@@ -151,7 +151,7 @@ class TestEmbedded:
                 go(world.toolbox(task(-1, history, list(range(20)))), number=number, explore=explore)
 
     def test_nobody_knows_anything_in_an_empty_world(self, small, sequences, task):
-        world = World.of(small, Graph.build(sequences([[]]), small.n_items))
+        world = World.of(small.catalogue, Graph.build(sequences([[]]), small.n_items))
         outcome = go(world.toolbox(task(0, [1], [5, 6, 7, 8])))
         assert len(set(outcome.trajectory.ranking)) == 4
 
@@ -202,15 +202,15 @@ class TestNoLeak:
         asked = [task for task in tasks if len(task.history) > 3][:25]
         assert len(asked) == 25
         for task in asked:
-            full = World.of(small, Graph.build(sequences(rows), small.n_items))
+            full = World.of(small.catalogue, Graph.build(sequences(rows), small.n_items))
             # Here she took another candidate instead of the target, and after it all the others, backwards.
             other = task.candidates.tolist()[::-1]
             other.remove(targets[task.task_id])
             changed = [*rows[: task.user], [*task.history.tolist(), *other], *rows[task.user + 1 :]]
-            moved = World.of(small, Graph.build(sequences(changed), small.n_items))
+            moved = World.of(small.catalogue, Graph.build(sequences(changed), small.n_items))
             # And here she never was.
             absent = [*rows[: task.user], [], *rows[task.user + 1 :]]
-            without = World.of(small, Graph.build(sequences(absent), small.n_items))
+            without = World.of(small.catalogue, Graph.build(sequences(absent), small.n_items))
             for how in ({}, {"number": 2, "explore": True}):
                 texts = [linear(go(w.toolbox(task), **how).trajectory) for w in (full, moved, without)]
                 assert texts[0] == texts[1] == texts[2]
@@ -223,7 +223,7 @@ class TestNoLeak:
                 validation=(split.validation + shift) % small.n_items,
                 test=(split.test + shift) % small.n_items,
             )
-            world = World.of(small, Graph.build(held.train, small.n_items))
+            world = World.of(small.catalogue, Graph.build(held.train, small.n_items))
             histories = [held.history(task.user, "validation") for task in tasks[:20]]
             asked = [replace(task, history=h.items) for task, h in zip(tasks[:20], histories, strict=True)]
             texts.append([linear(go(world.toolbox(task)).trajectory) for task in asked])

@@ -18,7 +18,22 @@ def ints(values):
 def test_it_fuses_both_signals_as_by_hand(sequences):
     # After 0: item 1 with two people, 2 with one; 3 and 4 are nobody's who took 0; 4 is more popular than 3.
     graph = Graph.build(sequences([[0, 1], [0, 1, 2], [3, 4], [4, 5, 6], [4]]), 8)
-    assert retrieve(graph, -1, ints([0]), 5).tolist() == [1, 2, 4, 3, 5]
+    found = retrieve(graph, -1, ints([0]), 6).tolist()
+    # 3, 5 and 6 are equally popular: their hashes order them.
+    assert found[:3] == [1, 2, 4] and set(found[3:]) == {3, 5, 6}
+
+
+def test_what_is_not_allowed_is_left_out_before_anything_is_cut(world, split):
+    allowed = np.zeros(48, dtype=np.bool_)
+    allowed[30:] = True
+    for user in (-1, 5):
+        history = split.train.of(5)
+        found = retrieve(world.graph, user, history, 10, allowed)
+        assert len(found) == 10 and allowed[found].all() and not np.isin(found, history).any()
+        every = retrieve(world.graph, user, history, 48)
+        # Each list is cut far below 48 here, so what is left keeps its order.
+        first = [item for item in every.tolist() if allowed[item]][:3]
+        assert set(first) <= set(found.tolist())
 
 
 @given(data=st.data(), history=st.lists(st.integers(0, 8), max_size=12), k=st.integers(1, 12))

@@ -275,7 +275,7 @@ def test_a_cold_user_gets_answers_everywhere(toolbox, user, history):
 
 def test_silence_says_why(small, sequences, task):
     # Two people took items 0 and 1, nobody anything after them, and nobody item 2.
-    world = World.of(small, Graph.build(sequences([[0, 1], [0, 1]]), small.n_items))
+    world = World.of(small.catalogue, Graph.build(sequences([[0, 1], [0, 1]]), small.n_items))
     alone, shared = (world.toolbox(task(-1, history, [3, 4])) for history in ([2], [1]))
     assert ask(alone, "item_cf").startswith("This history stands alone so far")
     assert ask(alone, "transitions").startswith("This history stands alone so far")
@@ -345,7 +345,7 @@ class TestConfiguredWorld:
 
     def toolbox(self, small, split, task, **settings):
         config = SignalsConfig(**settings)
-        world = World.of(small, Graph.build(split.train, small.n_items), config)
+        world = World.of(small.catalogue, Graph.build(split.train, small.n_items), config)
         return world.toolbox(task(USER, split.train.of(USER), CANDIDATES))
 
     @pytest.mark.parametrize("budget", [1, 2, 5])
@@ -370,7 +370,7 @@ class TestConfiguredWorld:
     def test_item_facts_speak_of_a_trend_where_there_is_a_clock(self, small, sequences, task):
         # 60 people took item 0 long ago; lately 20 others all took item 1.
         rows, days = [[0]] * 60 + [[1]] * 20, [[0]] * 60 + [[95]] * 20
-        world = World.of(small, Graph.build(sequences(rows, days), small.n_items))
+        world = World.of(small.catalogue, Graph.build(sequences(rows, days), small.n_items))
         tools = world.toolbox(task(-1, [2], [0, 1], days=[100]))
         # A quarter of all choices, and all of the recent ones: that tells more than 20 of 80 people.
         [(label, said)] = statements(ask(tools, "item_facts", candidates=["B"]))
@@ -387,14 +387,16 @@ class TestConfiguredWorld:
             ("trend", "‹B›"),
         ]
         assert "‹trend=15›" in ask(tools, "compare")
-        undated = World.of(small, Graph.build(sequences(rows), small.n_items)).toolbox(task(-1, [2], [0, 1]))
+        undated = World.of(small.catalogue, Graph.build(sequences(rows), small.n_items)).toolbox(
+            task(-1, [2], [0, 1])
+        )
         assert "choices" not in ask(undated, "item_facts") and "‹trend=none›" in ask(undated, "compare")
 
     @pytest.mark.parametrize("support", [2, 3])
     def test_what_too_few_people_did_is_not_stated(self, small, sequences, task, support):
         # Two people took item 1, lately.
         graph = Graph.build(sequences([[0]] * 60 + [[1]] * 2, [[0]] * 60 + [[95]] * 2), small.n_items)
-        world = World.of(small, graph, SignalsConfig(support=support))
+        world = World.of(small.catalogue, graph, SignalsConfig(support=support))
         said = ask(world.toolbox(task(-1, [2], [0, 1], days=[100])), "item_facts", candidates=["B"])
         assert ("2 of the 2 choices" in said) == ("choices" in said) == (support == 2)
         assert "people took" not in said

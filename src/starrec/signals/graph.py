@@ -143,6 +143,15 @@ class Graph:
         """`(n_items,)` others who took both the anchor and each item."""
         return cooccurrence_row(self.counts, anchor, self.user)
 
+    def item_neighbours(self, anchors: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The nearest items of each anchor, -1 where there are fewer, and the others who took both, `(a, k)`
+        each. The counts are without the left-out user; where a list ends, and its order, is as it is kept."""
+        found = self.counts.neighbours(anchors)
+        if not len(self._own):
+            return found.items, found.both
+        own = kernels.contains(self._owned, np.maximum(found.items, 0).ravel()).reshape(found.items.shape)
+        return found.items, found.both - own * self.owns(anchors)[:, None]
+
     def followed(
         self, anchors: NDArray[np.int32], subjects: NDArray[np.int32], reach: int = FOLLOW_WINDOW
     ) -> NDArray[np.int32]:
@@ -205,6 +214,12 @@ class Graph:
         )
         total = kernels.total_between(*self._shared.days_before, day - TREND_DAYS, day)
         return counts, total - lately
+
+    @property
+    def ease_items(self) -> NDArray[np.int32]:
+        """Items that the EASE model knows, ascending."""
+        model = self.counts.ease()
+        return np.empty(0, dtype=np.int32) if model is None else model.items
 
     def ease(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.float64]:
         """`(len(anchors), len(subjects))` what each anchor adds to each subject beyond all other items; NaN

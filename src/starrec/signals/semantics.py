@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset
+from starrec.data import Catalogue
 from starrec.signals import kernels
 
 _COMMON: Final = 0.05
@@ -64,8 +64,8 @@ class Semantics:
         self._weighted = _rows(weighed, weights)
 
     @classmethod
-    def of(cls, dataset: Dataset, embeddings: NDArray[np.float32] | None = None) -> Self:
-        items = dataset.items
+    def of(cls, catalogue: Catalogue, embeddings: NDArray[np.float32] | None = None) -> Self:
+        items = catalogue.items
         return cls(items["categories"].to_list(), items["title"].to_list(), items["year"].to_list(), embeddings)
 
     def shared_categories(self, history: NDArray[np.int32], subject: int) -> int:

@@ -31,7 +31,7 @@ class TaskView:
     ratings: NDArray[np.float32] | None = None
     """`(h,)` NaN where unrated."""
     asked_on: int | None = None
-    """The task's own day where the history has no days."""
+    """The task's own day where it gives one."""
 
     @classmethod
     def of(cls, graph: Graph, semantics: Semantics, task: RankingTask) -> Self:
@@ -49,9 +49,11 @@ class TaskView:
 
     @property
     def day(self) -> int | None:
-        """The task's own day, that of the latest item: later ones would not be known when it is asked. A
-        history without days has the one that the task gives."""
-        return int(self.days[-1]) if self.days is not None and len(self.days) else self.asked_on
+        """The task's own day: the one that it gives, as a request that is asked now does; else that of the
+        latest item, because later ones would not be known when it is asked."""
+        if self.asked_on is not None:
+            return self.asked_on
+        return int(self.days[-1]) if self.days is not None and len(self.days) else None
 
 
 def distinct_latest(history: NDArray[np.int32]) -> NDArray[np.int32]:

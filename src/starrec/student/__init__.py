@@ -12,7 +12,10 @@ from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentCon
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
     from starrec.student.engine import Star
-    from starrec.student.nano import CANDIDATES, Nano, build_nano
+    from starrec.student.fast import CANDIDATES
+    from starrec.student.fast_mode import FastMode
+    from starrec.student.nano import Nano, build_nano
+    from starrec.student.reasons import FAMILIES, weights_of_families
     from starrec.student.rows import (
         NUMBERS,
         READ,
@@ -34,7 +37,10 @@ _HOMES: Final = {
     "Step": "trace",
     "Thought": "trace",
     "with_fast_order": "calls",
-    "CANDIDATES": "nano",
+    "CANDIDATES": "fast",
+    "FastMode": "fast_mode",
+    "FAMILIES": "reasons",
+    "weights_of_families": "reasons",
     "Nano": "nano",
     "build_nano": "nano",
     "NUMBERS": "rows",
@@ -56,7 +62,7 @@ _HOMES: Final = {
     "build_tokenizer": "tokenizer",
     "Progress": "training",
 }
-"""The module of each name that needs torch."""
+"""The module of each name that is imported when it is used."""
 
 
 def __getattr__(name: str) -> Any:
@@ -67,9 +73,11 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "CANDIDATES",
+    "FAMILIES",
     "MAX_LABELS",
     "NUMBERS",
     "READ",
+    "FastMode",
     "FastTasks",
     "GRPOConfig",
     "Labelled",
@@ -93,6 +101,7 @@ __all__ = [
     "row_numbers",
     "scores_of_rows",
     "supervise",
+    "weights_of_families",
     "with_fast_order",
     "withhold",
 ]

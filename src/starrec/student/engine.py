@@ -16,8 +16,7 @@ permutation.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final, Self
 
@@ -27,30 +26,27 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
-from starrec.data import RankingTask, check_known
-from starrec.errors import RunError, StarrecError
-from starrec.ranking import Ranking, from_scores
+from starrec.data import RankingTask
+from starrec.errors import RunError
+from starrec.ranking import from_scores
 from starrec.student.calls import CallForm, fast_order
 from starrec.student.export import export
 from starrec.student.fast import FAST_FILE, FastNetwork
+from starrec.student.fast_mode import TIE_SEED, FastMode, load_network
 from starrec.student.grounding import Grounding, figure_tokens
-from starrec.student.nano import CANDIDATES, ROWS_FILE, Nano
-from starrec.student.rows import gather_tasks, hashed_order, rows_of_evidence
+from starrec.student.nano import ROWS_FILE, Nano
+from starrec.student.rows import gather_tasks
 from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought, Trace
 from starrec.student.training import THREADS
 from starrec.tools import Toolbox, World, think_task
 from starrec.trajectories import TAGS
 
-TIE_SEED: Final = 5
-_BATCH: Final = 256
-_DECIMALS: Final = 5
-"""Of scores, for ties: equal rows may get scores that differ in their last bits by where they stand."""
 _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 
-class Star:
-    """A student with the world that it looks things up in."""
+class Star(FastMode):
+    """A student with the world that it looks things up in: fast mode, and think mode."""
 
     def __init__(
         self,
@@ -97,13 +93,12 @@ class Star:
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
             model = Nano.load(folder)
-            fast = FastNetwork.load(folder)
         except Exception as error:  # whatever the libraries find wrong with their files
             raise RunError(
                 f"The student in {folder} cannot be loaded ({type(error).__name__}: "
                 f"{str(error).partition(chr(10))[0]}). {again}"
             ) from error
-        return cls(model, tokenizer, world, fast)
+        return cls(model, tokenizer, world, load_network(folder))
 
     def save(self, folder: Path) -> None:
         """Write model, tokenizer and the graph of fast mode to a folder."""
@@ -123,37 +118,6 @@ class Star:
         """To be called when the weights have changed: fast mode follows them."""
         self._fast = None
 
-    def rank(self, task: RankingTask, toolbox: Toolbox | None = None) -> Ranking:
-        """Fast mode, one request, evidence look-up included.
-
-        Args:
-            toolbox: of the task, where its evidence is also needed elsewhere: it is gathered once.
-
-        Raises:
-            StarrecError: there are fewer than 2 candidates or more than `CANDIDATES`, one stands twice, or the
-                task names an item or a user that the data do not have.
-        """
-        self._check(task)
-        order = hashed_order(task.candidates)
-        numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
-        scores = np.empty(len(order), dtype=np.float32)
-        scores[order] = self.fast.score(numbers[None])[0]
-        return from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
-
-    def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
-        """Fast mode for many tasks; raises as `rank`."""
-        for task in tasks:
-            self._check(task)
-        ranked = []
-        for start in range(0, len(tasks), _BATCH):
-            part = tasks[start : start + _BATCH]
-            found = gather_tasks(self.world, part, os.cpu_count() or 1)
-            ranked += [
-                from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
-                for task, scores in zip(part, found.as_given(self.fast.scores(found)), strict=True)
-            ]
-        return ranked
-
     def fast_order(self, toolbox: Toolbox, scores: NDArray[np.float32] | None = None) -> str:
         """What the tool `fast_order` answers: the order of fast mode.
 
@@ -165,7 +129,6 @@ class Star:
             scores = found.as_given(self.fast.scores(found))[0]
         return fast_order(scores, toolbox.labels, toolbox.ties)
 
-    @torch.inference_mode()
     def think(
         self, task: RankingTask, *, grounded: bool = True, edit: Callable[[str], str] | None = None
     ) -> Thought:
@@ -179,14 +142,30 @@ class Star:
         Raises:
             StarrecError: there are more candidates than labels, or as `rank`.
         """
+        steps = self.thinking(task, grounded=grounded, edit=edit)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                thought: Thought = ended.value
+                return thought
+
+    @torch.inference_mode()
+    def thinking(
+        self, task: RankingTask, *, grounded: bool = True, edit: Callable[[str], str] | None = None
+    ) -> Generator[Step, None, Thought]:
+        """`think` as it is written: each step when it is complete, in the end the whole."""
         self._check(task, MAX_LABELS)
         toolbox = self.world.toolbox(task)
         prompt = think_task(toolbox)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
         trace = Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
+        shown = 0
         trace.read(f"<task>{prompt}</task>")
         trace.write("plan")
         while (tag := trace.choose()) != "recommend":
+            yield from trace.steps[shown:]
+            shown = len(trace.steps)
             if tag == "reflection":
                 trace.write(tag)
             else:
@@ -194,10 +173,12 @@ class Star:
         if not trace.compared and not trace.full:
             trace.repairs.append("asked `compare` before the ranking")
             trace.ask(CallForm(toolbox.labels, ["compare"]))
+        yield from trace.steps[shown:]
         ranking = from_scores(task.candidates, trace.rank(), TIE_SEED)
         column = {item: at for at, item in enumerate(task.candidates.tolist())}
         order = "".join(toolbox.labels[column[item]] for item in ranking.items)
         trace.steps.append(Step("recommend", order, True))
+        yield trace.steps[-1]
         return Thought(
             ranking,
             prompt,
@@ -208,18 +189,3 @@ class Star:
             trace.length - trace.written,
             trace.facts,
         )
-
-    def _check(self, task: RankingTask, most: int = CANDIDATES) -> None:
-        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank."""
-        n = len(task.candidates)
-        if n > most:
-            way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
-            raise StarrecError(
-                f"Task {task.task_id} has {n} candidates; at most {most} can be ranked here. {way}."
-            )
-        if n < 2:
-            raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")
-        if len(np.unique(task.candidates)) < n:
-            raise StarrecError(f"Task {task.task_id} names a candidate twice. Give each once.")
-        graph = self.world.graph
-        check_known(task, graph.n_items, len(graph.counts.lengths))

@@ -17,8 +17,8 @@ from torch.export import Dim
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from starrec.errors import StarrecError
-from starrec.student.fast import INPUT, FastNetwork
-from starrec.student.nano import CANDIDATES, Nano
+from starrec.student.fast import CANDIDATES, INPUT, FastNetwork
+from starrec.student.nano import Nano
 from starrec.student.rows import N_NUMBERS
 
 _OWN: Final = "model."

@@ -20,6 +20,8 @@ from starrec.student.rows import N_NUMBERS, FastTasks
 FAST_FILE: Final = "fast.onnx"
 INPUT: Final = "numbers"
 """The graph's input, `(n, c, N_NUMBERS) float32`; its one output is scores `(n, c) float32`."""
+CANDIDATES: Final = 200
+"""Candidates that are ranked in one pass."""
 _BATCH: Final = 32
 """Tasks in one run: what they are computed by stays in the processor's cache."""
 

@@ -37,8 +37,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from starrec.student.config import NanoConfig
 from starrec.student.rows import N_NUMBERS
 
-CANDIDATES: Final = 200
-"""Candidates that are ranked in one pass."""
 ROWS_FILE: Final = "rows.safetensors"
 _ROPE_THETA: Final = 1e5
 _OFFSETS: Final = (1, 3, 5, 7)

@@ -16,9 +16,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -37,7 +37,9 @@ from starrec.student.grpo import (
 from starrec.student.nano import Nano
 from starrec.student.rows import READ, FastTasks, Labelled, withhold
 from starrec.student.samples import Augmentation, Sample, read_samples
-from starrec.student.training import Progress, Schedule, fit
+from starrec.student.training import Part, Progress, Schedule, fit
+
+_Sliced = TypeVar("_Sliced", NDArray[np.int64], list[Sample])
 
 Objective: TypeAlias = Literal["reward", "cross_entropy"]
 """What stage 2 is for: the reward that `[student.grpo]` sets, or the target's likelihood (controls)."""
@@ -49,6 +51,10 @@ _REPLAY_WEIGHT: Final = 0.5
 _PRACTICE_WEIGHT: Final = 0.5
 """... and of the reward of rankings after them, beside the reward of fast mode."""
 _EVALUATION_BATCH: Final = 256
+_FAST_PARTS: Final = 2
+"""Parts of a batch in fast mode ..."""
+_SAMPLES: Final = 3
+"""... and samples of a part in think mode: parts are computed side by side."""
 _ALIKE: Final = 20
 """Neighbours by length among which a batch of samples is drawn, in batches."""
 
@@ -79,15 +85,13 @@ class Stage:
                 found.append((scores >= own).sum(axis=1))
         return float(avg_hr(np.concatenate(found)).mean())
 
-    def fast_scores(self, model: Nano, tasks: FastTasks, random: np.random.Generator) -> torch.Tensor:
-        """Scores of rows `(n, c)` while training: some signals are withheld."""
-        withheld = random.random((len(tasks), len(READ))) < self.config.drop_signals
-        return _scores(model, FastTasks(withhold(tasks.numbers, withheld), tasks.order))
+    def withheld(self, tasks: FastTasks, random: np.random.Generator) -> FastTasks:
+        """Tasks as they are read while training: some signals are withheld."""
+        signals = random.random((len(tasks), len(READ))) < self.config.drop_signals
+        return FastTasks(withhold(tasks.numbers, signals), tasks.order)
 
-    def draw(
-        self, samples: Sequence[Sample], count: int, random: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, list[Sample]]:
-        """Loss of the text of some samples, scores `(count, c)` of the candidates after them, and these.
+    def draw(self, samples: Sequence[Sample], count: int, random: np.random.Generator) -> list[Sample]:
+        """Some samples, for a step.
 
         Args:
             samples: by length; those of a batch are neighbours, as padding would be half of the work.
@@ -95,8 +99,11 @@ class Stage:
         window = min(_ALIKE * count, len(samples))
         first = random.integers(0, len(samples) - window + 1)
         places = first + random.integers(0, window, count)
-        chosen = [self.augmentation(samples[index], random) for index in places.tolist()]
-        return *read_samples(self.model, chosen, int(self.tokenizer.pad_token_id)), chosen
+        return [self.augmentation(samples[index], random) for index in places.tolist()]
+
+    def read(self, chosen: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss of the text of these samples, and scores `(n, c)` of the candidates after them."""
+        return read_samples(self.model, chosen, int(self.tokenizer.pad_token_id))
 
     @cached_property
     def augmentation(self) -> Augmentation:
@@ -110,6 +117,11 @@ class Stage:
             evaluate_every=self.config.evaluate_every,
             checkpoint_seconds=self.checkpoint_seconds,
         )
+
+
+def _parts(whole: _Sliced, size: int) -> list[_Sliced]:
+    """A sequence in parts of this size, the last one smaller where it does not divide."""
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
 def _by_length(samples: Sequence[Sample]) -> list[Sample]:
@@ -137,21 +149,32 @@ def supervise(
     samples = _by_length(samples)
     stage.model.reader.standardise(kept.numbers.reshape(-1, kept.numbers.shape[2]))
 
-    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+    def losses(step: int) -> list[Part]:
         random = np.random.default_rng([stage.config.seed, 1, step])
         rows = random.integers(0, len(kept), config.fast_batch)
-        scores = stage.fast_scores(stage.model, kept[rows], random)
+        tasks = stage.withheld(kept[rows], random)
+        chosen = stage.draw(samples, config.think_batch, random)
+        learned = sum(int(sample.learn.sum()) for sample in chosen)
         places = min(PLACES, rankings.shape[1])
-        fast = -log_probability(scores, torch.from_numpy(rankings[rows])[:, None, :], places).mean() / places
-        text, after, chosen = stage.draw(samples, config.think_batch, random)
-        best_first = torch.from_numpy(np.stack([sample.ranking for sample in chosen]))[:, None, :]
-        ranked = -log_probability(after, best_first, places).mean() / places
-        value = fast + text + _RANKING_WEIGHT * ranked
-        return value, {"fast": fast.item(), "think": text.item(), "think_ranking": ranked.item()}
+
+        def fast() -> tuple[torch.Tensor, dict[str, float]]:
+            scores = _scores(stage.model, tasks)
+            best_first = torch.from_numpy(rankings[rows])[:, None, :]
+            value = -log_probability(scores, best_first, places).mean() / places
+            return value, {"fast": value.item()}
+
+        def think(part: Sequence[Sample]) -> tuple[torch.Tensor, dict[str, float]]:
+            text, after = stage.read(part)
+            text = text * (sum(int(sample.learn.sum()) for sample in part) / max(1, learned))
+            best_first = torch.from_numpy(np.stack([sample.ranking for sample in part]))[:, None, :]
+            ranked = -log_probability(after, best_first, places).sum() / (places * len(chosen))
+            return text + _RANKING_WEIGHT * ranked, {"think": text.item(), "think_ranking": ranked.item()}
+
+        return [*(partial(think, part) for part in _parts(chosen, _SAMPLES)), fast]
 
     return fit(
         stage.model,
-        loss,
+        losses,
         stage.evaluate,
         stage.schedule(config.steps, config.learning_rate),
         stage.checkpoint,
@@ -194,29 +217,42 @@ def reinforce(
             )
         return each + config.likelihood * likelihood, reward
 
-    def loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+    def losses(step: int) -> list[Part]:
         random = np.random.default_rng([stage.config.seed, 2, step])
         batch = practice(step)
         seed = int(random.integers(2**31))
-        scores = stage.fast_scores(stage.model, batch.tasks, np.random.default_rng(seed))
-        before = None
-        if reference is not None:
-            with torch.no_grad():
-                before = stage.fast_scores(reference, batch.tasks, np.random.default_rng(seed))
-        each, reward = improve(scores, before, torch.from_numpy(batch.rows), seed)
-        value = (each * torch.from_numpy(batch.weights)).mean()
-        numbers = {"reward": reward.item()}
-        if samples and step % config.replay_every == 0:
-            text, after, chosen = stage.draw(samples, stage.config.sft.think_batch, random)
-            target = torch.tensor([sample.target for sample in chosen])
-            practised, reward = improve(after, None, target, seed + 1)
-            value = value + _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised.mean()
-            numbers |= {"think": text.item(), "think_reward": reward.item()}
-        return value, numbers
+        tasks = stage.withheld(batch.tasks, np.random.default_rng(seed))
+
+        def fast(rows: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, float]]:
+            part = tasks[rows]
+            scores, before = _scores(stage.model, part), None
+            if reference is not None:
+                with torch.no_grad():
+                    before = _scores(reference, part)
+            each, reward = improve(scores, before, torch.from_numpy(batch.rows[rows]), seed + int(rows[0]))
+            value = (each * torch.from_numpy(batch.weights[rows])).sum() / len(batch)
+            return value, {"reward": reward.item() * len(rows) / len(batch)}
+
+        every = np.arange(len(batch))
+        parts: list[Part] = [partial(fast, part) for part in _parts(every, -(-len(batch) // _FAST_PARTS))]
+        if not samples or step % config.replay_every:
+            return parts
+        chosen = stage.draw(samples, stage.config.sft.think_batch, random)
+        learned = sum(int(sample.learn.sum()) for sample in chosen)
+
+        def think(part: Sequence[Sample]) -> tuple[torch.Tensor, dict[str, float]]:
+            text, after = stage.read(part)
+            text = text * (sum(int(sample.learn.sum()) for sample in part) / max(1, learned))
+            target = torch.tensor([sample.target for sample in part])
+            practised, reward = improve(after, None, target, seed + len(batch) + len(part[0].ids))
+            value = _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised.sum() / len(chosen)
+            return value, {"think": text.item(), "think_reward": reward.item() * len(part) / len(chosen)}
+
+        return [*(partial(think, part) for part in _parts(chosen, _SAMPLES)), *parts]
 
     return fit(
         stage.model,
-        loss,
+        losses,
         stage.evaluate,
         stage.schedule(config.steps, config.learning_rate),
         stage.checkpoint,

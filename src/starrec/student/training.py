@@ -1,21 +1,25 @@
-"""One training loop for both stages: a function gives the loss of each step, the loop does the rest.
+"""One training loop for both stages: a function gives the parts of each step's loss, the loop does the rest.
 
-The loss of step s must depend on s, the seed and the weights alone, so that a run which was killed goes on
+The parts of step s must depend on s, the seed and the weights alone, so that a run which was killed goes on
 from its last checkpoint exactly as if nothing had happened. A checkpoint (weights, optimizer, best weights so
 far, curve) appears whole or not at all. Which step's weights are kept is decided on validation half A.
 
-Training computes in float32 on one thread: the same seed gives the same weights, and beside other work a second
-thread, which waits for the first in each of thousands of small operations, costs many times what it gains.
+Training computes in float32, each part on one thread: beside other work a second one, which waits for the first
+in each of thousands of small operations, costs many times what it gains. Parts of a step are computed side by
+side instead, and their gradients added in the order of the parts. So the same seed gives the same weights on
+any number of cores.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, TypeAlias
 
 import torch
 from torch import nn
@@ -63,13 +67,50 @@ class Progress:
     """Running means of what the steps report, for the curve."""
 
 
-Loss = Callable[[int], tuple[torch.Tensor, Mapping[str, float]]]
-"""The loss of a step, and numbers for the curve."""
+Part: TypeAlias = Callable[[], tuple[torch.Tensor, Mapping[str, float]]]
+"""A part of a step's loss, and of numbers for the curve: both are added over the parts. Parts run side by side,
+so none may change what another reads."""
+Losses: TypeAlias = Callable[[int], Sequence[Part]]
+"""The parts of a step."""
+
+
+class _Gradients:
+    """Computes the parts of steps, on as many threads as there are cores."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = list(model.parameters())
+        self._pool = ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(THREADS,))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown()
+
+    def __call__(self, parts: Sequence[Part]) -> dict[str, float]:
+        """Set the gradient of the sum of these parts; `loss` and the sums of their numbers."""
+        total: dict[str, float] = {"loss": 0.0}
+        sums: list[torch.Tensor | None] = [None] * len(self._parameters)
+        for value, gradients, numbers in self._pool.map(self._of, parts):
+            for name, number in {"loss": value, **numbers}.items():
+                total[name] = total.get(name, 0.0) + number
+            for at, gradient in enumerate(gradients):
+                if gradient is not None:
+                    before = sums[at]
+                    sums[at] = gradient if before is None else before.add_(gradient)
+        for parameter, gradient in zip(self._parameters, sums, strict=True):
+            parameter.grad = gradient
+        return total
+
+    def _of(self, part: Part) -> tuple[float, tuple[torch.Tensor | None, ...], Mapping[str, float]]:
+        value, numbers = part()
+        gradients = torch.autograd.grad(value, self._parameters, allow_unused=True)
+        return value.item(), gradients, numbers
 
 
 def fit(
     model: nn.Module,
-    loss: Loss,
+    losses: Losses,
     evaluate: Callable[[], float],
     schedule: Schedule,
     checkpoint: Path,
@@ -80,7 +121,7 @@ def fit(
     """Train model in place and leave it with its best weights.
 
     Args:
-        loss: the loss of a step.
+        losses: the parts of a step's loss.
         evaluate: avg_hr on validation half A; the highest decides which weights are kept.
         checkpoint: file to resume from if it exists; stays until the caller has saved the result.
         fingerprint: of everything that the steps depend on; a checkpoint of other inputs is started over.
@@ -120,30 +161,29 @@ def fit(
     started = saved = time.monotonic()
     before = progress.seconds
     model.train()
-    while progress.step < schedule.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(progress.step)
-        value, numbers = loss(progress.step)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        progress.step += 1
-        progress.seconds = before + time.monotonic() - started
-        for name, number in {"loss": value.item(), **numbers}.items():
-            mean[name] = number if name not in mean else 0.9 * mean[name] + 0.1 * number
-        if progress.step % schedule.evaluate_every == 0 or progress.step == schedule.steps:
-            model.eval()
-            score = evaluate()
-            model.train()
-            progress.evaluations += 1
-            progress.curve.append({"step": progress.step, "validation_avg_hr": score, **mean})
-            if score > progress.best:
-                progress.best, progress.best_step, best = score, progress.step, _weights(model)
-        report(progress)
-        if time.monotonic() - saved >= schedule.checkpoint_seconds or progress.step == schedule.steps:
-            save()
-            saved = time.monotonic()
+    with _Gradients(model) as gradients:
+        while progress.step < schedule.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(progress.step)
+            numbers = gradients(losses(progress.step))
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            progress.step += 1
+            progress.seconds = before + time.monotonic() - started
+            for name, number in numbers.items():
+                mean[name] = number if name not in mean else 0.9 * mean[name] + 0.1 * number
+            if progress.step % schedule.evaluate_every == 0 or progress.step == schedule.steps:
+                model.eval()
+                score = evaluate()
+                model.train()
+                progress.evaluations += 1
+                progress.curve.append({"step": progress.step, "validation_avg_hr": score, **mean})
+                if score > progress.best:
+                    progress.best, progress.best_step, best = score, progress.step, _weights(model)
+            report(progress)
+            if time.monotonic() - saved >= schedule.checkpoint_seconds or progress.step == schedule.steps:
+                save()
+                saved = time.monotonic()
     model.load_state_dict(best)
     model.eval()
     return progress

@@ -36,7 +36,7 @@ def policy_sha(policy: EmbeddedPolicy | None = None) -> str:
     interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
     dataset = build("fixture", "clock", interactions, items)
     split = leave_one_out(dataset.sequences(0))
-    world = World.of(dataset, Graph.build(split.train, dataset.n_items))
+    world = World.of(dataset.catalogue, Graph.build(split.train, dataset.n_items))
     rankings = []
     for user in np.flatnonzero(split.test >= 0)[:40].tolist():
         history = split.history(user, "test")

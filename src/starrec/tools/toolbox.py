@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import Dataset, RankingTask, escape
+from starrec.data import Catalogue, RankingTask, escape
 from starrec.errors import StarrecError
 from starrec.hashing import Keys, text_keys
 from starrec.signals import (
@@ -109,13 +109,13 @@ class World:
     @classmethod
     def of(
         cls,
-        dataset: Dataset,
+        catalogue: Catalogue,
         graph: Graph,
         config: SignalsConfig | None = None,
         embeddings: NDArray[np.float32] | None = None,
     ) -> World:
         """Of a catalogue and what was counted over it; embeddings as in `Semantics`."""
-        return cls(dataset.mentions, graph, Semantics.of(dataset, embeddings), config or SignalsConfig())
+        return cls(catalogue.mentions, graph, Semantics.of(catalogue, embeddings), config or SignalsConfig())
 
     def sentence(self, fact: Fact) -> str:
         """A fact as it may be said to anyone."""

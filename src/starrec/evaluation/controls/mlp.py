@@ -15,6 +15,7 @@ import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -196,7 +197,7 @@ def _fit(lessons: Lessons, job: tuple[Reads, MlpSettings, int]) -> Fitted:
     name = fingerprint([reads, asdict(settings), seed])
     train(
         network,
-        loss,
+        lambda step: [partial(loss, step)],
         lambda: _avg_hr(network, lessons, reads, "A"),
         schedule,
         lessons.folder / f"{name}.checkpoint",

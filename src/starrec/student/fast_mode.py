@@ -1,0 +1,132 @@
+"""Fast mode over a world: tasks in, rankings out, without PyTorch.
+
+`engine.Star` is a fast mode that can also think; what only ranks needs no more than this.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import RankingTask, check_known
+from starrec.errors import RunError, StarrecError
+from starrec.ranking import Ranking, from_scores
+from starrec.student.fast import CANDIDATES, FAST_FILE, FastNetwork
+from starrec.student.rows import gather_tasks, hashed_order, rows_of_evidence
+from starrec.tools import Toolbox, World
+
+TIE_SEED: Final = 5
+_BATCH: Final = 256
+_DECIMALS: Final = 5
+"""Of scores, for ties: equal rows may get scores that differ in their last bits by where they stand."""
+
+
+class FastAnswer(NamedTuple):
+    """What fast mode says of one task with c candidates."""
+
+    ranking: Ranking
+    scores: NDArray[np.float32]
+    """`(c,)` in the order of the candidates."""
+    numbers: NDArray[np.float32]
+    """`(c, N_NUMBERS)` the rows that were read."""
+    order: NDArray[np.int64]
+    """`(c,)` the candidate that each row is about."""
+
+
+class FastMode:
+    """A student's fast mode with the world that it looks things up in."""
+
+    def __init__(self, fast: FastNetwork, world: World) -> None:
+        self._fast: FastNetwork | None = fast
+        self.world = world
+
+    @property
+    def fast(self) -> FastNetwork:
+        """The network."""
+        assert self._fast is not None, "only a student that is trained goes without"
+        return self._fast
+
+    @classmethod
+    def load(cls, folder: Path, world: World) -> Self:
+        """The fast mode of a student that `Star.save` saved.
+
+        Raises:
+            RunError: the folder holds none, or a corrupt one.
+        """
+        return cls(load_network(folder), world)
+
+    def rank(self, task: RankingTask, toolbox: Toolbox | None = None) -> Ranking:
+        """Fast mode, one request, evidence look-up included; arguments and errors as of `answer`."""
+        return self.answer(task, toolbox).ranking
+
+    def answer(self, task: RankingTask, toolbox: Toolbox | None = None) -> FastAnswer:
+        """As `rank`, with the scores and what they were computed from.
+
+        Args:
+            toolbox: of the task, where its evidence is also needed elsewhere: it is gathered once.
+
+        Raises:
+            StarrecError: there are fewer than 2 candidates or more than `CANDIDATES`, one stands twice, or the
+                task names an item or a user that the data do not have.
+        """
+        self._check(task)
+        order = hashed_order(task.candidates)
+        numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
+        scores = np.empty(len(order), dtype=np.float32)
+        scores[order] = self.fast.score(numbers[None])[0]
+        ranking = from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
+        return FastAnswer(ranking, scores, numbers, order)
+
+    def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
+        """Fast mode for many tasks; raises as `answer`."""
+        return [answer.ranking for answer in self.answer_many(tasks)]
+
+    def answer_many(self, tasks: Sequence[RankingTask]) -> Iterator[FastAnswer]:
+        """As `answer`, for many tasks, in order."""
+        for task in tasks:
+            self._check(task)
+        for start in range(0, len(tasks), _BATCH):
+            part = tasks[start : start + _BATCH]
+            found = gather_tasks(self.world, part, os.cpu_count() or 1)
+            given = found.as_given(self.fast.scores(found))
+            for task, scores, numbers, order in zip(part, given, found.numbers, found.order, strict=True):
+                ranking = from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
+                size = len(scores)
+                yield FastAnswer(ranking, scores, numbers[:size], order[:size])
+
+    def _check(self, task: RankingTask, most: int = CANDIDATES) -> None:
+        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank."""
+        n = len(task.candidates)
+        if n > most:
+            way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
+            raise StarrecError(
+                f"Task {task.task_id} has {n} candidates; at most {most} can be ranked here. {way}."
+            )
+        if n < 2:
+            raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")
+        if len(np.unique(task.candidates)) < n:
+            raise StarrecError(f"Task {task.task_id} names a candidate twice. Give each once.")
+        graph = self.world.graph
+        check_known(task, graph.n_items, len(graph.counts.lengths))
+
+
+def load_network(folder: Path) -> FastNetwork:
+    """The network of a saved student.
+
+    Raises:
+        RunError: the folder holds none, or a corrupt one.
+    """
+    if not (folder / FAST_FILE).exists():
+        raise RunError(f"There is no student in {folder}. Train one with `starrec distill` or `starrec run`.")
+    try:
+        return FastNetwork.load(folder)
+    except Exception as error:  # whatever ONNX Runtime finds wrong with its file
+        raise RunError(
+            f"The student in {folder} cannot be loaded ({type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]}). Delete that folder and run `starrec distill` again."
+        ) from error

@@ -26,7 +26,7 @@ from starrec.data.description import describe
 from starrec.data.files import file_sha256
 from starrec.data.frames import build
 from starrec.data.given_tasks import GivenTask, load_tasks, save_tasks
-from starrec.data.matching import Titles
+from starrec.data.matching import Titles, UnknownItem
 from starrec.data.report import BadRow, Report
 from starrec.data.scenarios import (
     MIN_TASKS,
@@ -100,6 +100,7 @@ __all__ = [
     "Times",
     "Titles",
     "TrainingPositions",
+    "UnknownItem",
     "build",
     "check_known",
     "cut_history",

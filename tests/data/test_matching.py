@@ -211,6 +211,21 @@ def test_titles_that_begin_alike_are_suggested_and_none_is_taken(films):
     assert [title for _, title in raised.value.near] == ["Blade Runner (1982)", "Blade Runner 2049 (2017)"]
 
 
+def test_what_stands_before_a_colon_is_no_title_where_another_begins_so():
+    titles = catalogue(["The Last of Us Remastered", "The Last of Us: Left Behind", "Tetris: The Grand Master"])
+    assert titles.match("tetris") == 2
+    with pytest.raises(UnknownItem, match="No title") as raised:
+        titles.match("the last of us")
+    assert [item_id for item_id, _ in raised.value.near] == ["m0", "m1"]
+
+
+def test_two_letters_within_a_title_are_not_enough():
+    titles = catalogue(["Nénette et Boni (1996)", "千と千尋の神隠し 下 (2001)"])
+    with pytest.raises(UnknownItem):
+        titles.match("et")
+    assert (titles.match("boni"), titles.match("下")) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("typed", "suggested"),
     [

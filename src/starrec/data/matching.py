@@ -34,6 +34,8 @@ _READ: Final = 200
 """Characters of what was typed that are compared with titles that share no word with it."""
 _FOUND: Final = 0.6
 """Share of what was typed that a title must resemble to be found by `search` in spite of slips."""
+_LEAST_WITHIN: Final = 3
+"""Latin letters that can be told from within a title: "et" is in many."""
 _FIRST_PART: Final = re.compile(r"^(.+?) (?:(?:part|volume|chapter|book) 1|episode 4)\b")
 """Of the series that counts episodes in its titles, the fourth came first ("Star Wars")."""
 _FIGURES: Final = re.compile(r"\w*\d\w*")
@@ -74,16 +76,17 @@ class Titles:
 
         The first of these that any item answers: the title as it is shown; the same words, whatever their
         case, accents and punctuation, without its parentheses, without an article, with numerals as figures;
-        an alternative title; what stands before its colon; the same letters in other words. Then the item's
-        id, the only name that two items cannot share. Then the one title that begins with all typed words,
-        that holds them side by side, or in their order; the first part of a series whose title names none;
-        the one title that differs by small slips, but in no number. A year may be missing, never be wrong.
+        an alternative title; the same letters in other words; what stands before its colon, if no other title
+        begins so. Then the item's id, the only name that two items cannot share. Then the one title that begins
+        with all typed words, that holds them side by side, or in their order; the first part of a series whose
+        title names none; the one title that differs by small slips, but in no number. A year may be missing,
+        never be wrong.
 
         Raises:
             UnknownItem: no item, or more than one, is meant; with suggestions.
         """
         asked = readings(title)
-        same = self._same(title, asked)
+        same = self._same(title, asked) or self._led(asked)
         if len(same) > 1:
             message = (
                 f"{_short(title)} is ambiguous: {self._listed(same)}. Add the year, or give the item's id."
@@ -134,6 +137,15 @@ class Titles:
             for name, year in asked:
                 if found := self._of_year(items.get(spelled(name), ()), year):
                     return found
+        return []
+
+    def _led(self, asked: list[Reading]) -> list[int]:
+        """Items whose titles say this before a colon, if no other title begins so."""
+        for name, year in asked:
+            lead = alike(name)
+            found = self._of_year(self._beginning(lead), year)
+            if found and all(alike(self._names[item].lead) == lead for item in found):
+                return found
         return []
 
     def _like(self, asked: list[Reading]) -> list[int]:
@@ -207,6 +219,8 @@ class Titles:
         return sorted({item for form in self._forms[low:high] for item in self._by_form[form]})
 
     def _with_words(self, name: str) -> list[int]:
+        if len(name) < _LEAST_WITHIN and name.isascii():
+            return []
         return [int(item) for item in self._words.holding(name.split())]
 
     def _shortest_first(self, items: Sequence[int] | Items) -> list[int]:
@@ -220,8 +234,8 @@ class Titles:
     @cached_property
     def _by_name(self) -> list[tuple[Callable[[str], str], ItemsByName]]:
         """From the strictest to the loosest: how a name is spelled there, and items by such names."""
-        tiers: list[ItemsByName] = [{} for _ in range(6)]
-        whole, main, spelled, others, leads, joined = tiers
+        tiers: list[ItemsByName] = [{} for _ in range(5)]
+        whole, main, spelled, others, joined = tiers
         for item, names in enumerate(self._names):
             _add(whole, names.whole, item)
             _add(spelled, names.alike, item)
@@ -233,10 +247,7 @@ class Titles:
             for name in map(alike, names.alternatives):
                 _add(others, name, item)
                 _add(joined, _joined(name), item)
-            if names.lead:
-                _add(leads, alike(names.lead), item)
-                _add(joined, _joined(alike(names.lead)), item)
-        return list(zip((str, str, alike, alike, alike, lambda name: _joined(alike(name))), tiers, strict=True))
+        return list(zip((str, str, alike, alike, lambda name: _joined(alike(name))), tiers, strict=True))
 
     @cached_property
     def _by_form(self) -> ItemsByName:

@@ -219,6 +219,24 @@ def test_what_stands_before_a_colon_is_no_title_where_another_begins_so():
     assert [item_id for item_id, _ in raised.value.near] == ["m0", "m1"]
 
 
+def test_an_alternative_title_makes_no_title_less_meant():
+    titles = catalogue(["Beauty and the Beast (1991)", "Beauty and the Beast (Belle et la bête, La) (1946)"])
+    with pytest.raises(UnknownItem, match="ambiguous") as raised:
+        titles.match("Beauty and the Beast")
+    assert [item_id for item_id, _ in raised.value.near] == ["m0", "m1"]
+    assert (titles.match("beauty and the beast 1991"), titles.match("la belle et la bete")) == (0, 1)
+    # What has no year is named in full, and that is said of one of them only.
+    assert catalogue(["Halo 3", "Halo 3 (PC)"]).match("halo 3") == 0
+
+
+def test_a_slip_before_the_colon_is_forgiven_where_one_title_begins_so():
+    titles = catalogue(["Pirates of the Caribbean: The Curse", "Kill Bill: Vol. 1", "Kill Bill: Vol. 2"])
+    assert titles.match("pirates of the caribean") == 0
+    with pytest.raises(UnknownItem) as raised:
+        titles.match("kil bill")
+    assert [item_id for item_id, _ in raised.value.near] == ["m1", "m2"]
+
+
 def test_two_letters_within_a_title_are_not_enough():
     titles = catalogue(["Nénette et Boni (1996)", "千と千尋の神隠し 下 (2001)"])
     with pytest.raises(UnknownItem):

@@ -31,7 +31,7 @@ _SUGGESTED: Final = 5
 _SHOWN: Final = 100
 """Characters of a title in a message."""
 _READ: Final = 200
-"""Characters of what was typed that are compared with titles that share no word with it."""
+"""Characters of what was typed that `search` reads, and that are compared with all names letter by letter."""
 _FOUND: Final = 0.6
 """Share of what was typed that a title must resemble to be found by `search` in spite of slips."""
 _LEAST_WITHIN: Final = 3
@@ -133,6 +133,9 @@ class Titles:
         """Items that have exactly this name under the strictest reading under which there is one."""
         if shown := self._by_title.get(title.strip()):
             return shown
+        for name, year in asked:
+            if found := [item for item in self._by_whole.get(name, ()) if self._names[item].year == year]:
+                return found
         for spelled, items in self._by_name:
             for name, year in asked:
                 if found := self._of_year(items.get(spelled(name), ()), year):
@@ -189,11 +192,14 @@ class Titles:
 
         Neither the first letter nor a figure is a slip: "Toy Story 3" is not "Toy Story 2".
         """
-        close = process.extract(name, self._forms, scorer=fuzz.ratio, score_cutoff=_SURE - _CLEAR, limit=None)
+        if len(name) > _READ:
+            return []
+        names = [*self._forms, *self._leads]
+        close = process.extract(name, names, scorer=fuzz.ratio, score_cutoff=_SURE - _CLEAR, limit=None)
         alikeness: dict[int, float] = {}
         for form, similarity, _ in close:
             if form[:1] == name[:1] and _FIGURES.findall(form) == _FIGURES.findall(name):
-                for item in self._by_form[form]:
+                for item in self._by_form.get(form) or self._beginning(form):
                     alikeness.setdefault(item, similarity)
         items = self._of_year(list(alikeness), year)
         best = max((alikeness[item] for item in items), default=0.0)
@@ -232,12 +238,16 @@ class Titles:
         return [title_names(title) for title in self._titles]
 
     @cached_property
+    def _by_whole(self) -> ItemsByName:
+        return _grouped((names.whole, item) for item, names in enumerate(self._names))
+
+    @cached_property
     def _by_name(self) -> list[tuple[Callable[[str], str], ItemsByName]]:
         """From the strictest to the loosest: how a name is spelled there, and items by such names."""
-        tiers: list[ItemsByName] = [{} for _ in range(5)]
-        whole, main, spelled, others, joined = tiers
+        tiers: list[ItemsByName] = [{} for _ in range(4)]
+        main, spelled, others, joined = tiers
         for item, names in enumerate(self._names):
-            _add(whole, names.whole, item)
+            _add(main, names.whole, item)
             _add(spelled, names.alike, item)
             _add(joined, _joined(names.alike), item)
             if names.main != names.whole:
@@ -247,7 +257,7 @@ class Titles:
             for name in map(alike, names.alternatives):
                 _add(others, name, item)
                 _add(joined, _joined(name), item)
-        return list(zip((str, str, alike, alike, lambda name: _joined(alike(name))), tiers, strict=True))
+        return list(zip((str, alike, alike, lambda name: _joined(alike(name))), tiers, strict=True))
 
     @cached_property
     def _by_form(self) -> ItemsByName:
@@ -256,6 +266,11 @@ class Titles:
     @cached_property
     def _forms(self) -> list[str]:
         return sorted(self._by_form)
+
+    @cached_property
+    def _leads(self) -> list[str]:
+        """What titles say before a colon, where no title is called so."""
+        return sorted({alike(names.lead) for names in self._names if names.lead} - self._by_form.keys())
 
     @cached_property
     def _words(self) -> WordIndex:

@@ -28,10 +28,14 @@ _UNLIKE: Final = 50.0
 """Similarity that says nothing; from here to 100, what two words share counts from 0 to 1."""
 _OTHER_START: Final = 0.5
 """What is left of a similarity where the first letters differ: slips come later in a word."""
+_BESIDE: Final = 0.5
+"""Titles less alike than this share of the most similar one are not named beside it."""
 _NEAR_WORDS: Final = 20
 """The most similar words of the catalogue that may be meant by one."""
 _TYPED_WORDS: Final = 8
-"""Words of a query that are compared with all words of the catalogue."""
+"""Words of a query that are compared with all words of the catalogue, ..."""
+_TYPED_LETTERS: Final = 50
+"""... and so many letters of each."""
 
 
 class WordIndex:
@@ -80,7 +84,7 @@ class WordIndex:
         Args:
             share: least s over the weight of all typed words, 0 to 1.
         """
-        asked = list(dict.fromkeys(words))[:_TYPED_WORDS]
+        asked = [word[:_TYPED_LETTERS] for word in list(dict.fromkeys(words))[:_TYPED_WORDS]]
         alike = np.zeros(len(self._title_weights))
         typed = 0.0
         for word in asked:
@@ -100,7 +104,9 @@ class WordIndex:
             alike += best
         found = np.flatnonzero((alike > 0) & (alike >= share * typed))
         dice = 2 * alike[found] / (typed + self._title_weights[found])
-        return [int(item) for item in found[np.lexsort((found, -dice))][: max(n, 0)]]
+        order = np.lexsort((found, -dice))
+        order = order[dice[order] >= _BESIDE * dice.max(initial=0.0)]
+        return [int(item) for item in found[order][: max(n, 0)]]
 
     def _in_all(self, ranges: Sequence[tuple[int, int]]) -> Items:
         """Items that hold a word of each range of places in the vocabulary; none for no range."""

@@ -29,11 +29,11 @@ def found(tasks):
 
 
 def test_each_kind_of_tasks_has_its_sample(found):
-    # At least 500 practice tasks: 3 times 12 usual batches, 2 with short histories, 1 with few candidates, of
+    # At least 500 practice tasks: 3 times 11 usual batches, 2 with short histories, 1 with few candidates, of
     # 16 tasks each; of batches with retrieved candidates as many as make 250. 60 users are tested and live.
     assert found["tasks"] == {
-        "trained_random": 3 * (12 + 2 + 1) * 16,
-        "trained_retrieved": math.ceil(250 / 16) * 16,
+        "trained_random": 3 * (11 + 2 + 1) * 16,
+        "trained_retrieved": math.ceil(250 / 32) * 32,
         "evaluated": 60,
         "live": 60,
     }

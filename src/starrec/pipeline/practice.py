@@ -29,7 +29,7 @@ Kind: TypeAlias = Literal["usual", "short", "few", "retrieved"]
 
 FEW: Final = 4
 """Negatives of tasks with few candidates."""
-SHARES: Final[dict[Kind, int]] = {"usual": 12, "short": 2, "few": 1, "retrieved": 1}
+SHARES: Final[dict[Kind, int]] = {"usual": 11, "short": 2, "few": 1, "retrieved": 2}
 """Parts of the steps that have tasks of a kind."""
 _PARTS: Final = sum(SHARES.values())
 _CHUNK: Final = 64
@@ -149,11 +149,13 @@ def _few_items(tasks: list[RankingTask]) -> list[int]:
 
 
 def _retrieved(world: World, task: RankingTask, target: int) -> RankingTask:
-    """The task with what the retriever brings as its negatives, but for items of the user's training part."""
+    """The task about what the retriever brings, but for other items of the user's training part; as it is where
+    that has not the target, which would stand out among the others by not being retrieved."""
     found = retrieve(world.graph, task.user, task.history, NOMINATED)
+    if target not in found:
+        return task
     own, _ = world.graph.counts.sequence(task.user)
-    negatives = found[~np.isin(found, own)][: NOMINATED - 1]
-    return replace(task, candidates=np.append(negatives, np.int32(target)))
+    return replace(task, candidates=found[~np.isin(found, own) | (found == target)])
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:

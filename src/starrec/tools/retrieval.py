@@ -35,7 +35,7 @@ def retrieve(
     Scores of item c after the recent items h, ages from 0 for the latest: Item-CF Σ_h 0.8^age · cosine(h, c)
     over the lists of neighbours; EASE Σ_h 0.8^age · B[h, c]; User-CF the similarity of those of the nearest
     people who took c. Each gives 1 / (20 + place). With an empty history, or one that nobody shares, the most
-    popular items fill up. Equal ones are ordered by a hash of the item.
+    popular items fill up. Of equal ones the more popular is first, then a hash of the item decides.
 
     Args:
         allowed: `(n_items,)` items that may be nominated; None for all. Looked at before anything is cut.
@@ -44,18 +44,17 @@ def retrieve(
     open_ = np.ones(graph.n_items, dtype=np.bool_) if allowed is None else allowed.copy()
     open_[history] = False
     recent = distinct_latest(history)[-RECENT:]
+    popularity = graph.popularity(np.arange(graph.n_items, dtype=np.int32)).astype(np.float64)
     fused = np.zeros(graph.n_items)
     if len(recent):
         for scores in (_by_item(graph, recent), _by_ease(graph, recent), _by_user(graph, recent)):
-            nominated = _best(scores, np.flatnonzero((scores > 0) & open_), _DEPTH)
+            nominated = _best(scores, popularity, np.flatnonzero((scores > 0) & open_), _DEPTH)
             fused[nominated] += 1 / (_RRF + np.arange(len(nominated)))
-    found = _best(fused, np.flatnonzero(fused), k)
+    found = _best(fused, popularity, np.flatnonzero(fused), k)
     if len(found) < k:
         open_[found] = False
         rest = np.flatnonzero(open_)
-        popularity = np.zeros(graph.n_items)
-        popularity[rest] = graph.popularity(rest.astype(np.int32))
-        found = np.concatenate([found, _best(popularity, rest, k - len(found))])
+        found = np.concatenate([found, _best(popularity, popularity, rest, k - len(found))])
     return found.astype(np.int32)
 
 
@@ -100,10 +99,12 @@ def _by_user(graph: Graph, recent: NDArray[np.int32]) -> NDArray[np.float64]:
     return graph.all_taken_by(*graph.neighbours(recent, NEIGHBOURS))
 
 
-def _best(scores: NDArray[np.float64], items: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """The k of these items with the highest scores, best first."""
+def _best(
+    scores: NDArray[np.float64], popularity: NDArray[np.float64], items: NDArray[np.int64], k: int
+) -> NDArray[np.int64]:
+    """The k of these items with the highest scores, best first; of equal ones the more popular."""
     if len(items) > k:
         least = np.partition(scores[items], len(items) - k)[len(items) - k]
         items = items[scores[items] >= least]
-    best: NDArray[np.int64] = items[np.lexsort((combine(79, items), -scores[items]))][:k]
+    best: NDArray[np.int64] = items[np.lexsort((combine(79, items), -popularity[items], -scores[items]))][:k]
     return best

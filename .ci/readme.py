@@ -1,4 +1,5 @@
-"""Run every command of the README's bash blocks, in order, at its smallest size.
+"""Run every command of the README's bash blocks, in order, at its smallest size; then every Python block of the
+README and of docs/api.md, those of a page in one process.
 
 `make demo` becomes the same run with configs/smoke.toml, and the user's own files become a small shop. Run
 folders are thrown away before and after, so that nothing is skipped because an earlier time had done it.
@@ -24,6 +25,11 @@ def commands(markdown: str) -> list[str]:
     blocks = re.findall(r"^```bash\n(.*?)^```", markdown, re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def program(markdown: str) -> str:
+    """All Python blocks as one program."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", markdown, re.DOTALL | re.MULTILINE))
 
 
 def smallest(command: str, scratch: Path) -> str:
@@ -70,6 +76,15 @@ def main() -> int:
             started = time.monotonic()
             code = subprocess.run(command, shell=True, cwd=ROOT, check=False).returncode
             print(f"  exit code {code}, {time.monotonic() - started:.1f} s", flush=True)
+            if code:
+                return code
+        for page in ("README.md", "docs/api.md"):
+            print(f"\n$ the Python of {page}", flush=True)
+            code = subprocess.run(
+                [str(ROOT / ".venv/bin/python"), "-c", program((ROOT / page).read_text(encoding="utf-8"))],
+                cwd=scratch,
+                check=False,
+            ).returncode
             if code:
                 return code
     finally:

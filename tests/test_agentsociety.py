@@ -26,7 +26,7 @@ from starrec.llm import LimitsConfig, ModelConfig
 from starrec.pipeline import Pipeline, RunConfig
 from starrec.pipeline.tasks import reopen
 from starrec.ranking import metrics
-from starrec.recommender import Recommender
+from starrec.recommender import load
 from starrec.runs import Run, current_product
 from starrec.server.listening import served
 from starrec.server.policy import policy_app
@@ -157,7 +157,7 @@ def test_50_tasks_get_50_valid_rankings_and_our_score_is_the_challenges(outputs,
 
 def test_the_loop_and_our_own_evaluation_of_the_tasks_give_the_same_rankings(root, outputs, given):
     tasks, _, ids = given
-    star = Recommender.open(root / "run").star
+    star = load(root / "run", counts="train").star
     assert [[ids[item] for item in ranking.items] for ranking in star.rank_many(tasks)] == outputs
 
 
@@ -195,7 +195,7 @@ def test_thinking_gives_the_ranking_of_its_trace(root, tool, given):
     tasks, _, ids = given
     user, candidates, _ = TASKS[0]
     found = ask(thinking, tool, user_id=f"u{user}", candidate_list=[item_id(item) for item in candidates])
-    thought = Recommender.open(root / "run").star.think(tasks[0])
+    thought = load(root / "run", counts="train").star.think(tasks[0])
     assert found == [ids[item] for item in thought.ranking.items]
 
 
@@ -294,7 +294,7 @@ def test_up_to_200_candidates_are_ranked_in_one_pass(root, tool):
     agent.served.rank = lambda task: seen.append(task) or ranked(task)
     ask(agent, tool, user_id="u2", candidate_list=listed)
     ids = agent.served.dataset.item_ids
-    assert found == [ids[item] for item in Recommender.open(root / "run").star.rank(seen[0]).items]
+    assert found == [ids[item] for item in load(root / "run", counts="train").star.rank(seen[0]).items]
 
 
 def test_thinking_about_more_candidates_than_there_are_labels_goes_in_parts(root, tool):
@@ -339,7 +339,7 @@ def test_more_candidates_than_one_pass_ranks_go_in_parts_as_retrieved(wide, n):
     assert found == ask(agent, Reviews([]), user_id="stranger", candidate_list=listed[::-1])
     if n > 200:
         # What the retriever puts in the first part, a half or a third, stays above the rest.
-        world = Recommender.open(wide).star.world
+        world = load(wide, counts="train").star.world
         order = retrieve(world.graph, -1, np.array([], dtype=np.int32), 460)
         best = [item for item in order.tolist() if agent.served.dataset.item_ids[item] in set(listed)]
         first = {agent.served.dataset.item_ids[item] for item in best[: -(-n // -(-n // 200))]}

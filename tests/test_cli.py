@@ -12,12 +12,15 @@ import time
 import tomllib
 from pathlib import Path
 
+import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 from tests.commands.conftest import ROOT, own, refused, starrec, write_shop
 
 from starrec.config import dump_toml, load_toml
+from starrec.data import load_saved_dataset
 from starrec.errors import StarrecError
+from starrec.evaluation import SYSTEMS
 from starrec.pipeline import RunConfig
 from starrec.runs import current_product, products
 from starrec.trajectories import open_asked, parse
@@ -31,6 +34,8 @@ COMMANDS = [
     "distill",
     "evaluate",
     "recommend",
+    "similar",
+    "recommend-all",
     "runs",
     "bench",
     "report",
@@ -232,7 +237,8 @@ def test_recommend_gives_rows_with_reasons(finished):
     assert [row["rank"] for row in rows] == list(range(1, 31))
     titles = [row["title"] for row in rows]
     assert len(set(titles)) == 30 and not set(titles) & {"Blue mug", "Red lamp"}
-    assert all(re.search(r"\d", row["reason"]) for row in rows)
+    assert all(re.search(r"\d", row["reason"]["counts"]) for row in rows if row["reason"])
+    assert any(row["reason"] for row in rows) and answer["system"] in ("star", "teacher", *SYSTEMS)
     assert answer["trace"][0]["kind"] == "plan" and answer["trace"][-1]["kind"] == "recommend"
     assert [answer["readable"][at]["who"] for at in (0, 1, -2, -1)] == [
         "Task",
@@ -256,6 +262,72 @@ def test_recommend_thinks_aloud_for_people_or_as_it_learned(finished):
     refused(starrec(*asked, "--raw"), "--raw", "--think")
 
 
+def test_a_known_user_and_own_candidates_and_filters(finished, tmp_path):
+    folder, _ = finished
+    run = folder / "runs" / "mine"
+    ids = load_saved_dataset(current_product(run, "data").folder)
+    user = ids.user_ids[0]
+    shown = starrec("recommend", "--run", run, "--user", user, "--top", 2)
+    assert shown.exit_code == 0 and f"User {user}, after" in shown.stdout
+    (tmp_path / "shelf.txt").write_text("\ufeff" + "\n".join([*ids.item_ids[4:8], "", "Blue mug"]))
+    ranked = starrec(
+        *("recommend", "--run", run, "--history", "Red lamp", "--candidates", tmp_path / "shelf.txt", "--json")
+    )
+    rows = json.loads(ranked.stdout)["recommendations"]
+    blue = ids.item_ids[ids.titles.index("Blue mug")]
+    assert {row["item_id"] for row in rows} == {*ids.item_ids[4:8], blue}
+    refused(
+        starrec("recommend", "--run", run, "--user", user, "--candidates", tmp_path / "none.txt"), "none.txt"
+    )
+    kind = ids.items["categories"].to_list()[4][0]
+    asked = ["recommend", "--run", run, "--history", "Red lamp", "--json", "--top", 30]
+    everything = json.loads(starrec(*asked).stdout)["recommendations"]
+    some = json.loads(starrec(*asked, "--where", f"categories={kind}").stdout)["recommendations"]
+    of_kind = {
+        item
+        for item, kinds in zip(ids.item_ids, ids.items["categories"].to_list(), strict=True)
+        if kind in kinds
+    }
+    assert some and {row["item_id"] for row in some} <= of_kind
+    without = json.loads(starrec(*asked, "--exclude", everything[0]["title"]).stdout)["recommendations"]
+    assert everything[0]["item_id"] not in {row["item_id"] for row in without}
+    refused(starrec(*asked, "--where", "categories"), "KEY=VALUE")
+    refused(starrec(*asked, "--where", "year=soon"), "FIRST..LAST")
+
+
+def test_updates_are_served(finished, tmp_path):
+    """Two hundred people who took the same two things change what is recommended, and are known."""
+    folder, _ = finished
+    run = shutil.copytree(folder / "runs" / "mine", tmp_path / "mine")
+    data = load_saved_dataset(current_product(run, "data").folder)
+    first, then = "i3", "i47"
+    title = data.titles[data.item_ids.index(first)]
+    asked = ["recommend", "--run", run, "--history", title, "--system", "item_cf", "--json", "--top", 50]
+    before = json.loads(starrec(*asked).stdout)["recommendations"]
+    rows = [f"new{n},{item},{1_800_000_000 + n}" for n in range(200) for item in (first, then)]
+    (tmp_path / "new.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    done = starrec("signals", "update", "--run", run, "--interactions", tmp_path / "new.csv")
+    assert done.exit_code == 0 and "200 new users" in done.output
+    after = json.loads(starrec(*asked).stdout)["recommendations"]
+    assert after[0]["item_id"] == then != before[0]["item_id"]
+    assert "the 2" in after[0]["reason"]["counts"]  # of 200 people and more
+    known = json.loads(starrec("recommend", "--run", run, "--user", "new7", "--json").stdout)
+    assert known["history"] == [data.titles[data.item_ids.index(item)] for item in (first, then)]
+
+
+def test_similar_items_and_all_users(finished, tmp_path):
+    folder, _ = finished
+    run = folder / "runs" / "mine"
+    shown = starrec("similar", "blue mug", "--run", run, "--top", 4)
+    assert shown.exit_code == 0 and "After Blue mug" in shown.stdout
+    out = tmp_path / "recs.parquet"
+    done = starrec("recommend-all", "--run", run, "--top", 3, "--out", out)
+    table = pl.read_parquet(out)
+    users = load_saved_dataset(current_product(run, "data").folder).n_users
+    assert done.exit_code == 0 and f"{3 * users:,} recommendations for {users:,} users" in done.stdout
+    assert table.columns == ["user_id", "rank", "item_id", "title", "score"] and table.height == 3 * users
+
+
 def test_titles_are_shown_as_they_are(finished):
     folder, _ = finished
     history = ["--history", "bold recommend A"]
@@ -268,7 +340,9 @@ def test_unknown_titles_get_suggestions(finished):
     run = folder / "runs" / "mine"
     refused(starrec("recommend", "--run", run, "--history", "mug"), "'mug'", "Blue mug")
     refused(starrec("recommend", "--run", folder / "none", "--history", "Blue mug"), "none", "starrec run")
-    assert starrec("recommend", "--run", run).exit_code == 2
+    nothing = starrec("recommend", "--run", run)
+    assert nothing.exit_code == 0 and "by popularity" in nothing.stdout
+    refused(starrec("recommend", "--run", run, "--user", "nobody"), "'nobody'")
     assert starrec("recommend", "--run", run, "--history", "Blue mug", "--top", 0).exit_code == 2
     refused(starrec("recommend", "--run", run, "--history", "Blue mug", "--top", 201), "1 to 200")
 
@@ -408,9 +482,8 @@ def test_any_setting_may_change_and_only_what_depends_on_it_is_made_anew(finishe
     assert {"student.sft.steps", "student.grpo.steps", "evaluation.think_users"} <= differing
     assert "older" in starrec("runs", "show", "--run", run).stdout
     listed = json.loads(starrec("runs", "list", tmp_path, "--json").stdout)
-    assert (
-        listed[0]["done"] == ["data", "teach", "distill", "controls", "evaluate"] and listed[0]["bytes"] > 1000
-    )
+    done = ["data", "evidence", "teach", "distill", "controls", "evaluate"]
+    assert listed[0]["done"] == done and listed[0]["bytes"] > 1000
     assert starrec("runs", "clean", "--run", run, input="n\n").exit_code == 1
     assert len(products(run)) == len(before) + 2
     taught = len(read(run))
@@ -496,17 +569,18 @@ def test_a_corrupt_checkpoint_or_student_is_named(finished, tmp_path):
     product = current_product(run, "distill")
     model = star(run)
     model.write_bytes(model.read_bytes()[:1000])
-    refused(starrec("recommend", "--run", run, "--history", "Blue mug"), "star", "starrec distill")
+    asked = ["recommend", "--run", run, "--history", "Blue mug", "--think"]
+    refused(starrec(*asked), "star", "starrec distill")
     shutil.copy(star(folder / "runs" / "mine"), model)
     rows = model.parent / "rows.safetensors"
     # As of a release whose student reads fewer numbers of a candidate.
     weights = load_file(rows)
     fewer = {name: weight if name == "score.weight" else weight[..., :-4] for name, weight in weights.items()}
     save_file({name: weight.contiguous() for name, weight in fewer.items()}, rows)
-    refused(starrec("recommend", "--run", run, "--history", "Blue mug"), "cannot be loaded", "starrec distill")
+    refused(starrec(*asked), "cannot be loaded", "starrec distill")
     rows.unlink()
     refused(
-        starrec("recommend", "--run", run, "--history", "Blue mug"),
+        starrec(*asked),
         "lacks its rows.safetensors",
         "starrec distill",
     )

@@ -133,17 +133,17 @@ class Served:
         if mode not in get_args(Mode):
             raise StarrecError(f"There is no mode {mode!r}, only {', '.join(map(repr, get_args(Mode)))}.")
         # Imported here: MARS does without torch.
-        from starrec.recommender import Recommender
-        from starrec.student import CANDIDATES, MAX_LABELS
+        from starrec.pipeline.serving import open_serving
+        from starrec.student import CANDIDATES, MAX_LABELS, Star
 
-        recommender = Recommender.open(folder)
+        serving = open_serving(folder, "train")
         config, _ = load_recorded(folder / "config.toml", RunConfig)
-        star = recommender.star
+        star = Star.load(serving.student, serving.fast.world)
         if mode == "fast":
             rank = _star(star.rank, star.world, CANDIDATES)
         else:
             rank = _star(lambda task: star.think(task).ranking, star.world, MAX_LABELS)
-        return cls(recommender.dataset, config.data, rank, counts)
+        return cls(serving.dataset, config.data, rank, counts)
 
     def ranked(self, user_id: str, listed: list[Any], tool: Any) -> list[Any]:
         """Candidates in order: those that the run knows, then the others by how they are described, then

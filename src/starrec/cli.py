@@ -7,16 +7,13 @@ What a command needs is imported when it runs: `starrec --help` must not wait fo
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from starrec import __version__
-from starrec.commands import bench, llm, report, runs, signals, trajectories
+from starrec.commands import bench, llm, recommend, report, runs, signals, trajectories
 from starrec.commands.opening import open_pipeline
 from starrec.commands.options import (
-    DEMO,
     ConfigOption,
     RunOption,
     UpdateDataOption,
@@ -24,7 +21,8 @@ from starrec.commands.options import (
     run_folder,
 )
 from starrec.errors import StarrecError
-from starrec.terminal import Commands, show_next_steps, show_recommendation, show_results
+from starrec.terminal import Commands, show_next_steps, show_results
+from starrec.version import __version__
 from starrec.watching import show_estimate, watching
 
 app = typer.Typer(
@@ -243,50 +241,9 @@ app.command()(bench.bench)
 app.add_typer(runs.app, name="runs")
 
 
-@app.command()
-def recommend(
-    history: Annotated[
-        list[str],
-        typer.Option(
-            "--history", metavar="TITLE", help="What the person took, oldest first. Repeat for each item."
-        ),
-    ],
-    run: Annotated[Path, typer.Option("--run", metavar="FOLDER", help="Folder of a finished run.")] = DEMO,
-    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many items to recommend.")] = 10,
-    think: Annotated[
-        bool,
-        typer.Option(
-            "--think",
-            help="Think aloud: who asked what, what came back, and what decided.",
-            show_default=False,
-        ),
-    ] = False,
-    raw: Annotated[
-        bool,
-        typer.Option("--raw", help="With --think: the trace in linear form.", show_default=False),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)
-    ] = False,
-) -> None:
-    """Recommend items for anyone's history, each with its reason. Titles need not be exact.
-
-    \b
-    Examples:
-      starrec recommend --run runs/demo --history "Star Wars" --history "Fargo" --top 10
-      starrec recommend --run runs/demo --history "Star Wars" --think
-      starrec recommend --run runs/demo --history "Star Wars" --think --raw
-      starrec recommend --run runs/mine --history "Blue mug" --json
-    """
-    from starrec.recommender import Recommender
-
-    if raw and not think:
-        raise StarrecError("--raw shows what was thought. Give --think with it.")
-    recommender = Recommender.open(run)
-    taken = [recommender.match(title) for title in history]
-    titles = recommender.dataset.titles
-    answer = recommender.recommend(taken, top, think=think)
-    show_recommendation([titles[item] for item in taken], answer, as_json=as_json, raw=raw)
+app.command()(recommend.recommend)
+app.command()(recommend.similar)
+app.command("recommend-all")(recommend.recommend_all)
 
 
 def main() -> None:

@@ -30,9 +30,9 @@ from typing import Any, Final, Self
 
 from filelock import FileLock, Timeout
 
-from starrec import __version__
 from starrec.config import canonical, fingerprint
 from starrec.errors import RunError
+from starrec.version import __version__
 
 FORMAT: Final = 2
 """Of the folder. 1 was that of the first releases, which kept one product a step beside steps.json."""

@@ -44,11 +44,12 @@ class RankingTask:
     draw: int = 0
     """Which of the user's draws of negatives this is; in training, the epoch."""
     days: NDArray[np.int32] | None = None
-    """`(h,)` whole days since 1970 of the history; None without a clock. The last one is the task's own day."""
+    """`(h,)` whole days since 1970 of the history; None without a clock. The last one is the task's own day
+    unless it has one."""
     ratings: NDArray[np.float32] | None = None
     """`(h,)` ratings of the history, NaN where there is none; None where nothing is rated."""
     day: int | None = None
-    """The task's own day where its history has none, as one that is typed in; whole days since 1970."""
+    """The task's own day where it is asked later than its history ends; whole days since 1970."""
 
 
 def check_known(task: RankingTask, n_items: int, n_users: int) -> None:

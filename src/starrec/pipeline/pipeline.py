@@ -29,6 +29,7 @@ from starrec.pipeline.store import Where, build_store
 from starrec.pipeline.tasks import Tasks, asked_before, given_evaluations
 from starrec.pipeline.teach import TeachOptions, estimate_runs, gather_runs
 from starrec.runs import Run
+from starrec.store import GRACE_SECONDS
 from starrec.teacher import Estimate
 
 
@@ -81,8 +82,10 @@ class Pipeline:
         self._session.run.close()
 
     def run(self) -> Results:
-        """Run all steps; the content of results.json."""
-        return self.evaluate()
+        """Run all steps, then count everything for serving; the content of results.json."""
+        results = self.evaluate()
+        self.build_store(fresh=False, grace=GRACE_SECONDS)
+        return results
 
     def data(self) -> Dataset:
         """Read, check and store the interactions."""

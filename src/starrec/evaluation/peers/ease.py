@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from starrec import __version__
 from starrec.data import Dataset, RankingTask, Split
 from starrec.errors import StarrecError
 from starrec.evaluation.peers.peer import Drawn, Peer, Settings, recent
 from starrec.signals.ease import count_gram
+from starrec.version import __version__
 
 MOST_ITEMS: Final = 20_000
 """Items of the model at most, those that most users took; others have no score. B takes 1.6 GB of float32, and

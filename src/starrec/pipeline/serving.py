@@ -1,0 +1,123 @@
+"""A finished run opened for serving: its settings, its counts, its student, and what of them answers.
+
+Serving counts everything: the run's evidence store where it has one (`starrec run` builds it, `signals update`
+adds to it), else all interactions counted in memory. With `counts="train"` the graph is the one that the
+evaluation asked, and each user's history ends before her test item, so that answers are those that were
+evaluated. Either way a user's own edges stay out of what is counted for her.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from starrec.config import load_recorded
+from starrec.data import Catalogue, Dataset, SplitRule, Stretch, hold_out, load_saved_dataset
+from starrec.errors import RunError
+from starrec.pipeline.config import RunConfig
+from starrec.pipeline.served import SERVED
+from starrec.runs import Product, current_product
+from starrec.signals import Counts, CountStore, Graph, SignalsConfig, count_signals
+from starrec.signals.counts import all_neighbours
+from starrec.signals.embeddings import item_embeddings
+from starrec.store import LmdbStore, Versions
+from starrec.student import FastMode
+from starrec.tools import World
+
+CountsChoice: TypeAlias = Literal["all", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class Serving:
+    """What answers requests."""
+
+    run: Path
+    dataset: Dataset
+    """As the run read it, without updates."""
+    catalogue: Catalogue
+    user_ids: list[str]
+    """By user index."""
+    fast: FastMode
+    """The student, which fast mode needs no more of; with its world."""
+    student: Path
+    """Where the whole student was saved, for think mode."""
+    history: Callable[[int], Stretch]
+    """What a user took, oldest first, by user index."""
+    as_evaluated: bool
+    """Whether counts and histories are those of the evaluation."""
+    chosen: Mapping[str, Any] | None
+    """`system`, and `validation_avg_hr` of each system that could serve; None where nothing was evaluated."""
+
+
+def open_serving(folder: Path, counts: CountsChoice = "all") -> Serving:
+    """Open a run folder.
+
+    Args:
+        counts: `all` interactions, or those of the training split (`train`) as the evaluation asked.
+
+    Raises:
+        RunError: the run has no data or no student yet, or they are corrupt.
+    """
+    student = current_product(folder, "distill")
+    if student is None:
+        raise RunError(f"{folder} holds no finished student. Make one with `starrec run --run {folder}`.")
+    dataset = load_saved_dataset(folder / "data" / student.facts["data"])
+    evidence = student.inputs["evidence"]
+    config = _settings(folder, SignalsConfig.model_validate(evidence["signals"]))
+    if counts == "train":
+        split = hold_out(dataset, evidence["tie_seed"], SplitRule.model_validate(evidence.get("split", {})))
+        catalogue, user_ids = dataset.catalogue, dataset.user_ids
+        source: CountStore = _with_neighbours(count_signals(split.train, dataset.n_items, config))
+        history: Callable[[int], Stretch] = lambda user: split.history(user, "test")  # noqa: E731
+    else:
+        catalogue, user_ids, source = _everything(folder, dataset, evidence["tie_seed"], config)
+        history = lambda user: Stretch(*source.sequence(user), None)  # noqa: E731
+    embeddings = item_embeddings(catalogue, folder / "embeddings") if config.embeddings else None
+    world = World.of(catalogue, Graph(source), config, embeddings)
+    evaluated = current_product(folder, "evaluate")
+    return Serving(
+        folder,
+        dataset,
+        catalogue,
+        user_ids,
+        FastMode.load(student.path("star"), world),
+        student.path("star"),
+        history,
+        counts == "train",
+        _chosen(evaluated, student),
+    )
+
+
+def _settings(folder: Path, taught: SignalsConfig) -> SignalsConfig:
+    """What is counted is as the student was taught; what may be said of it, as the run is set now."""
+    recorded = folder / "config.toml"
+    if not recorded.is_file():
+        return taught
+    now = load_recorded(recorded, RunConfig)[0].signals
+    return taught.model_copy(update={"support": now.support, "budget": now.budget})
+
+
+def _everything(
+    folder: Path, dataset: Dataset, tie_seed: int, config: SignalsConfig
+) -> tuple[Catalogue, list[str], CountStore]:
+    """Catalogue, users and counts of all interactions, updates included where the run has a store."""
+    stored = current_product(folder, "evidence", complete=False)
+    if stored is not None and Versions(stored.folder).current() is not None:
+        store = LmdbStore.open(stored.folder)
+        return Catalogue(store.catalogue), store.user_ids, store
+    counted = count_signals(dataset.sequences(tie_seed), dataset.n_items, config)
+    return dataset.catalogue, dataset.user_ids, _with_neighbours(counted)
+
+
+def _with_neighbours(counts: Counts) -> Counts:
+    """Retrieval asks for neighbours at every request: they are counted once."""
+    return replace(counts, nearest=all_neighbours(counts))
+
+
+def _chosen(evaluated: Product | None, student: Product) -> Mapping[str, Any] | None:
+    if evaluated is None or evaluated.inputs.get("distill") != student.fingerprint:
+        return None
+    chosen: Mapping[str, Any] | None = evaluated.facts.get(SERVED)
+    return chosen

@@ -1,0 +1,58 @@
+"""Reasons: of each item that is shown, the family that decided, as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starrec.data import plain
+from starrec.recommender.answers import Reason
+from starrec.signals import Evidence, Fact, select
+from starrec.signals.shopper import short_reason
+from starrec.student import FAMILIES, weights_of_families
+from starrec.student.fast import FastNetwork
+from starrec.student.rows import hashed_order
+from starrec.tools import World
+
+_LIFTED: Final = ("item_cf", "user_cf")
+"""Kinds of facts that are compared with popularity."""
+
+
+def deciding_families(
+    fast: FastNetwork, numbers: NDArray[np.float32], items: NDArray[np.int32]
+) -> list[tuple[str, ...]]:
+    """Of each of these items, the families by how much they moved its score, most first.
+
+    Args:
+        numbers: `(c, N_NUMBERS)` rows of the items `(c,)`.
+    """
+    if len(items) < 2:
+        return [tuple(FAMILIES)] * len(items)
+    order = hashed_order(items)
+    weights = np.empty((len(items), len(FAMILIES)), dtype=np.float32)
+    weights[order] = weights_of_families(fast, numbers[order])
+    names = list(FAMILIES)
+    return [tuple(names[at] for at in row) for row in np.argsort(-weights, axis=1, kind="stable").tolist()]
+
+
+def reason(world: World, evidence: Evidence, column: int, families: Sequence[str]) -> Reason | None:
+    """The most telling fact of the first of these families that has one for this candidate."""
+    for family in families:
+        if (fact := _fact(world, evidence, column, family)) is not None:
+            return Reason(
+                family,
+                plain(short_reason(fact, world.mentions)),
+                plain(world.sentence(fact)),
+            )
+    return None
+
+
+def _fact(world: World, evidence: Evidence, column: int, family: str) -> Fact | None:
+    behind = [fact for name in FAMILIES[family] if (fact := evidence.fact(name, column)) is not None]
+    # What is less than popularity predicts speaks against an item.
+    behind = [fact for fact in behind if fact.kind not in _LIFTED or fact.lift > 1]
+    best = select(behind, 1, support=world.config.support)
+    return best[0] if best else None

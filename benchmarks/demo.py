@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/demo.py [--config configs/demo.toml]
     .venv/bin/python benchmarks/demo.py --only ours
+    .venv/bin/python benchmarks/demo.py --baseline benchmarks/results/demo.json
 
 Each runs what its `make demo` runs, into a new run folder, with everything installed and the data fetched:
 first 728a73c (`baseline.sh` makes it where it is missing), then this checkout. Ratios are of wall seconds, with
@@ -12,6 +13,7 @@ the largest process, workers included.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -22,6 +24,7 @@ import typer
 
 from record import keep
 from releases import BASELINE, Ended, Release, baseline, ran, this
+from starrec.evaluation import environment
 
 STEPS: Final = ("data", "signals", "teach", "distill", "evaluate")
 _CLOCKS: Final = ("wall", "cpu")
@@ -30,10 +33,10 @@ _CLOCKS: Final = ("wall", "cpu")
 def demo(release: Release, config: Path) -> dict[str, Any]:
     """Seconds and memory of a run of this configuration from nothing, and its steps' seconds."""
     # As its Makefile sets it.
-    environment = release.environment(OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY", "passive"))
+    variables = release.environment(OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY", "passive"))
     with tempfile.TemporaryDirectory(prefix="starrec-demo-") as scratch:
         command = [*release.starrec, "run", "--config", str(config), "--run", str(Path(scratch) / "run")]
-        ended = ran(command, environment, release.tree)
+        ended = ran(command, variables, release.tree)
     if ended.code:
         raise SystemExit(f"The demo of {release.tree} ended with {ended.code}:\n{ended.output[-2000:]}")
     return {
@@ -65,14 +68,27 @@ def main(
     only: Annotated[
         Literal["ours"] | None, typer.Option(help="`ours`: without 728a73c; only the memory is a bar then.")
     ] = None,
+    baseline_of: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline", help="An earlier result of this row on this machine, whose 728a73c is taken."
+        ),
+    ] = None,
 ) -> None:
     """Seconds and memory of the demo (bars: half the time, a third of it for `distill`; 1.5 GiB)."""
     found: dict[str, dict[str, Any]] = {}
-    for name in ("now",) if only else ("baseline", "now"):
+    earlier: dict[str, Any] = {}
+    if baseline_of is not None:
+        kept = json.loads(baseline_of.read_text(encoding="utf-8"))
+        if kept["config"] != str(config) or kept["environment"]["machine"] != environment()["machine"]:
+            raise SystemExit(f"{baseline_of} is of another configuration or machine.")
+        found["baseline"] = kept["baseline"]
+        earlier = {"baseline_measured": {"date": kept["date"], "commit": kept["commit"]}}
+    for name in ("now",) if only or earlier else ("baseline", "now"):
         found[name] = demo(baseline() if name == "baseline" else this(Path("runs/demo")), config)
         print(name, found[name], file=sys.stderr, flush=True)
     now = found["now"]
-    content: dict[str, Any] = {"config": str(config), "load": os.getloadavg(), **found}
+    content: dict[str, Any] = {"config": str(config), "load": os.getloadavg(), **earlier, **found}
     bars: dict[str, float] = {}
     if "baseline" in found:
         before = found["baseline"]

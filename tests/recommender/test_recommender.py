@@ -1,6 +1,8 @@
 """Anyone is answered: a known user, a typed history, the caller's candidates; what comes back was not seen."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -317,3 +319,12 @@ def test_ranks_of_a_task_object_and_of_names_are_the_same(model, movies):
     ranking = model.serving.fast.rank(RankingTask("any", -1, "", task.history, task.candidates, day=known))
     found = model.rank(["m3", "m5", "m7", "m11"], history=["m1"])
     assert ids(found) == [movies.item_ids[item] for item in ranking.items]
+
+
+def test_whoever_only_ranks_waits_for_no_torch(folder):
+    program = (
+        "import sys, starrec\n"
+        f"starrec.load({str(folder)!r}).recommend(history=['m1', 'm2'])\n"
+        "assert not {'torch', 'transformers', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

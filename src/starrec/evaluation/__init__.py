@@ -1,43 +1,109 @@
-"""Floor 7: how good and how fast each system is, and how that is shown."""
+"""Floor 7: how good and how fast each system is, and how that is shown.
 
-from starrec.evaluation.breakdown import breakdown
-from starrec.evaluation.charts import accuracy_picture
-from starrec.evaluation.config import ControlName, EvaluationConfig
-from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
-from starrec.evaluation.full_catalogue import full_catalogue, rank_catalogue, rank_retrieved, retrieve_all
-from starrec.evaluation.latency import measure, percentiles, throughput
-from starrec.evaluation.merging import Evaluated, merge_ranks, write_merged
-from starrec.evaluation.probes import probe
-from starrec.evaluation.ranks import (
-    RANKS_SCHEMA,
-    check_ranks,
-    load_ranks,
-    mean_avg_hr,
-    ranking_changes,
-    ranks_frame,
-    save_ranks,
-)
-from starrec.evaluation.report import write_report
-from starrec.evaluation.results import (
-    Results,
-    code_commit,
-    environment,
-    read_results,
-    recompute,
-    summarise,
-    write_results,
-)
-from starrec.evaluation.scorer import Scorer, rank_by_scores
-from starrec.evaluation.signal_shift import signal_distributions
-from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
-from starrec.evaluation.tables import (
-    comparison_lines,
-    print_results,
-    scenarios_table,
-    systems_table,
-    trace_table,
-    worked_example,
-)
+Who only recommends waits for no chart.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from starrec.evaluation.breakdown import breakdown
+    from starrec.evaluation.charts import accuracy_picture
+    from starrec.evaluation.config import ControlName, EvaluationConfig
+    from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
+    from starrec.evaluation.full_catalogue import full_catalogue, rank_catalogue, rank_retrieved, retrieve_all
+    from starrec.evaluation.latency import measure, percentiles, throughput
+    from starrec.evaluation.merging import Evaluated, merge_ranks, write_merged
+    from starrec.evaluation.probes import probe
+    from starrec.evaluation.ranks import (
+        RANKS_SCHEMA,
+        check_ranks,
+        load_ranks,
+        mean_avg_hr,
+        ranking_changes,
+        ranks_frame,
+        save_ranks,
+    )
+    from starrec.evaluation.report import write_report
+    from starrec.evaluation.results import (
+        Results,
+        code_commit,
+        environment,
+        read_results,
+        recompute,
+        summarise,
+        write_results,
+    )
+    from starrec.evaluation.scorer import Scorer, rank_by_scores
+    from starrec.evaluation.signal_shift import signal_distributions
+    from starrec.evaluation.systems import SYSTEMS, best_tool, rank_at_random, rank_by_signals, signal_scores
+    from starrec.evaluation.tables import (
+        comparison_lines,
+        print_results,
+        scenarios_table,
+        systems_table,
+        trace_table,
+        worked_example,
+    )
+
+_HOMES: Final = {
+    "breakdown": "breakdown",
+    "accuracy_picture": "charts",
+    "ControlName": "config",
+    "EvaluationConfig": "config",
+    "TraceCitations": "faithfulness",
+    "check_trace": "faithfulness",
+    "faithfulness": "faithfulness",
+    "steps_of": "faithfulness",
+    "full_catalogue": "full_catalogue",
+    "rank_catalogue": "full_catalogue",
+    "rank_retrieved": "full_catalogue",
+    "retrieve_all": "full_catalogue",
+    "measure": "latency",
+    "percentiles": "latency",
+    "throughput": "latency",
+    "Evaluated": "merging",
+    "merge_ranks": "merging",
+    "write_merged": "merging",
+    "probe": "probes",
+    "RANKS_SCHEMA": "ranks",
+    "check_ranks": "ranks",
+    "load_ranks": "ranks",
+    "mean_avg_hr": "ranks",
+    "ranking_changes": "ranks",
+    "ranks_frame": "ranks",
+    "save_ranks": "ranks",
+    "write_report": "report",
+    "Results": "results",
+    "code_commit": "results",
+    "environment": "results",
+    "read_results": "results",
+    "recompute": "results",
+    "summarise": "results",
+    "write_results": "results",
+    "Scorer": "scorer",
+    "rank_by_scores": "scorer",
+    "signal_distributions": "signal_shift",
+    "SYSTEMS": "systems",
+    "best_tool": "systems",
+    "rank_at_random": "systems",
+    "rank_by_signals": "systems",
+    "signal_scores": "systems",
+    "comparison_lines": "tables",
+    "print_results": "tables",
+    "scenarios_table": "tables",
+    "systems_table": "tables",
+    "trace_table": "tables",
+    "worked_example": "tables",
+}
+"""The module of each name, which is imported when it is used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
 
 __all__ = [
     "RANKS_SCHEMA",

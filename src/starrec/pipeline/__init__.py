@@ -5,12 +5,36 @@
 `evaluate`.
 """
 
-from starrec.pipeline.bench import Bench, RowState
-from starrec.pipeline.config import RunConfig
-from starrec.pipeline.pipeline import Pipeline
-from starrec.pipeline.signals import Prepared
-from starrec.pipeline.suite import Row, Suite, load_suite
-from starrec.pipeline.teach import TeachOptions
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from starrec.pipeline.bench import Bench, RowState
+    from starrec.pipeline.config import RunConfig
+    from starrec.pipeline.pipeline import Pipeline
+    from starrec.pipeline.signals import Prepared
+    from starrec.pipeline.suite import Row, Suite, load_suite
+    from starrec.pipeline.teach import TeachOptions
+
+_HOMES: Final = {
+    "Bench": "bench",
+    "RowState": "bench",
+    "RunConfig": "config",
+    "Pipeline": "pipeline",
+    "Prepared": "signals",
+    "Row": "suite",
+    "Suite": "suite",
+    "load_suite": "suite",
+    "TeachOptions": "teach",
+}
+"""The module of each name, which is imported when it is used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
 
 __all__ = [
     "Bench",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.evaluation import mean_avg_hr
 from starrec.pipeline.config import RunConfig
-from starrec.student import Star
 from starrec.teacher import rank_with_teacher
 from starrec.tools import World
+
+if TYPE_CHECKING:
+    from starrec.student import Star
 
 SERVED: Final = "served"
 """The part of an evaluation's record that says which system serves, and what each had on validation half B."""

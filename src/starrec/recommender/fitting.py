@@ -10,7 +10,7 @@ import polars as pl
 
 from starrec.config import load_toml, parse_values
 from starrec.errors import StarrecError
-from starrec.pipeline import Pipeline, RunConfig
+from starrec.pipeline.config import RunConfig
 from starrec.pipeline.serving import open_serving
 from starrec.recommender.recommender import Recommender
 from starrec.runs import write_atomic
@@ -43,6 +43,9 @@ def fit(
         ConfigError: the configuration is.
         RunError: another process works on the run.
     """
+    # Imports what trains and evaluates, which whoever only loads a run does without.
+    from starrec.pipeline import Pipeline
+
     folder = Path(run)
     base = (
         load_toml(Path(config), RunConfig)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from starrec.data import RankingTask
 from starrec.errors import StarrecError
-from starrec.evaluation import SYSTEMS
+from starrec.evaluation.systems import SYSTEMS
 from starrec.hashing import combine
 from starrec.pipeline.serving import Serving
 from starrec.ranking import order_by_scores
@@ -31,11 +31,14 @@ from starrec.recommender.filters import Where
 from starrec.recommender.reasons import deciding_families, reason
 from starrec.recommender.requests import Requests, require_count
 from starrec.signals import SIGNALS
-from starrec.student import FAMILIES, Star, Step, Thought
+from starrec.student import FAMILIES
 from starrec.student.fast_mode import TIE_SEED, FastAnswer
 from starrec.teacher import EmbeddedPolicy, run
 from starrec.tools import NOMINATED, Toolbox
 from starrec.trajectories import elements
+
+if TYPE_CHECKING:
+    from starrec.student import Star, Step, Thought
 
 THOUGHT: Final = 20
 """Items that think mode ranks, of those that fast mode puts first."""
@@ -99,6 +102,9 @@ class Recommender:
     @cached_property
     def star(self) -> Star:
         """The whole student, which think mode needs."""
+        # Imports torch, which whoever only ranks does without.
+        from starrec.student import Star
+
         return Star.load(self.serving.student, self._world)
 
     def recommend(
@@ -330,6 +336,8 @@ class Recommender:
         return Recommendations(tuple(rows), history, ranked.system, notes)
 
     def _taught(self, task: RankingTask) -> Iterator[Step]:
+        from starrec.student import Step
+
         trajectory = asyncio.run(run(EmbeddedPolicy(), self._world.toolbox(task))).trajectory
         for element in elements(trajectory):
             if element.tag != "task":

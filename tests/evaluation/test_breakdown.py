@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from starrec.evaluation import breakdown
+from starrec.evaluation.breakdown import breakdown
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from starrec.data import mention
-from starrec.evaluation import TraceCitations, check_trace, faithfulness, steps_of
+from starrec.evaluation import TraceCitations, check_trace, steps_of
+from starrec.evaluation.faithfulness import faithfulness
 from starrec.evaluation.wording import citation_lines
 from starrec.signals import FactNumbers, Graph, Semantics
 from starrec.teacher import EmbeddedPolicy, run

@@ -8,8 +8,8 @@ import pytest
 from starrec.data import RankingTask
 from starrec.engines import Workers
 from starrec.errors import StarrecError
-from starrec.evaluation import full_catalogue, rank_catalogue, rank_retrieved, retrieve_all
-from starrec.evaluation.full_catalogue import CatalogueLists
+from starrec.evaluation import rank_catalogue, rank_retrieved, retrieve_all
+from starrec.evaluation.full_catalogue import CatalogueLists, full_catalogue
 from starrec.ranking import Ranking
 from starrec.signals import Graph
 from starrec.tools import retrieve

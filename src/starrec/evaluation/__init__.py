@@ -1,17 +1,16 @@
 """Floor 7: how good and how fast each system is, and how that is shown.
 
-Who only recommends waits for no chart.
+Who only recommends waits for no chart. A function that is called like its module is imported from there.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from starrec.evaluation.breakdown import breakdown
     from starrec.evaluation.charts import accuracy_picture
     from starrec.evaluation.config import ControlName, EvaluationConfig
-    from starrec.evaluation.faithfulness import TraceCitations, check_trace, faithfulness, steps_of
-    from starrec.evaluation.full_catalogue import full_catalogue, rank_catalogue, rank_retrieved, retrieve_all
+    from starrec.evaluation.faithfulness import TraceCitations, check_trace, steps_of
+    from starrec.evaluation.full_catalogue import rank_catalogue, rank_retrieved, retrieve_all
     from starrec.evaluation.latency import measure, percentiles, throughput
     from starrec.evaluation.merging import Evaluated, merge_ranks, write_merged
     from starrec.evaluation.probes import probe
@@ -47,15 +46,12 @@ if TYPE_CHECKING:
     )
 
 _HOMES: Final = {
-    "breakdown": "breakdown",
     "accuracy_picture": "charts",
     "ControlName": "config",
     "EvaluationConfig": "config",
     "TraceCitations": "faithfulness",
     "check_trace": "faithfulness",
-    "faithfulness": "faithfulness",
     "steps_of": "faithfulness",
-    "full_catalogue": "full_catalogue",
     "rank_catalogue": "full_catalogue",
     "rank_retrieved": "full_catalogue",
     "retrieve_all": "full_catalogue",
@@ -116,14 +112,11 @@ __all__ = [
     "TraceCitations",
     "accuracy_picture",
     "best_tool",
-    "breakdown",
     "check_ranks",
     "check_trace",
     "code_commit",
     "comparison_lines",
     "environment",
-    "faithfulness",
-    "full_catalogue",
     "load_ranks",
     "mean_avg_hr",
     "measure",

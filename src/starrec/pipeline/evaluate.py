@@ -21,10 +21,8 @@ from starrec.engines import Workers
 from starrec.evaluation import (
     Results,
     best_tool,
-    breakdown,
     code_commit,
     environment,
-    full_catalogue,
     percentiles,
     probe,
     rank_retrieved,
@@ -37,6 +35,8 @@ from starrec.evaluation import (
     write_report,
     write_results,
 )
+from starrec.evaluation.breakdown import breakdown
+from starrec.evaluation.full_catalogue import full_catalogue
 from starrec.pipeline.controls import rank_with_controls
 from starrec.pipeline.distill import student_product
 from starrec.pipeline.fingerprints import evaluate_inputs

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from starrec.data import Dataset, RankingTask, printable
-from starrec.evaluation import check_trace, faithfulness, steps_of
+from starrec.evaluation import check_trace, steps_of
+from starrec.evaluation.faithfulness import faithfulness
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.student import Star, Thought

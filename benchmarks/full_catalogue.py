@@ -11,7 +11,6 @@ the extra `bench`, and `pip install implicit`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -124,14 +123,11 @@ def main(
 
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
     record: dict[str, dict[str, Any]] = {}
-    started = time.perf_counter()
     with Workers(prepared.world) as workers:
         retrieved = retrieve_all(workers, asked)
     values["retrieval"] = measured(retrieved.ranked, asked, targets)
     ranked = rank_retrieved(star.rank_many, asked, retrieved).ranked
-    seconds = time.perf_counter() - started
     values["star"] = measured(ranked, asked, targets)
-    record["star"] = {"seconds_a_user": seconds / len(asked)}
     relevant = [[targets[task.task_id]] for task in asked]
     ceiling = float(catalogue.recall(retrieved.nominated, relevant, 100).mean())
 
@@ -167,13 +163,11 @@ def main(
                 print(f"{other} {dict(settings)}: {tries[-1][0]:.4f}", flush=True)
             best, settings = max(tries, key=lambda each: each[0])
             scores = fit(settings)
-            started = time.perf_counter()
             values[other] = measured(lists_of(scores, asked), asked, targets)
             record[other] = {
                 "settings": dict(settings),
                 "validation_recall": best,
                 "tries": len(tries),
-                "seconds_a_user": (time.perf_counter() - started) / len(asked),
             }
     users = [task.user_id for task in asked]
     recall, ndcg = (f"{metric}@{RECOMMENDED}" for metric in ("recall", "ndcg"))

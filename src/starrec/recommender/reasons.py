@@ -17,7 +17,7 @@ from starrec.student.fast import FastNetwork
 from starrec.student.rows import hashed_order
 from starrec.tools import World
 
-_LIFTED: Final = ("item_cf", "user_cf")
+_LIFTED: Final = ("item_cf", "user_cf", "trend")
 """Kinds of facts that are compared with popularity."""
 
 

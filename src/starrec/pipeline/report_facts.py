@@ -60,10 +60,11 @@ def changed_settings(config: RunConfig) -> dict[str, Any]:
                 found[f"{before}{key}"] = value.name if isinstance(value, Path) else str(value)
 
     # An endpoint's address says more about somebody's network than about the run.
-    walk(
-        config.model_dump(exclude_defaults=True, exclude={"teacher": {"model": {"base_url"}, "roles": True}}),
-        "",
+    values = config.model_dump(
+        exclude_defaults=True,
+        exclude={"teacher": {"model": {"base_url"}, "roles": True}, "serving": True},
     )
+    walk(values, "")
     return found
 
 

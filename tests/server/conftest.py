@@ -1,0 +1,47 @@
+"""A real PostgreSQL for tests of what is stored, where Debian's package has put one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def _programs():
+    found = shutil.which("initdb"), shutil.which("pg_ctl")
+    if all(found):
+        return [Path(path).resolve() for path in found]
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "initdb").exists():
+            return folder / "initdb", folder / "pg_ctl"
+    return None
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """URL of an empty database of a server that runs while the tests do."""
+    pytest.importorskip("psycopg")
+    if (programs := _programs()) is None:
+        pytest.skip("there is no PostgreSQL on this machine (Debian: postgresql)")
+    initdb, pg_ctl = programs
+    folder = Path(tempfile.mkdtemp(prefix="starrec-postgresql-"))
+    account = {}
+    if os.geteuid() == 0:  # it refuses to run as root
+        account = {"user": "postgres", "group": "postgres"}
+        shutil.chown(folder, "postgres", "postgres")
+
+    def run(*command):
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60, **account)
+
+    data = folder / "data"
+    run(initdb, "-D", data, "-U", "starrec", "--auth=trust", "--no-sync")
+    # On a socket in the folder: no port can be in use, and nobody else is let in.
+    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
+    run(pg_ctl, "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
+    try:
+        yield f"postgresql://starrec@/postgres?host={folder}"
+    finally:
+        run(pg_ctl, "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)

@@ -1,0 +1,87 @@
+"""The run that answers, and the next one, which is loaded beside it and takes its place between two batches.
+
+Who asks holds the run that answers until the answer is there, so nothing under way notices a change. A run that
+cannot be loaded changes nothing: the one before goes on, and the log says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from starrec.errors import StarrecError
+
+M = TypeVar("M")
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class NotLoaded(StarrecError):
+    """No run answers yet."""
+
+
+class Live(Generic[M]):
+    """A model that can be loaded again. Belongs to the event loop that uses it."""
+
+    def __init__(
+        self,
+        load: Callable[[], M],
+        state: Callable[[], object],
+        *,
+        loaded: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Args:
+        load: makes a model ready to answer; called in a thread.
+        state: equal as long as the model need not be loaded again; quick.
+        loaded, failed: called after each load.
+        """
+        self._load, self._state, self._loaded, self._failed = load, state, loaded, failed
+        self._model: M | None = None
+        self._of_state: object = None
+        self._error = ""
+        self._loading = asyncio.Lock()
+
+    @property
+    def model(self) -> M:
+        """The model that answers.
+
+        Raises:
+            NotLoaded: none was loaded yet.
+        """
+        if self._model is None:
+            raise NotLoaded(self._error or "The run is being loaded. Ask again in some seconds.")
+        return self._model
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is one."""
+        return self._model is not None
+
+    async def reload(self) -> bool:
+        """Load the model again and let it answer; whether that went well."""
+        async with self._loading:
+            # Before it is read: what changes meanwhile is a change.
+            state, started = self._state(), time.monotonic()
+            try:
+                model = await asyncio.to_thread(self._load)
+            except Exception as error:  # whatever a run that is half written makes of itself
+                reason = str(error) if isinstance(error, StarrecError) else type(error).__name__
+                self._of_state, self._error = state, f"The run cannot be loaded: {reason}"
+                _LOG.error("The run cannot be loaded", exc_info=error, extra={"fields": {"reason": reason}})
+                self._failed()
+                return False
+            self._model, self._of_state = model, state
+            self._loaded()
+            _LOG.info("loaded", extra={"fields": {"seconds": round(time.monotonic() - started, 2)}})
+            return True
+
+    async def watch(self, seconds: float) -> None:
+        """Load the model again whenever its state has changed; looks every so many seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            if self._state() != self._of_state:
+                await self.reload()

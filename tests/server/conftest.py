@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests of what is stored, where Debian's package has put one."""
+"""A finished run to serve, and a real PostgreSQL where Debian's package has put one."""
 
 import os
 import shutil
@@ -7,6 +7,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
+from starrec.data import save_dataset
+from starrec.runs import Run
 
 
 def _programs():
@@ -45,3 +48,34 @@ def postgresql():
     finally:
         run(pg_ctl, "-D", data, "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+HOSTILE = "<img src=x onerror=alert(1)> '; DROP TABLE items; -- \u202e " + "x" * 9000
+
+
+def title(item):
+    return HOSTILE if item == 7 else f"Film {'ABCD'[item // 12]}{item:02}"
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory, titled, newborn):
+    """Makes a run folder as the steps leave it, with a student that has learned nothing."""
+
+    def make(seed=0):
+        with Run.open(tmp_path_factory.mktemp("served") / "run", "") as run:
+            data = run.product("data", {})
+            save_dataset(titled(title), data.folder)
+            data.complete()
+            taught = run.product("distill", {"evidence": {"tie_seed": 3, "signals": {}}, "seed": seed})
+            taught.publish("star", newborn(seed).save)
+            taught.complete(data=data.fingerprint)
+            run.use(data)
+            run.use(taught)
+        return run.folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def folder(run_folder):
+    return run_folder()

@@ -20,6 +20,7 @@ def test_the_model_before_answers_until_the_next_one_is_loaded():
         live = Live(load, lambda: 0)
         with pytest.raises(NotLoaded, match="being loaded"):
             _ = live.model
+        assert live.status == "loading"
         go.set()
         assert await live.reload() and live.model == "a"
         go.clear()
@@ -44,11 +45,11 @@ def test_a_run_that_cannot_be_loaded_changes_nothing():
 
     async def scene():
         live = Live(load, lambda: 0, failed=lambda: failures.append(1))
-        assert not await live.reload() and not live.ready
+        assert not await live.reload() and live.status == "failed"
         with pytest.raises(NotLoaded, match="cannot be loaded: no student"):
             _ = live.model
         assert await live.reload() and live.model == "a"
-        assert not await live.reload() and live.model == "a" and live.ready
+        assert not await live.reload() and live.model == "a" and live.status == "ok"
         assert len(failures) == 2
 
     asyncio.run(scene())

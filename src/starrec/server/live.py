@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from starrec.errors import StarrecError
 
@@ -57,9 +57,9 @@ class Live(Generic[M]):
         return self._model
 
     @property
-    def ready(self) -> bool:
-        """Whether there is one."""
-        return self._model is not None
+    def status(self) -> Literal["ok", "loading", "failed"]:
+        """Whether there is one, or why not yet."""
+        return "ok" if self._model is not None else "failed" if self._error else "loading"
 
     async def reload(self) -> bool:
         """Load the model again and let it answer; whether that went well."""

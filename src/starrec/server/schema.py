@@ -1,0 +1,182 @@
+"""Bodies of requests and answers, with their limits; the OpenAPI document is made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+LONGEST_TEXT: Final = 10_000
+"""Characters of an id or a title."""
+LONGEST_HISTORY: Final = 10_000
+"""Items that a request may name; `[serving] history` says how many of them are used."""
+MOST: Final = 1000
+"""Items that can be ranked or asked for at once."""
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_AHEAD: Final = timedelta(days=1)
+"""Clocks differ."""
+
+Text = Annotated[
+    # Without NUL, which no database of events holds.
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]+$"),
+]
+"""An id or a title."""
+Condition = Annotated[int, Field(ge=-(2**31), lt=2**31)] | Text
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class AskingRequest(_Request):
+    """Whom a request is about."""
+
+    user: Text | None = Field(None, description="Id of a user: of the run, or who has events.")
+    history: list[Text] | None = Field(
+        None,
+        max_length=LONGEST_HISTORY,
+        description="What the person took, oldest first, as ids or titles; used in place of what is known of "
+        "the user. Neither user nor history: a person of whom nothing is known.",
+    )
+
+
+class _Filtering(_Request):
+    n: int = Field(10, ge=1, le=MOST, description="How many items.")
+    where: dict[Text, Condition] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="What the items must have, such as a category or a year.",
+        examples=[{"categories": "Comedy"}],
+    )
+    exclude: list[Text] = Field(
+        default_factory=list, max_length=LONGEST_HISTORY, description="Items to leave out, as ids or titles."
+    )
+
+
+class RankRequest(AskingRequest):
+    """Candidates of one's own, to be ranked for a user or a history."""
+
+    candidates: list[Text] = Field(
+        min_length=1, max_length=MOST, description="What is ranked, as ids or titles.", examples=[["50", "100"]]
+    )
+    reasons: bool = Field(False, description="Whether each item comes with its reason.")
+
+
+class RecommendRequest(AskingRequest, _Filtering):
+    """What to recommend from the whole catalogue to a user or for a history."""
+
+    reasons: bool = Field(True, description="Whether each item comes with its reason.")
+
+
+class SimilarRequest(_Filtering):
+    """What is like an item."""
+
+    item: Text = Field(description="Id or title.", examples=["Fargo (1996)"])
+
+
+class ExplainRequest(AskingRequest):
+    """How a ranking comes about."""
+
+    candidates: list[Text] | None = Field(
+        None, min_length=1, max_length=MOST, description="What is ranked; left out, what fast mode puts first."
+    )
+
+
+class EventRequest(_Request):
+    """A user took an item."""
+
+    user: Text
+    item: Text = Field(description="Id or title.")
+    time: datetime | None = Field(
+        None,
+        description="When, in ISO 8601, in UTC unless it says otherwise: since 1970, and a day from now at "
+        "most. Left out, now.",
+    )
+
+    @field_validator("time")
+    @classmethod
+    def _can_be(cls, time: datetime | None) -> datetime | None:
+        if time is None:
+            return None
+        # Compared before it is converted: at the ends of the calendar another time zone has no such moment.
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        if not _EARLIEST <= aware <= datetime.now(UTC) + _AHEAD:
+            raise ValueError("this is before 1970, or more than a day from now")
+        return aware.astimezone(UTC)
+
+
+class ItemBody(BaseModel):
+    """An item of the catalogue."""
+
+    item_id: str
+    title: str
+
+
+class ReasonBody(BaseModel):
+    """Why an item stands where it does: the family of signals without which its score would change most."""
+
+    family: str
+    text: str
+    counts: str
+    """The same fact with its counts."""
+
+
+class RowBody(BaseModel):
+    """One item of a ranking."""
+
+    rank: int
+    item_id: str
+    title: str
+    score: float | None
+    """Greater is better; comparable within one answer alone."""
+    reason: ReasonBody | None = None
+
+
+class RankingBody(BaseModel):
+    """Items, best first."""
+
+    rows: list[RowBody]
+    history: list[ItemBody]
+    """What was read from: the history as it was understood."""
+    system: str
+    """What ranked, such as `star` or `ease`."""
+    notes: list[str]
+    """What the caller should know, such as that the history was cut."""
+
+
+class ItemsBody(BaseModel):
+    """Items of the catalogue."""
+
+    items: list[ItemBody]
+
+
+class EventBody(BaseModel):
+    """An event that is stored."""
+
+    number: int
+    user: str
+    item: ItemBody
+    time: datetime
+    key: str
+    """Its idempotency key: sent again with it, it is stored once."""
+
+
+class DeletedBody(BaseModel):
+    """What deleting a user did, and what it did not."""
+
+    user: str
+    events: int
+    """Events that were removed."""
+    rebuild: int
+    """Number of the rebuild that takes the user out of the counts, still to be done."""
+    notes: list[str]
+
+
+class StatusBody(BaseModel):
+    """Whether the server can answer."""
+
+    status: Literal["ok", "loading", "failed"]
+    parts: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,312 @@
+"""What a server does, without HTTP: the recommender of a run, in batches, with the events that came since.
+
+One thread asks the recommender, batch by batch (`batching`); traces have threads of their own (`streams`). A
+known user is asked about with what the run knows of her and what she took since; who was deleted, with the
+latter alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from starrec.errors import StarrecError
+from starrec.pipeline.serving_config import ServingConfig
+from starrec.recommender import Item, Recommendations, Recommender, UnknownUser, load
+from starrec.server.batching import Batcher
+from starrec.server.database import EventsUnavailable
+from starrec.server.events import Deletion, Event, Events, UserEvents
+from starrec.server.live import Live
+from starrec.server.metrics import Metrics
+from starrec.server.streams import Streams
+from starrec.student import Step
+
+A = TypeVar("A")
+
+_WITHOUT_EVENTS: Final = "The database of events does not answer: what the user took since is left out."
+_UNKNOWN: Final = "The run does not know this user: the answer goes by the history alone."
+_NOTHING_SINCE: Final = UserEvents((), forgotten=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A recommender, and what names mean to it."""
+
+    model: Recommender
+    users: Mapping[str, int]
+    """Index by user id."""
+    items: frozenset[str]
+    """Ids of the catalogue."""
+
+    @classmethod
+    def of(cls, model: Recommender) -> Loaded:
+        """A recommender that has answered once: what it prepares at its first request is prepared."""
+        ids = model.serving.catalogue.item_ids
+        model.rank(ids[:2], history=ids[:1])
+        model.recommend(history=ids[:1], n=1)
+        model.items("a", 1)
+        return cls(model, {user: at for at, user in enumerate(model.serving.user_ids)}, frozenset(ids))
+
+    def item(self, name: str) -> Item:
+        """The item of an id, or of a title.
+
+        Raises:
+            UnknownItem: there is none, or more than one.
+        """
+        catalogue, item = self.model.serving.catalogue, self.model.requests.titles.item(name)
+        return Item(catalogue.item_ids[item], catalogue.titles[item])
+
+    def asked(self, person: Person) -> tuple[str | None, Sequence[str] | None]:
+        """User and history as the recommender is asked about them.
+
+        A user of the run is named also where her history is another one: her own edges stay out of the
+        evidence.
+
+        Raises:
+            UnknownUser: she was deleted and took nothing since.
+        """
+        user, history, since = person.user, person.history, person.since
+        if user is None:
+            return None, history or []
+        index = self.users.get(user)
+        if history is not None:
+            return (None if index is None else user), history
+        if since.forgotten and not since.events:
+            raise UnknownUser("This user was deleted. For a person who is not in the data, give a history.")
+        if not since.events:
+            return user, None
+        ids = self.model.serving.catalogue.item_ids
+        # An item that was taken again stands where it was taken last.
+        latest = dict.fromkeys(event.item_id for event in reversed(since.events) if event.item_id in self.items)
+        if index is not None and not since.forgotten:
+            latest |= dict.fromkeys(
+                ids[at] for at in reversed(self.model.serving.history(index).items.tolist())
+            )
+        return (None if index is None else user), list(latest)[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a request is about: a user, a history in place of hers, or nobody who is known."""
+
+    user: str | None
+    history: Sequence[str] | None
+    since: UserEvents = _NOTHING_SINCE
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """A request that can be computed with others of its kind."""
+
+    person: Person
+    candidates: Sequence[str]
+
+
+_Request = _Ranking | Callable[[Loaded], Any]
+
+
+class Service:
+    """A run that is served. Belongs to the event loop that entered it as a context."""
+
+    def __init__(
+        self, run: Path, config: ServingConfig, *, metrics: Metrics | None = None, system: str | None = None
+    ) -> None:
+        """Args:
+        system: what ranks, as of `starrec.load`.
+
+        Raises:
+            ConfigError: `[serving]` names a database that cannot be.
+        """
+        self.config, self.metrics = config, metrics or Metrics()
+        self.events = Events.of_run(run, config.events_url)
+        self.live: Live[Loaded] = Live(
+            lambda: Loaded.of(load(run, system=system)),
+            lambda: _state(run),
+            loaded=self.metrics.loaded.set_to_current_time,
+            failed=self.metrics.failed_loads.inc,
+        )
+        self._streams = Streams(config.streams)
+        self._batcher: Batcher[_Request, Any]
+        self._watching: asyncio.Task[None]
+
+    async def __aenter__(self) -> Service:
+        self._batcher = Batcher(
+            self._compute, queue=self.config.queue, batch=self.config.batch, computed=self._count
+        )
+        self.metrics.waiting.set_function(lambda: len(self._batcher))
+        self._watching = asyncio.create_task(self._load_and_watch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._watching.cancel()
+        await self._batcher.close()
+        self.events.close()
+
+    async def rank(self, person: Person, candidates: Sequence[str], *, reasons: bool) -> Recommendations:
+        """Candidates of the caller's, ranked. Errors as of `Recommender.rank`."""
+        person = await self._with_events(person)
+        if not reasons:
+            return _noted(await self._ask(_Ranking(person, candidates)), person)
+
+        def asked(loaded: Loaded) -> Recommendations:
+            user, history = loaded.asked(person)
+            return loaded.model.rank(candidates, user=user, history=history, reasons=True)
+
+        return _noted(await self._ask(asked), person)
+
+    async def recommend(
+        self, person: Person, n: int, *, where: dict[str, Any], exclude: Sequence[str], reasons: bool
+    ) -> Recommendations:
+        """The best of the catalogue. Errors as of `Recommender.recommend`."""
+        person = await self._with_events(person)
+
+        def asked(loaded: Loaded) -> Recommendations:
+            user, history = loaded.asked(person)
+            return loaded.model.recommend(user, history, n, where=where, exclude=exclude, reasons=reasons)
+
+        return _noted(await self._ask(asked), person)
+
+    async def similar(
+        self, item: str, n: int, *, where: dict[str, Any], exclude: Sequence[str]
+    ) -> Recommendations:
+        """What is like an item. Errors as of `Recommender.similar`."""
+        found: Recommendations = await self._ask(
+            lambda loaded: loaded.model.similar(item, n, where=where, exclude=exclude)
+        )
+        return found
+
+    async def explain(
+        self, person: Person, candidates: Sequence[str] | None, by: Literal["star", "teacher"]
+    ) -> AsyncIterator[Step]:
+        """The steps of a trace, as they are written. Errors as of `Recommender.explain`, and before the first
+        step."""
+        person, loaded = await self._with_events(person), self.live.model
+
+        def steps() -> Iterator[Step]:
+            user, history = loaded.asked(person)
+            return loaded.model.explain(candidates, user=user, history=history, by=by)
+
+        return await self._streams.open(steps)
+
+    async def items(self, query: str, n: int) -> list[Item]:
+        """Items by what was typed of their titles."""
+        return await asyncio.to_thread(self.live.model.model.items, query, n)
+
+    async def ask(self, question: Callable[[Loaded], A]) -> A:
+        """What the recommender answers to something else, asked by the thread that asks it everything."""
+        found: A = await self._ask(question)
+        return found
+
+    async def add(self, user: str, item: str, time: datetime | None, key: str) -> tuple[Event, Item]:
+        """Store an event; it is on disk when this returns, and counts in the user's next request.
+
+        Raises:
+            UnknownItem: the catalogue has no such item.
+            KeyReused, EventsUnavailable: as of `Events.add`.
+        """
+        loaded = self.live.model
+
+        def stored() -> tuple[Event, Item]:
+            found = loaded.item(item)
+            return self.events.add(user, found.item_id, time, key=key), found
+
+        answer = await asyncio.to_thread(stored)
+        self.metrics.events.inc()
+        return answer
+
+    async def forget(self, user: str) -> tuple[Deletion, int]:
+        """Delete a user's events, and mark that she must be left out of the counts.
+
+        Raises:
+            UnknownUser: neither the run nor the events know her.
+            EventsUnavailable: the database does not answer.
+        """
+        loaded = self.live.model
+
+        def deleted() -> tuple[Deletion, int]:
+            since = self.events.of_user(user)
+            if not since.events and not since.forgotten and user not in loaded.users:
+                raise UnknownUser(f"There is no user {user[:100]!r}: nothing was deleted.")
+            done = self.events.forget(user)
+            self.metrics.rebuilds_due.set(len(self.events.rebuilds_due()))
+            return done
+
+        return await asyncio.to_thread(deleted)
+
+    async def parts(self) -> dict[str, str]:
+        """What the server consists of, and whether it works: `ok`, or what is the matter."""
+        try:
+            due = await asyncio.to_thread(self.events.rebuilds_due)
+        except EventsUnavailable:
+            events = "unavailable"
+        else:
+            events = "ok"
+            self.metrics.rebuilds_due.set(len(due))
+        return {"run": self.live.status, "events": events}
+
+    async def _with_events(self, person: Person) -> Person:
+        if person.user is None:
+            return person
+        if person.history is not None:
+            unknown = person.user not in self.live.model.users
+            return replace(person, notes=(_UNKNOWN,)) if unknown else person
+        try:
+            since = await asyncio.to_thread(self.events.of_user, person.user)
+        except EventsUnavailable:
+            return Person(person.user, None, notes=(_WITHOUT_EVENTS,))
+        return Person(person.user, None, since)
+
+    async def _ask(self, request: _Request) -> Any:
+        _ = self.live.model  # refused before it waits
+        return await self._batcher.ask(request)
+
+    def _compute(self, batch: list[_Request]) -> list[Any]:
+        loaded = self.live.model
+        answers: list[Any] = [None] * len(batch)
+        ranked: list[int] = []
+        tasks = []
+        for at, request in enumerate(batch):
+            try:
+                if isinstance(request, _Ranking):
+                    tasks.append((*loaded.asked(request.person), request.candidates))
+                    ranked.append(at)
+                else:
+                    answers[at] = request(loaded)
+            except StarrecError as error:
+                answers[at] = error
+        for at, answer in zip(ranked, loaded.model.rank_many(tasks) if tasks else (), strict=True):
+            answers[at] = answer
+        return answers
+
+    def _count(self, requests: int, seconds: float) -> None:
+        self.metrics.batches.observe(requests)
+        self.metrics.batch_seconds.observe(seconds)
+
+    async def _load_and_watch(self) -> None:
+        await self.live.reload()
+        if self.config.reload_seconds:
+            await self.live.watch(self.config.reload_seconds)
+
+
+def _noted(found: Recommendations, person: Person) -> Recommendations:
+    if not person.notes:
+        return found
+    return Recommendations(found.rows, found.history, found.system, (*found.notes, *person.notes))
+
+
+def _state(run: Path) -> object:
+    """What tells whether a run folder has another student, other settings or other counts than before."""
+    seen = []
+    for path in (run / "run.json", run / "config.toml", *sorted(run.glob("evidence/*/CURRENT"))):
+        try:
+            status = path.stat()
+        except OSError:
+            seen.append((str(path), 0, 0))
+        else:
+            seen.append((str(path), status.st_mtime_ns, status.st_ino))
+    return seen

@@ -1,0 +1,350 @@
+"""The HTTP API of a run, over a real socket: what is answered, what is refused, what is remembered."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from starrec import load
+from starrec.pipeline.serving_config import ServingConfig
+from starrec.server.app import application
+from starrec.server.listening import served
+
+CANDIDATES = [f"i{item}" for item in range(30, 40)]
+
+
+@contextmanager
+def serving(folder, **settings):
+    config = ServingConfig(**{"reload_seconds": 0.02, **settings})
+    with served(application(folder, config, None)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        while client.get(url.removesuffix("/v1") + "/readyz").json()["status"] == "loading":
+            time.sleep(0.01)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    with serving(folder) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load(folder)
+
+
+def items_of(answer):
+    assert answer.status_code == 200, answer.text
+    return [row["item_id"] for row in answer.json()["rows"]]
+
+
+def error_of(answer, status, code):
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["code"] == code and error["request_id"] == answer.headers["x-request-id"]
+    return error
+
+
+def told(answer):
+    """The events of a stream: their kind and content."""
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream")
+    blocks = [block.split("\r\n") for block in answer.text.split("\r\n\r\n") if block]
+    return [(block[0].removeprefix("event: "), json.loads(block[1].removeprefix("data: "))) for block in blocks]
+
+
+# Rankings
+
+
+def test_rankings_are_the_recommenders_own(client, model):
+    for asked in ({"history": ["Film A01", "i2"]}, {"user": "u5"}, {"user": "u5", "history": ["i1", "i2"]}):
+        found = client.post("/rank", json={"candidates": CANDIDATES, **asked})
+        own = model.rank(CANDIDATES, **asked)
+        assert items_of(found) == [row.item_id for row in own]
+        assert [row["score"] for row in found.json()["rows"]] == pytest.approx([row.score for row in own])
+        assert [item["item_id"] for item in found.json()["history"]] == [item.item_id for item in own.history]
+        found = client.post("/recommend", json={"n": 5, **asked})
+        assert items_of(found) == [row.item_id for row in model.recommend(n=5, **asked)]
+        assert all(row["reason"]["text"] for row in found.json()["rows"])
+    found = client.post("/similar", json={"item": "Film A01", "n": 4, "exclude": ["i2"]})
+    assert items_of(found) == [row.item_id for row in model.similar("i1", n=4, exclude=["i2"])]
+
+
+def test_ranks_come_with_reasons_where_they_are_asked_for(client):
+    asked = {"candidates": CANDIDATES, "user": "u5"}
+    plain = client.post("/rank", json=asked).json()["rows"]
+    reasoned = client.post("/rank", json={**asked, "reasons": True}).json()["rows"]
+    assert all(row["reason"] is None for row in plain) and all(row["reason"] for row in reasoned)
+    assert [row["item_id"] for row in plain] == [row["item_id"] for row in reasoned]
+
+
+def test_filters_and_exclusions_hold(client, small):
+    found = items_of(
+        client.post("/recommend", json={"history": ["i1"], "n": 6, "where": {"categories": "Vol. 2."}})
+    )
+    assert len(found) == 6 and all(int(item[1:]) >= 36 for item in found)
+    without = client.post("/recommend", json={"history": ["i1"], "n": 6, "exclude": found[:2]})
+    assert not set(found[:2]) & set(items_of(without))
+
+
+def test_who_is_not_known_is_answered_by_popularity_and_told_so(client):
+    for asked in ({}, {"history": []}):
+        answer = client.post("/recommend", json={"n": 3, **asked})
+        assert len(items_of(answer)) == 3 and answer.json()["system"] == "popularity"
+        assert any("empty" in note for note in answer.json()["notes"])
+
+
+def test_requests_that_come_together_get_the_answers_they_get_alone(client, model):
+    asked = [{"candidates": CANDIDATES[: 3 + at % 7], "user": f"u{at}"} for at in range(40)]
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(lambda body: items_of(client.post("/rank", json=body)), asked))
+    assert found == [
+        [row.item_id for row in model.rank(body["candidates"], user=body["user"])] for body in asked
+    ]
+
+
+def test_a_wrong_request_among_many_fails_alone(client):
+    good = {"candidates": CANDIDATES, "user": "u1"}
+    asked = [good, {**good, "user": "nobody"}, {**good, "candidates": ["none"]}, good] * 5
+    with ThreadPoolExecutor(12) as pool:
+        found = [answer.status_code for answer in pool.map(lambda body: client.post("/rank", json=body), asked)]
+    assert found == [200, 404, 404, 200] * 5
+
+
+# What is refused
+
+
+def test_errors_say_what_and_what_else(client):
+    error = error_of(
+        client.post("/rank", json={"history": ["Fim A01"], "candidates": ["zzz"]}), 404, "unknown_item"
+    )
+    assert error["near"] and {"item_id", "title"} == set(error["near"][0])
+    error = error_of(client.post("/rank", json={"user": "u555", "candidates": CANDIDATES}), 404, "unknown_user")
+    assert "'u555'" in error["message"]
+    asked = {
+        "history": ["i1"],
+        "where": {"categories": "Vol. 2."},
+        "exclude": [f"i{at}" for at in range(36, 48)],
+    }
+    error_of(client.post("/recommend", json=asked), 404, "nothing_left")
+    error_of(client.post("/recommend", json={"history": ["i1"], "where": {"colour": "red"}}), 422, "invalid")
+    error_of(client.post("/rank", json={"history": ["i1"], "candidates": ["i2", "i2"]}), 422, "invalid")
+    error_of(client.get("/nowhere"), 404, "not_found")
+    error_of(client.get("/rank"), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"candidates": ["i1"], "user": "\\ud800"}',
+        b'{"candidates": ["i1"], "user": "a\\u0000b"}',
+        b'{"candidates": []}',
+        b'{"candidates": ["' + b"x" * 10_001 + b'"]}',
+        b'{"candidates": ["i1"], "n": 1}',
+        b'{"candidates": "i1"}',
+    ],
+)
+def test_malformed_requests_are_refused_and_not_repeated(client, body):
+    headers = {"Content-Type": "application/json"}
+    error = error_of(client.post("/rank", content=body, headers=headers), 422, "malformed")
+    assert "xxx" not in error["message"] and "openapi" in error["message"]
+
+
+@pytest.mark.parametrize("body", [b"\xff", b'{"history": ' + b"[" * 5000 + b"]" * 5000 + b"}"])
+def test_what_is_no_json_is_refused(client, body):
+    headers = {"Content-Type": "application/json"}
+    error_of(client.post("/rank", content=body, headers=headers), 400, "bad_request")
+
+
+def test_long_histories_are_bounded_and_said_so(client):
+    answer = client.post("/rank", json={"history": ["i1", "i2"] * 5000, "candidates": CANDIDATES})
+    assert len(items_of(answer)) == 10 and "10,000 items" in answer.json()["notes"][0]
+    error_of(
+        client.post("/rank", json={"history": ["i1"] * 10_001, "candidates": CANDIDATES}), 422, "malformed"
+    )
+
+
+def test_hostile_titles_are_text(client, model):
+    (found,) = client.get("/items", params={"query": "img src"}).json()["items"]
+    assert found["item_id"] == "i7" and found["title"] == model.items("img src")[0].title
+    answer = client.get("/items", params={"query": "img src"})
+    assert answer.headers["content-type"] == "application/json"
+    ranked = client.post("/rank", json={"history": [found["title"]], "candidates": CANDIDATES})
+    assert len(items_of(ranked)) == 10
+
+
+# Catalogue
+
+
+def test_items_are_found_as_one_types(client):
+    found = client.get("/items", params={"query": "film a", "n": 3}).json()["items"]
+    assert [item["title"][:6] for item in found] == ["Film A"] * 3
+    error_of(client.get("/items"), 422, "malformed")
+
+
+def test_evidence_has_counts_of_three_people_at_least(client):
+    found = client.get("/items/i1/evidence", params={"n": 50}).json()
+    assert found["title"] == "Film A01" and "Film A01" in found["facts"][0]
+    facts = found["together"] + found["then"] + found["against"]
+    assert facts and all(fact["people"] >= 3 for fact in facts)
+    assert "u1" not in json.dumps(found) and "⟦" not in json.dumps(found)
+    error_of(client.get("/items/zzz/evidence"), 404, "unknown_item")
+
+
+# Traces
+
+
+def test_the_teacher_is_told_step_by_step(client):
+    steps = told(client.post("/teach", json={"user": "u5", "candidates": CANDIDATES}))
+    kinds = [kind for kind, _ in steps]
+    assert kinds[0] == "plan" and kinds[-2:] == ["recommend", "end"] and "tool_response" in kinds
+    assert all(content["text"] for kind, content in steps[:-1])
+
+
+def test_the_student_is_told_step_by_step_and_agrees_with_the_recommender(client, model):
+    asked = {"user": "u5", "candidates": CANDIDATES[:3]}
+    steps = told(client.post("/explain", json=asked))
+    own = list(model.explain(**asked))
+    assert [kind for kind, _ in steps] == [*(step.tag for step in own), "end"]
+    assert [content["text"] for _, content in steps[:-1]] == [step.text for step in own]
+
+
+def test_a_trace_of_what_is_unknown_is_refused_before_it_begins(client):
+    error_of(client.post("/teach", json={"user": "u555"}), 404, "unknown_user")
+    error_of(client.post("/explain", json={"history": ["zzz"]}), 404, "unknown_item")
+
+
+# Events
+
+
+def test_an_event_counts_in_the_users_next_request(client, model):
+    before = client.post("/recommend", json={"user": "u9", "n": 20})
+    taken = items_of(before)[0]
+    stored = client.post("/events", json={"user": "u9", "item": taken}, headers={"Idempotency-Key": "one"})
+    assert (
+        stored.status_code == 201
+        and stored.json()["item"]["item_id"] == taken
+        and stored.json()["key"] == "one"
+    )
+    after = client.post("/recommend", json={"user": "u9", "n": 20})
+    history = [item["item_id"] for item in after.json()["history"]]
+    assert history == [item["item_id"] for item in before.json()["history"]] + [taken]
+    assert taken not in items_of(after)
+    again = client.post("/events", json={"user": "u9", "item": taken}, headers={"Idempotency-Key": "one"})
+    assert again.status_code == 201 and again.json() == stored.json()
+    other = client.post("/events", json={"user": "u9", "item": "i3"}, headers={"Idempotency-Key": "one"})
+    error_of(other, 409, "key_reused")
+
+
+def test_a_new_user_is_known_from_her_first_event(client):
+    error_of(client.post("/recommend", json={"user": "new/ user?"}), 404, "unknown_user")
+    assert client.post("/events", json={"user": "new/ user?", "item": "Film B13"}).status_code == 201
+    answer = client.post("/recommend", json={"user": "new/ user?", "n": 3})
+    assert [item["title"] for item in answer.json()["history"]] == ["Film B13"] and len(items_of(answer)) == 3
+    gone = client.delete("/users/new%2F%20user%3F")
+    assert gone.status_code == 200 and gone.json()["events"] == 1
+    error_of(client.post("/recommend", json={"user": "new/ user?"}), 404, "unknown_user")
+
+
+def test_a_deleted_user_is_not_used_any_more(client):
+    client.post("/events", json={"user": "u11", "item": "i40"})
+    gone = client.delete("/users/u11").json()
+    assert gone["events"] == 1 and gone["rebuild"] >= 1
+    assert any("not unlearned" in note for note in gone["notes"])
+    error_of(client.post("/recommend", json={"user": "u11"}), 404, "unknown_user")
+    client.post("/events", json={"user": "u11", "item": "i41"})
+    answer = client.post("/recommend", json={"user": "u11"})
+    assert [item["item_id"] for item in answer.json()["history"]] == ["i41"]
+    error_of(client.delete("/users/u555"), 404, "unknown_user")
+
+
+@pytest.mark.parametrize("time", ["yesterday", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", 1e300])
+def test_times_that_cannot_be_are_refused(client, time):
+    error_of(client.post("/events", json={"user": "u1", "item": "i1", "time": time}), 422, "malformed")
+
+
+def test_events_of_what_is_unknown_are_refused(client):
+    error_of(client.post("/events", json={"user": "u1", "item": "zzz"}), 404, "unknown_item")
+
+
+def test_without_the_database_rankings_go_on(run_folder, tmp_path):
+    folder = run_folder()
+    with serving(folder, events=f"sqlite:///{tmp_path}/gone/events.sqlite") as client:
+        answer = client.post("/rank", json={"user": "u5", "candidates": CANDIDATES})
+        assert len(items_of(answer)) == 10 and "does not answer" in answer.json()["notes"][-1]
+        error_of(client.post("/events", json={"user": "u5", "item": "i1"}), 503, "events_unavailable")
+        ready = client.get(str(client.base_url).removesuffix("/v1/") + "/readyz")
+        assert ready.status_code == 503 and ready.json()["parts"] == {"run": "ok", "events": "unavailable"}
+
+
+# Operating
+
+
+def test_health_metrics_and_the_document(client):
+    root = str(client.base_url).removesuffix("/v1/")
+    assert client.get(f"{root}/healthz").json()["status"] == "ok"
+    assert client.get(f"{root}/readyz").json() == {"status": "ok", "parts": {"run": "ok", "events": "ok"}}
+    client.post("/rank", json={"candidates": CANDIDATES, "user": "u1"})
+    text = client.get(f"{root}/metrics").text
+    assert 'route="/v1/rank",status="200"' in text and "starrec_batch_requests_count" in text
+    paths = client.get(f"{root}/openapi.json").json()["paths"]
+    assert {"/v1/rank", "/v1/users/{user}", "/v1/items/{item_id}/evidence", "/metrics"} <= set(paths)
+
+
+def test_a_run_that_is_not_there_yet_is_answered_with_503_until_it_is(run_folder, tmp_path):
+    folder = tmp_path / "run"
+    with serving(folder) as client:
+        answer = client.post("/rank", json={"candidates": CANDIDATES})
+        error_of(answer, 503, "loading")
+        assert int(answer.headers["retry-after"]) >= 1
+        Path(run_folder()).rename(folder)
+        while client.post("/rank", json={"candidates": CANDIDATES}).status_code == 503:
+            time.sleep(0.02)
+        assert len(items_of(client.post("/rank", json={"candidates": CANDIDATES}))) == 10
+
+
+def test_another_student_takes_over_without_a_failed_request(run_folder):
+    folder, other = run_folder(0), run_folder(1)
+    asked = {"candidates": CANDIDATES, "user": "u5"}
+    first, second = (([row.item_id for row in load(of).rank(**asked)]) for of in (folder, other))
+    assert first != second
+    found, ended = [], threading.Event()
+    with serving(folder) as client:
+
+        def drive():
+            while not ended.is_set():
+                found.append(items_of(client.post("/rank", json=asked)))
+
+        drivers = [threading.Thread(target=drive) for _ in range(3)]
+        for driver in drivers:
+            driver.start()
+        swapped = json.loads((other / "run.json").read_text())
+        new = next((other / "distill").iterdir())
+        new.rename(folder / "distill" / new.name)
+        (folder / "run.json.new").write_text(json.dumps(swapped))
+        (folder / "run.json.new").rename(folder / "run.json")
+        deadline = time.monotonic() + 30
+        while found[-1:] != [second] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        ended.set()
+        for driver in drivers:
+            driver.join()
+    assert (
+        found[0] == first and found[-1] == second and {tuple(x) for x in found} == {tuple(first), tuple(second)}
+    )
+
+
+def test_more_than_can_wait_is_refused_with_when_to_come_again(run_folder):
+    with serving(run_folder(), queue=1, batch=1) as client, ThreadPoolExecutor(24) as pool:
+        asked = {"candidates": CANDIDATES, "user": "u5", "reasons": True}
+        answers = list(pool.map(lambda _: client.post("/rank", json=asked), range(120)))
+        assert {answer.status_code for answer in answers} == {200, 429}
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert int(refused.headers["retry-after"]) >= 1
+        error_of(refused, 429, "overloaded")

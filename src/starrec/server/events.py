@@ -163,6 +163,21 @@ class Events:
         with self._database.transaction() as connection:
             return list(map(_deletion, connection.execute(due)))
 
+    def forgotten(self) -> dict[str, list[Event]]:
+        """Everybody who was deleted, with what she took since.
+
+        Raises:
+            EventsUnavailable: the database does not answer.
+        """
+        gone = select(DELETIONS.c.user_id)
+        theirs = select(EVENTS).where(EVENTS.c.user_id.in_(gone)).order_by(EVENTS.c.time, EVENTS.c.number)
+        with self._database.transaction() as connection:
+            found: dict[str, list[Event]] = {user: [] for user in connection.execute(gone).scalars()}
+            for event in map(_event, connection.execute(theirs)):
+                if event.user_id in found:
+                    found[event.user_id].append(event)
+        return found
+
     def rebuilt(self, number: int) -> None:
         """Record that the counts were built again, without whoever was deleted up to this mark.
 

@@ -31,6 +31,7 @@ from starrec.server.asgi import App
 from starrec.server.events import KEY_LENGTH
 from starrec.server.evidence import EvidenceBody, evidence
 from starrec.server.keys import Keys
+from starrec.server.loaded import Person
 from starrec.server.metrics import CONTENT_TYPE, Metrics
 from starrec.server.observing import Observed
 from starrec.server.problems import DOCUMENTED, CallerGone, answer_problems, problem_of
@@ -50,7 +51,7 @@ from starrec.server.schema import (
     StatusBody,
     Text,
 )
-from starrec.server.service import Person, Service
+from starrec.server.service import Service
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from starrec.data import plain
-from starrec.server.service import Loaded
+from starrec.server.loaded import Loaded
 from starrec.signals import Fact, sentence
 from starrec.signals.item_summary import item_summary
 

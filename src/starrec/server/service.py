@@ -8,7 +8,7 @@ latter alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Any, Final, Literal, TypeVar
 
 from starrec.errors import StarrecError
 from starrec.pipeline.serving_config import ServingConfig
-from starrec.recommender import Item, Recommendations, Recommender, UnknownUser, load
+from starrec.recommender import Item, Recommendations, UnknownUser, load
 from starrec.server.batching import Batcher
 from starrec.server.database import EventsUnavailable
-from starrec.server.events import Deletion, Event, Events, UserEvents
+from starrec.server.events import Deletion, Event, Events
 from starrec.server.live import Live
+from starrec.server.loaded import Loaded, Person
 from starrec.server.metrics import Metrics
 from starrec.server.streams import Streams
 from starrec.student import Step
@@ -29,74 +30,6 @@ A = TypeVar("A")
 
 _WITHOUT_EVENTS: Final = "The database of events does not answer: what the user took since is left out."
 _UNKNOWN: Final = "The run does not know this user: the answer goes by the history alone."
-_NOTHING_SINCE: Final = UserEvents((), forgotten=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A recommender, and what names mean to it."""
-
-    model: Recommender
-    users: Mapping[str, int]
-    """Index by user id."""
-    items: frozenset[str]
-    """Ids of the catalogue."""
-
-    @classmethod
-    def of(cls, model: Recommender) -> Loaded:
-        """A recommender that has answered once: what it prepares at its first request is prepared."""
-        ids = model.serving.catalogue.item_ids
-        model.rank(ids[:2], history=ids[:1])
-        model.recommend(history=ids[:1], n=1)
-        model.items("a", 1)
-        return cls(model, {user: at for at, user in enumerate(model.serving.user_ids)}, frozenset(ids))
-
-    def item(self, name: str) -> Item:
-        """The item of an id, or of a title.
-
-        Raises:
-            UnknownItem: there is none, or more than one.
-        """
-        catalogue, item = self.model.serving.catalogue, self.model.requests.titles.item(name)
-        return Item(catalogue.item_ids[item], catalogue.titles[item])
-
-    def asked(self, person: Person) -> tuple[str | None, Sequence[str] | None]:
-        """User and history as the recommender is asked about them.
-
-        A user of the run is named also where her history is another one: her own edges stay out of the
-        evidence.
-
-        Raises:
-            UnknownUser: she was deleted and took nothing since.
-        """
-        user, history, since = person.user, person.history, person.since
-        if user is None:
-            return None, history or []
-        index = self.users.get(user)
-        if history is not None:
-            return (None if index is None else user), history
-        if since.forgotten and not since.events:
-            raise UnknownUser("This user was deleted. For a person who is not in the data, give a history.")
-        if not since.events:
-            return user, None
-        ids = self.model.serving.catalogue.item_ids
-        # An item that was taken again stands where it was taken last.
-        latest = dict.fromkeys(event.item_id for event in reversed(since.events) if event.item_id in self.items)
-        if index is not None and not since.forgotten:
-            latest |= dict.fromkeys(
-                ids[at] for at in reversed(self.model.serving.history(index).items.tolist())
-            )
-        return (None if index is None else user), list(latest)[::-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom a request is about: a user, a history in place of hers, or nobody who is known."""
-
-    user: str | None
-    history: Sequence[str] | None
-    since: UserEvents = _NOTHING_SINCE
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

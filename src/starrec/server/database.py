@@ -89,13 +89,13 @@ class Database:
             ConfigError: it is no such URL, or the driver is missing.
         """
         self._engine = _engine(url)
-        self._postgresql = self._engine.dialect.name == "postgresql"
+        self.postgresql = self._engine.dialect.name == "postgresql"
         self._made = False
         self._making, self._writing = Lock(), Lock()
 
     def insert(self, table: Table) -> Any:
         """An INSERT that knows ON CONFLICT."""
-        return (postgresql if self._postgresql else sqlite).insert(table)
+        return (postgresql if self.postgresql else sqlite).insert(table)
 
     @contextmanager
     def transaction(self, *, writes: bool = False, alone: bool = False) -> Iterator[Connection]:
@@ -116,9 +116,9 @@ class Database:
         try:
             if not self._made:
                 self._make()
-            one_writer = self._writing if writes and not self._postgresql else nullcontext()
+            one_writer = self._writing if writes and not self.postgresql else nullcontext()
             with one_writer, self._engine.begin() as connection:
-                if self._postgresql and (writes or alone):
+                if self.postgresql and (writes or alone):
                     take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
                     connection.execute(select(take(_LOCK)))
                 yield connection
@@ -136,7 +136,7 @@ class Database:
     def _make(self) -> None:
         """Make the tables unless they are there."""
         with self._making, self._engine.begin() as connection:
-            if self._postgresql:
+            if self.postgresql:
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             for table in _METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import BindParameter, bindparam, delete, exists, func, select, update
 from sqlalchemy.engine import URL
 
 from starrec.errors import StarrecError
@@ -31,6 +31,10 @@ KEY_LENGTH: Final = 255
 AT_ONCE: Final = 10_000
 """Events that `Events.after` reads at most, unless told."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_USER: Final[BindParameter[str]] = bindparam("user")
+# Made once: each request about a user asks them.
+_OF_USER: Final = select(EVENTS).where(EVENTS.c.user_id == _USER).order_by(EVENTS.c.time, EVENTS.c.number)
+_FORGOTTEN: Final = select(exists().where(DELETIONS.c.user_id == _USER))
 
 
 class KeyReused(StarrecError):
@@ -88,6 +92,11 @@ class Events:
         """The events of a run: at the URL, or in a file of its folder where that is empty."""
         return cls(url or URL.create("sqlite", database=str(folder.absolute() / FILE)))
 
+    @property
+    def in_file(self) -> bool:
+        """Whether reading waits for no writer and no other machine."""
+        return not self._database.postgresql
+
     def add(self, user_id: str, item_id: str, time: datetime | None = None, *, key: str) -> Event:
         """Store an event; it is on disk when this returns. Sent again with its key, it is the first one.
 
@@ -121,11 +130,12 @@ class Events:
         Raises:
             EventsUnavailable: the database does not answer.
         """
-        mine = select(EVENTS).where(EVENTS.c.user_id == user_id)
-        gone = select(exists().where(DELETIONS.c.user_id == user_id))
+        asked = {"user": user_id}
         with self._database.transaction() as connection:
-            rows = connection.execute(mine.order_by(EVENTS.c.time, EVENTS.c.number)).all()
-            return UserEvents(tuple(map(_event, rows)), bool(connection.execute(gone).scalar_one()))
+            rows = connection.execute(_OF_USER, asked).all()
+            return UserEvents(
+                tuple(map(_event, rows)), bool(connection.execute(_FORGOTTEN, asked).scalar_one())
+            )
 
     def after(self, number: int, limit: int = AT_ONCE) -> list[Event]:
         """The events with greater numbers, by number: none with a smaller one can appear later.

@@ -18,7 +18,7 @@ import uvicorn
 from starrec.errors import StarrecError
 
 _GRACE: Final = 5
-"""Seconds that requests under way may take when the server is stopped."""
+"""Seconds that requests under way may take when the server is stopped, unless told."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -58,9 +58,14 @@ def base_url(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
 
-def serve(app: Any, listening: socket.socket) -> None:
-    """Answer until the process is told to stop."""
-    _server(app).run(sockets=[listening])
+def serve(app: Any, listening: socket.socket, *, grace: int = _GRACE, **settings: Any) -> None:
+    """Answer until the process is told to stop.
+
+    Args:
+        grace: seconds that requests under way may take then.
+        settings: more of `uvicorn.Config`.
+    """
+    _server(app, grace, **settings).run(sockets=[listening])
 
 
 @contextmanager
@@ -81,10 +86,14 @@ def served(app: Any, host: str = "127.0.0.1") -> Iterator[str]:
         listening.close()
 
 
-def _server(app: Any) -> uvicorn.Server:
-    # A quarter of an hour of silence between two requests of a client is no reason to hang up on it.
-    return uvicorn.Server(
-        uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_keep_alive=900, timeout_graceful_shutdown=_GRACE
-        )
+def _server(app: Any, grace: int = _GRACE, **settings: Any) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        # A quarter of an hour of silence between two requests of a client is no reason to hang up on it.
+        timeout_keep_alive=900,
+        timeout_graceful_shutdown=grace,
+        **settings,
     )
+    return uvicorn.Server(config)

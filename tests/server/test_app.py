@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from starrec import load
+from starrec.data import plain
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.server.app import application
+from starrec.server.keys import Keys
 from starrec.server.listening import served
 
 CANDIDATES = [f"i{item}" for item in range(30, 40)]
@@ -87,6 +89,9 @@ def test_filters_and_exclusions_hold(client, small):
         client.post("/recommend", json={"history": ["i1"], "n": 6, "where": {"categories": "Vol. 2."}})
     )
     assert len(found) == 6 and all(int(item[1:]) >= 36 for item in found)
+    both = {"categories": ["vol. 2.", "Sci. Fi"], "year": [1990, 1999]}
+    nothing = client.post("/recommend", json={"history": ["i1"], "where": both})
+    error_of(nothing, 404, "nothing_left")  # these items have no year
     without = client.post("/recommend", json={"history": ["i1"], "n": 6, "exclude": found[:2]})
     assert not set(found[:2]) & set(items_of(without))
 
@@ -131,7 +136,7 @@ def test_errors_say_what_and_what_else(client):
         "exclude": [f"i{at}" for at in range(36, 48)],
     }
     error_of(client.post("/recommend", json=asked), 404, "nothing_left")
-    error_of(client.post("/recommend", json={"history": ["i1"], "where": {"colour": "red"}}), 422, "invalid")
+    error_of(client.post("/recommend", json={"history": ["i1"], "where": {"colour": "red"}}), 422, "malformed")
     error_of(client.post("/rank", json={"history": ["i1"], "candidates": ["i2", "i2"]}), 422, "invalid")
     error_of(client.get("/nowhere"), 404, "not_found")
     error_of(client.get("/rank"), 405, "method_not_allowed")
@@ -212,7 +217,7 @@ def test_the_student_is_told_step_by_step_and_agrees_with_the_recommender(client
     steps = told(client.post("/explain", json=asked))
     own = list(model.explain(**asked))
     assert [kind for kind, _ in steps] == [*(step.tag for step in own), "end"]
-    assert [content["text"] for _, content in steps[:-1]] == [step.text for step in own]
+    assert [content["text"] for _, content in steps[:-1]] == [plain(step.text) for step in own]
 
 
 def test_a_trace_of_what_is_unknown_is_refused_before_it_begins(client):
@@ -297,6 +302,19 @@ def test_health_metrics_and_the_document(client):
     assert {"/v1/rank", "/v1/users/{user}", "/v1/items/{item_id}/evidence", "/metrics"} <= set(paths)
 
 
+def test_with_keys_the_document_says_so_and_only_health_is_open(folder, tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    key = keys.add("shop")
+    with served(application(folder, ServingConfig(), keys)) as url, httpx.Client(base_url=url) as client:
+        error_of(client.post("/rank", json={"candidates": CANDIDATES}), 401, "unauthorized")
+        root = url.removesuffix("/v1")
+        assert client.get(f"{root}/healthz").status_code == 200
+        assert client.get(f"{root}/metrics").status_code == 401
+        headers = {"Authorization": f"Bearer {key}"}
+        document = client.get(f"{root}/openapi.json", headers=headers).json()
+        assert document["security"] == [{"key": []}] and document["paths"]["/healthz"]["get"]["security"] == []
+
+
 def test_a_run_that_is_not_there_yet_is_answered_with_503_until_it_is(run_folder, tmp_path):
     folder = tmp_path / "run"
     with serving(folder) as client:
@@ -307,6 +325,14 @@ def test_a_run_that_is_not_there_yet_is_answered_with_503_until_it_is(run_folder
         while client.post("/rank", json={"candidates": CANDIDATES}).status_code == 503:
             time.sleep(0.02)
         assert len(items_of(client.post("/rank", json={"candidates": CANDIDATES}))) == 10
+
+
+def test_a_run_that_would_speak_of_single_people_is_not_served(run_folder, caplog):
+    folder = run_folder()
+    (folder / "config.toml").write_text("[signals]\nsupport = 1\n")
+    with serving(folder) as client:
+        error_of(client.post("/rank", json={"candidates": CANDIDATES}), 503, "loading")
+    assert any("support is 1" in getattr(record, "fields", {}).get("reason", "") for record in caplog.records)
 
 
 def test_another_student_takes_over_without_a_failed_request(run_folder):

@@ -24,11 +24,11 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from starrec import __version__
+from starrec.data import plain
 from starrec.errors import StarrecError
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.recommender import Item, Recommendations, Row
-from starrec.server.access import Access
+from starrec.server.access import OPEN, Access
 from starrec.server.asgi import App
 from starrec.server.events import KEY_LENGTH
 from starrec.server.evidence import EvidenceBody, evidence
@@ -54,11 +54,21 @@ from starrec.server.schema import (
     Text,
 )
 from starrec.server.service import Service
+from starrec.version import __version__
 
 T = TypeVar("T")
 
 _LOOK_SECONDS: Final = 0.5
 """How often a request that waits looks whether its caller is still there."""
+_EVENT: Final = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+"""Of each event of a trace, for the OpenAPI document."""
 _KEPT_IN_COUNTS: Final = (
     "The counts hold what the user took until they are built again: rows of the run's own data must be taken "
     "out of the files, then `starrec signals build --fresh`. Until then nothing that the run knows of her is "
@@ -95,13 +105,13 @@ def application(run: Folder, config: ServingConfig, keys: Keys | None, *, system
     """
     metrics = Metrics()
     service = Service(run, config, metrics=metrics, system=system)
-    inner = BodyLimit(_routes(service), config.body_bytes)
+    inner = BodyLimit(_routes(service, secured=keys is not None), config.body_bytes)
     limited = metrics.refused.labels("rate").inc
     guarded = Access(inner, keys, requests_per_minute=config.requests_per_minute, limited=limited)
     return Observed(SecurityHeaders(guarded), metrics)
 
 
-def _routes(service: Service) -> FastAPI:
+def _routes(service: Service, secured: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with service:
@@ -122,6 +132,13 @@ def _routes(service: Service) -> FastAPI:
     app.include_router(_catalogue(service))
     app.include_router(_people(service))
     app.include_router(_operating(service))
+    if secured:
+        # `Access` asks for the key; here the document says so.
+        document = app.openapi()
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"key": []}]
+        for path in OPEN:
+            document["paths"][path]["get"]["security"] = []
     return app
 
 
@@ -138,21 +155,21 @@ def _rankings(service: Service) -> APIRouter:
     async def recommend(body: RecommendRequest, request: Request) -> Response:
         """Recommend from the whole catalogue, each item with its reason."""
         asking = service.recommend(
-            _person(body), body.n, where=body.where, exclude=body.exclude, reasons=body.reasons
+            _person(body), body.n, where=body.where.conditions(), exclude=body.exclude, reasons=body.reasons
         )
         return _ranking(await _while_connected(request, asking))
 
     @router.post("/similar", response_model=RankingBody)
     async def similar(body: SimilarRequest, request: Request) -> Response:
         """What the people of an item took as well."""
-        asking = service.similar(body.item, body.n, where=body.where, exclude=body.exclude)
+        asking = service.similar(body.item, body.n, where=body.where.conditions(), exclude=body.exclude)
         return _ranking(await _while_connected(request, asking))
 
     stream: dict[int | str, dict[str, Any]] = {
         200: {
             "description": "Server-Sent Events, each with JSON: plan, tool_call, tool_response, reflection, "
             "recommend; in the end `end`, or `error`.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         }
     }
 
@@ -264,7 +281,7 @@ async def _trace(
     async def told() -> AsyncIterator[ServerSentEvent]:
         try:
             async for step in steps:
-                content = {"text": step.text, "written": step.written}
+                content = {"text": plain(step.text), "written": step.written}
                 yield ServerSentEvent(to_json(content).decode(), event=step.tag)
         except StarrecError as error:
             yield ServerSentEvent(problem_of(request, error).decode(), event="error")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from pydantic import BaseModel
 
 from starrec.data import plain
 from starrec.server.loaded import Loaded
 from starrec.signals import Fact, sentence
 from starrec.signals.item_summary import item_summary
-
-SUPPORT: Final = 3
-"""People that a fact rests on at least, whatever `[signals] support` says."""
 
 
 class FactBody(BaseModel):
@@ -49,7 +44,7 @@ def evidence(loaded: Loaded, name: str, n: int) -> dict[str, object]:
         UnknownItem: there is none, or more than one.
     """
     world = loaded.model.serving.fast.world
-    support = max(SUPPORT, world.config.support)
+    support = world.config.support
     catalogue = loaded.model.serving.catalogue
     item = loaded.model.requests.titles.item(name)
     found = item_summary(world.graph, item, top=n, support=support)

@@ -42,7 +42,7 @@ class Live(Generic[M]):
         self._load, self._state, self._loaded, self._failed = load, state, loaded, failed
         self._model: M | None = None
         self._of_state: object = None
-        self._error = ""
+        self._failed_once = False
         self._loading = asyncio.Lock()
 
     @property
@@ -53,13 +53,17 @@ class Live(Generic[M]):
             NotLoaded: none was loaded yet.
         """
         if self._model is None:
-            raise NotLoaded(self._error or "The run is being loaded. Ask again in some seconds.")
+            raise NotLoaded(
+                "The run cannot be loaded; the server's log says why."
+                if self._failed_once
+                else "The run is being loaded. Ask again in some seconds."
+            )
         return self._model
 
     @property
     def status(self) -> Literal["ok", "loading", "failed"]:
         """Whether there is one, or why not yet."""
-        return "ok" if self._model is not None else "failed" if self._error else "loading"
+        return "ok" if self._model is not None else "failed" if self._failed_once else "loading"
 
     async def reload(self) -> bool:
         """Load the model again and let it answer; whether that went well."""
@@ -70,7 +74,7 @@ class Live(Generic[M]):
                 model = await asyncio.to_thread(self._load)
             except Exception as error:  # whatever a run that is half written makes of itself
                 reason = str(error) if isinstance(error, StarrecError) else type(error).__name__
-                self._of_state, self._error = state, f"The run cannot be loaded: {reason}"
+                self._of_state, self._failed_once = state, True
                 _LOG.error("The run cannot be loaded", exc_info=error, extra={"fields": {"reason": reason}})
                 self._failed()
                 return False

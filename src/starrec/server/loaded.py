@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from starrec.errors import ConfigError
 from starrec.recommender import Item, Recommender, UnknownUser
 from starrec.server.events import UserEvents
 
+SUPPORT: Final = 3
+"""People that a fact which leaves the server rests on at least."""
 _NOTHING_SINCE: Final = UserEvents((), forgotten=False)
 
 
@@ -34,7 +37,16 @@ class Loaded:
 
     @classmethod
     def of(cls, model: Recommender) -> Loaded:
-        """A recommender that has answered once: what it prepares at its first request is prepared."""
+        """A recommender that has answered once: what it prepares at its first request is prepared.
+
+        Raises:
+            ConfigError: it would speak of what fewer than `SUPPORT` people did.
+        """
+        if (support := model.serving.fast.world.config.support) < SUPPORT:
+            raise ConfigError(
+                f"[signals] support is {support}, and a server says nothing of what fewer than {SUPPORT} "
+                f"people did. Set it to {SUPPORT} or more in {model.serving.run / 'config.toml'}."
+            )
         ids = model.serving.catalogue.item_ids
         model.rank(ids[:2], history=ids[:1])
         model.recommend(history=ids[:1], n=1)

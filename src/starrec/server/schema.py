@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from starrec.student import CANDIDATES
 
 LONGEST_TEXT: Final = 10_000
 """Characters of an id or a title."""
 LONGEST_HISTORY: Final = 10_000
 """Items that a request may name; `[serving] history` says how many of them are used."""
-MOST: Final = 1000
+MOST: Final = CANDIDATES
 """Items that can be ranked or asked for at once."""
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,7 +26,7 @@ Text = Annotated[
     StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]+$"),
 ]
 """An id or a title."""
-Condition = Annotated[int, Field(ge=-(2**31), lt=2**31)] | Text
+Year = Annotated[int, Field(strict=True, ge=-9999, le=9999)]
 
 
 class _Request(BaseModel):
@@ -43,14 +45,26 @@ class AskingRequest(_Request):
     )
 
 
-class _Filtering(_Request):
-    n: int = Field(10, ge=1, le=MOST, description="How many items.")
-    where: dict[Text, Condition] = Field(
-        default_factory=dict,
-        max_length=20,
-        description="What the items must have, such as a category or a year.",
-        examples=[{"categories": "Comedy"}],
+class Where(_Request):
+    """What items must have."""
+
+    categories: Text | Annotated[list[Text], Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="A category, or several of which an item must have one; in any case.",
+        examples=["Comedy"],
     )
+    year: Year | tuple[Year, Year] | None = Field(
+        None, description="A year, or the first and the last of several.", examples=[[1990, 1999]]
+    )
+
+    def conditions(self) -> dict[str, Any]:
+        """As the recommender takes them."""
+        return self.model_dump(exclude_none=True)
+
+
+class _Filtering(_Request):
+    n: int = Field(10, strict=True, ge=1, le=MOST, description="How many items.")
+    where: Where = Field(default_factory=Where, description="What the items must have.")
     exclude: list[Text] = Field(
         default_factory=list, max_length=LONGEST_HISTORY, description="Items to leave out, as ids or titles."
     )
@@ -62,13 +76,13 @@ class RankRequest(AskingRequest):
     candidates: list[Text] = Field(
         min_length=1, max_length=MOST, description="What is ranked, as ids or titles.", examples=[["50", "100"]]
     )
-    reasons: bool = Field(False, description="Whether each item comes with its reason.")
+    reasons: bool = Field(False, strict=True, description="Whether each item comes with its reason.")
 
 
 class RecommendRequest(AskingRequest, _Filtering):
     """What to recommend from the whole catalogue to a user or for a history."""
 
-    reasons: bool = Field(True, description="Whether each item comes with its reason.")
+    reasons: bool = Field(True, strict=True, description="Whether each item comes with its reason.")
 
 
 class SimilarRequest(_Filtering):

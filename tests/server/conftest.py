@@ -4,12 +4,18 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from starrec.data import save_dataset
+from starrec.pipeline.serving_config import ServingConfig
 from starrec.runs import Run
+from starrec.server.app import application
+from starrec.server.listening import served
 
 
 def _programs():
@@ -79,3 +85,18 @@ def run_folder(tmp_path_factory, titled, newborn):
 @pytest.fixture(scope="session")
 def folder(run_folder):
     return run_folder()
+
+
+@contextmanager
+def _serving(folder, keys=None, **settings):
+    config = ServingConfig(**{"reload_seconds": 0.02, **settings})
+    with served(application(folder, config, keys)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        while client.get(url.removesuffix("/v1") + "/readyz").json()["status"] == "loading":
+            time.sleep(0.01)
+        yield client
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Serves a run folder in this process; a client of it, once the run is loaded or cannot be."""
+    return _serving

@@ -4,33 +4,19 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from starrec import load
 from starrec.data import plain
-from starrec.pipeline.serving_config import ServingConfig
-from starrec.server.app import application
 from starrec.server.keys import Keys
-from starrec.server.listening import served
 
 CANDIDATES = [f"i{item}" for item in range(30, 40)]
 
 
-@contextmanager
-def serving(folder, **settings):
-    config = ServingConfig(**{"reload_seconds": 0.02, **settings})
-    with served(application(folder, config, None)) as url, httpx.Client(base_url=url, timeout=30) as client:
-        while client.get(url.removesuffix("/v1") + "/readyz").json()["status"] == "loading":
-            time.sleep(0.01)
-        yield client
-
-
 @pytest.fixture(scope="module")
-def client(folder):
+def client(folder, serving):
     with serving(folder) as client:
         yield client
 
@@ -278,7 +264,7 @@ def test_events_of_what_is_unknown_are_refused(client):
     error_of(client.post("/events", json={"user": "u1", "item": "zzz"}), 404, "unknown_item")
 
 
-def test_without_the_database_rankings_go_on(run_folder, tmp_path):
+def test_without_the_database_rankings_go_on(run_folder, tmp_path, serving):
     folder = run_folder()
     with serving(folder, events=f"sqlite:///{tmp_path}/gone/events.sqlite") as client:
         answer = client.post("/rank", json={"user": "u5", "candidates": CANDIDATES})
@@ -302,12 +288,12 @@ def test_health_metrics_and_the_document(client):
     assert {"/v1/rank", "/v1/users/{user}", "/v1/items/{item_id}/evidence", "/metrics"} <= set(paths)
 
 
-def test_with_keys_the_document_says_so_and_only_health_is_open(folder, tmp_path):
+def test_with_keys_the_document_says_so_and_only_health_is_open(folder, tmp_path, serving):
     keys = Keys(tmp_path / "keys.json")
     key = keys.add("shop")
-    with served(application(folder, ServingConfig(), keys)) as url, httpx.Client(base_url=url) as client:
+    with serving(folder, keys) as client:
         error_of(client.post("/rank", json={"candidates": CANDIDATES}), 401, "unauthorized")
-        root = url.removesuffix("/v1")
+        root = str(client.base_url).removesuffix("/v1/")
         assert client.get(f"{root}/healthz").status_code == 200
         assert client.get(f"{root}/metrics").status_code == 401
         headers = {"Authorization": f"Bearer {key}"}
@@ -315,7 +301,7 @@ def test_with_keys_the_document_says_so_and_only_health_is_open(folder, tmp_path
         assert document["security"] == [{"key": []}] and document["paths"]["/healthz"]["get"]["security"] == []
 
 
-def test_a_run_that_is_not_there_yet_is_answered_with_503_until_it_is(run_folder, tmp_path):
+def test_a_run_that_is_not_there_yet_is_answered_with_503_until_it_is(run_folder, tmp_path, serving):
     folder = tmp_path / "run"
     with serving(folder) as client:
         answer = client.post("/rank", json={"candidates": CANDIDATES})
@@ -327,7 +313,7 @@ def test_a_run_that_is_not_there_yet_is_answered_with_503_until_it_is(run_folder
         assert len(items_of(client.post("/rank", json={"candidates": CANDIDATES}))) == 10
 
 
-def test_a_run_that_would_speak_of_single_people_is_not_served(run_folder, caplog):
+def test_a_run_that_would_speak_of_single_people_is_not_served(run_folder, caplog, serving):
     folder = run_folder()
     (folder / "config.toml").write_text("[signals]\nsupport = 1\n")
     with serving(folder) as client:
@@ -335,7 +321,7 @@ def test_a_run_that_would_speak_of_single_people_is_not_served(run_folder, caplo
     assert any("support is 1" in getattr(record, "fields", {}).get("reason", "") for record in caplog.records)
 
 
-def test_another_student_takes_over_without_a_failed_request(run_folder):
+def test_another_student_takes_over_without_a_failed_request(run_folder, serving):
     folder, other = run_folder(0), run_folder(1)
     asked = {"candidates": CANDIDATES, "user": "u5"}
     first, second = (([row.item_id for row in load(of).rank(**asked)]) for of in (folder, other))
@@ -366,7 +352,7 @@ def test_another_student_takes_over_without_a_failed_request(run_folder):
     )
 
 
-def test_more_than_can_wait_is_refused_with_when_to_come_again(run_folder):
+def test_more_than_can_wait_is_refused_with_when_to_come_again(run_folder, serving):
     with serving(run_folder(), queue=1, batch=1) as client, ThreadPoolExecutor(24) as pool:
         asked = {"candidates": CANDIDATES, "user": "u5", "reasons": True}
         answers = list(pool.map(lambda _: client.post("/rank", json=asked), range(120)))
@@ -374,3 +360,16 @@ def test_more_than_can_wait_is_refused_with_when_to_come_again(run_folder):
         refused = next(answer for answer in answers if answer.status_code == 429)
         assert int(refused.headers["retry-after"]) >= 1
         error_of(refused, 429, "overloaded")
+        text = client.get(str(client.base_url).removesuffix("/v1/") + "/metrics").text
+        counted = sum(answer.status_code == 429 for answer in answers)
+        assert f'starrec_refused_total{{reason="queue"}} {counted}.0' in text
+
+
+def test_events_on_postgresql_count_in_the_next_request(folder, postgresql, serving):
+    with serving(folder, events=postgresql) as client:
+        for key in ("a", "a", "b"):
+            event = {"user": "x" * 10_000, "item": {"a": "i1", "b": "i2"}[key]}
+            assert client.post("/events", json=event, headers={"Idempotency-Key": key}).status_code == 201
+        answer = client.post("/recommend", json={"user": "x" * 10_000, "n": 3})
+        assert [item["item_id"] for item in answer.json()["history"]] == ["i1", "i2"]
+        assert client.delete("/users/" + "x" * 10_000).json()["events"] == 2

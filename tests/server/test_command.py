@@ -124,20 +124,19 @@ def test_keys_are_kept_where_they_are_told(tmp_path):
     assert "no key of 'shop'" in starrec("keys", "revoke", "shop", "--key-file", place).stderr
 
 
-def test_events_become_evidence_that_the_server_takes_in_and_deleted_users_leave_it(run_folder):
+def test_events_become_evidence_that_the_server_takes_in_and_deleted_users_leave_it(run_folder, serving):
     folder = run_folder()
     data = current_product(folder, "data")
-    with Run.open(folder, "[serving]\nreload_seconds = 0.05\n") as run:
+    with Run.open(folder, "") as run:
         evidence = run.product("evidence", {})
         log = Log.of(load_saved_dataset(data.folder), 3)
         build(Versions(evidence.folder), log, Settings().inputs("data", 3))
         evidence.complete()
         run.use(evidence)
-    with Server("--run", folder, "--no-auth") as server, httpx.Client(timeout=30) as client:
-        server.until_ready(client)
+    with serving(folder) as client:
 
         def taken():
-            (said, *_) = client.get(f"{server.url}/v1/items/i0/evidence").json()["facts"]
+            (said, *_) = client.get("/items/i0/evidence").json()["facts"]
             return int(said.split(" of ")[0])
 
         def until(number):
@@ -149,17 +148,17 @@ def test_events_become_evidence_that_the_server_takes_in_and_deleted_users_leave
         popularity = taken()
         for user in range(3):
             event = {"user": f"new{user}", "item": "i0"}
-            assert client.post(f"{server.url}/v1/events", json=event).status_code == 201
+            assert client.post("/events", json=event).status_code == 201
         fed = starrec("events", "feed", "--run", folder)
         assert fed.exit_code == 0 and "3 new events, 3 of them new interactions" in fed.stderr
         assert until(popularity + 3) == popularity + 3
         # Counted, she is a user of the evidence: her own edges stay out of it, and her history is hers.
-        answer = client.post(f"{server.url}/v1/rank", json={"user": "new0", "candidates": CANDIDATES}).json()
+        answer = client.post("/rank", json={"user": "new0", "candidates": CANDIDATES}).json()
         assert [item["item_id"] for item in answer["history"]] == ["i0"]
-        assert client.delete(f"{server.url}/v1/users/new0").status_code == 200
+        assert client.delete("/users/new0").status_code == 200
         assert starrec("events", "forget", "new1", "--run", folder).exit_code == 0
         fed = starrec("events", "feed", "--run", folder)
         assert "2 deleted users taken out" in fed.stderr
         assert until(popularity + 1) == popularity + 1
-        gone = client.post(f"{server.url}/v1/rank", json={"user": "new0", "candidates": CANDIDATES})
+        gone = client.post("/rank", json={"user": "new0", "candidates": CANDIDATES})
         assert gone.status_code == 404

@@ -99,13 +99,13 @@ class JsonLines(logging.Formatter):
 
 
 def log_json(stream: TextIO | None = None) -> None:
-    """Write what starrec and uvicorn log as JSON lines, to stderr unless told."""
+    """Write all logs of this process as JSON lines, to stderr unless told: warnings, and requests."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, level in (("starrec", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("starrec").setLevel(logging.INFO)
 
 
 def _without_values(error: BaseException) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -19,7 +20,7 @@ from typing import Any, Final, Literal, TypeVar
 from starrec.errors import StarrecError
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.recommender import Item, Recommendations, UnknownUser, load
-from starrec.server.batching import Batcher
+from starrec.server.batching import Batcher, Overloaded
 from starrec.server.database import EventsUnavailable
 from starrec.server.events import Deletion, Event, Events
 from starrec.server.live import Live
@@ -130,7 +131,8 @@ class Service:
             user, history = loaded.asked(person)
             return loaded.model.explain(candidates, user=user, history=history, by=by)
 
-        return await self._streams.open(steps)
+        with self._counting("streams"):
+            return await self._streams.open(steps)
 
     async def items(self, query: str, n: int) -> list[Item]:
         """Items by what was typed of their titles."""
@@ -207,7 +209,16 @@ class Service:
 
     async def _ask(self, request: _Request) -> Any:
         _ = self.live.model  # refused before it waits
-        return await self._batcher.ask(request)
+        with self._counting("queue"):
+            return await self._batcher.ask(request)
+
+    @contextmanager
+    def _counting(self, reason: str) -> Iterator[None]:
+        try:
+            yield
+        except Overloaded:
+            self.metrics.refused.labels(reason).inc()
+            raise
 
     def _compute(self, batch: list[_Request]) -> list[Any]:
         loaded = self.live.model

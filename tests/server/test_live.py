@@ -1,7 +1,9 @@
 """A run that is loaded anew while the one before answers."""
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -72,3 +74,23 @@ def test_a_change_is_taken_in_once():
         watching.cancel()
 
     asyncio.run(scene())
+
+
+class Cyclic:
+    def __init__(self):
+        self.self = self
+
+
+def test_what_stays_is_out_of_the_collectors_sight_and_what_was_replaced_is_gone():
+    async def scene():
+        live = Live(Cyclic, lambda: 0)
+        await live.reload()
+        first = weakref.ref(live.model)
+        assert gc.get_freeze_count() > 1000
+        await live.reload()
+        return first
+
+    try:
+        assert asyncio.run(scene())() is None
+    finally:
+        gc.unfreeze()

@@ -7,6 +7,7 @@ cannot be loaded changes nothing: the one before goes on, and the log says why.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -80,6 +81,8 @@ class Live(Generic[M]):
                 return False
             self._model, self._of_state = model, state
             self._loaded()
+            del model
+            await asyncio.to_thread(_settle)
             _LOG.info("loaded", extra={"fields": {"seconds": round(time.monotonic() - started, 2)}})
             return True
 
@@ -89,3 +92,13 @@ class Live(Generic[M]):
             await asyncio.sleep(seconds)
             if self._state() != self._of_state:
                 await self.reload()
+
+
+def _settle() -> None:
+    """Collect what the model before left, and keep the collector from looking at what stays.
+
+    Under load it would look at all of it every 2 s, and nobody is answered for 0.45 s then.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -48,7 +48,7 @@ class Loaded:
                 f"people did. Set it to {SUPPORT} or more in {model.serving.run / 'config.toml'}."
             )
         ids = model.serving.catalogue.item_ids
-        model.rank(ids[:2], history=ids[:1])
+        model.rank_many([(user, None, ids[:2]) for user in model.serving.user_ids[:2]])
         model.recommend(history=ids[:1], n=1)
         model.items("a", 1)
         return cls(model, {user: at for at, user in enumerate(model.serving.user_ids)}, frozenset(ids))

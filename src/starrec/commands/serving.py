@@ -225,8 +225,8 @@ def _events(run: Path) -> Events:
 
 
 def _config(run: Path) -> ServingConfig:
-    from starrec.config import load_recorded
-    from starrec.pipeline.config import RunConfig
+    from starrec.pipeline.config import recorded_config
+    from starrec.pipeline.serving_config import ServingConfig
 
-    recorded = run / "config.toml"
-    return (load_recorded(recorded, RunConfig)[0] if recorded.is_file() else RunConfig()).serving
+    recorded = recorded_config(run)
+    return recorded.serving if recorded is not None else ServingConfig()

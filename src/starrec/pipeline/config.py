@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
-from starrec.config import Section
+from starrec.config import Section, load_recorded
 from starrec.data import DataConfig
 from starrec.evaluation import EvaluationConfig
 from starrec.pipeline.serving_config import ServingConfig
@@ -22,3 +24,13 @@ class RunConfig(Section):
     student: StudentConfig = Field(default_factory=StudentConfig, description="The distilled student.")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="What is measured.")
     serving: ServingConfig = Field(default_factory=ServingConfig, description="How the run is served.")
+
+
+def recorded_config(folder: Path) -> RunConfig | None:
+    """The configuration of the last call over a run folder; None where none was recorded.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    path = folder / "config.toml"
+    return load_recorded(path, RunConfig)[0] if path.is_file() else None

@@ -1,9 +1,10 @@
 """A finished run opened for serving: its settings, its counts, its student, and what of them answers.
 
-Serving counts everything: the run's evidence store where it has one (`starrec run` builds it, `signals update`
-adds to it), else all interactions counted in memory. With `counts="train"` the graph is the one that the
-evaluation asked, and each user's history ends before her test item, so that answers are those that were
-evaluated. Either way a user's own edges stay out of what is counted for her.
+Serving counts everything: the evidence in Redis where `[serving] redis` names one, else in the run's own store
+(`starrec run` builds it, `signals update` adds to it), else all interactions, counted in memory. With
+`counts="train"` the graph is the one that the evaluation asked, and each user's history ends before her test
+item, so that answers are those that were evaluated. Either way a user's own edges stay out of what is counted
+for her.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
-from starrec.config import load_recorded
 from starrec.data import Catalogue, Dataset, SplitRule, Stretch, hold_out, load_saved_dataset
-from starrec.errors import RunError
-from starrec.pipeline.config import RunConfig
+from starrec.errors import ConfigError, RunError
+from starrec.pipeline.config import recorded_config
 from starrec.pipeline.served import SERVED
+from starrec.pipeline.serving_config import ServingConfig
 from starrec.runs import Product, current_product
 from starrec.signals import Counts, CountStore, Graph, SignalsConfig, count_signals
 from starrec.signals.counts import all_neighbours
 from starrec.signals.embeddings import item_embeddings
-from starrec.store import LmdbStore, Versions
+from starrec.store import LmdbStore, StoredCounts, Versions
 from starrec.student import FastMode
 from starrec.tools import World
 
@@ -59,20 +61,26 @@ def open_serving(folder: Path, counts: CountsChoice = "all") -> Serving:
 
     Raises:
         RunError: the run has no data or no student yet, or they are corrupt.
+        StoreUnavailable: the Redis with the evidence does not answer.
     """
     student = current_product(folder, "distill")
     if student is None:
         raise RunError(f"{folder} holds no finished student. Make one with `starrec run --run {folder}`.")
     dataset = load_saved_dataset(folder / "data" / student.facts["data"])
     evidence = student.inputs["evidence"]
-    config = _settings(folder, SignalsConfig.model_validate(evidence["signals"]))
+    now = recorded_config(folder)
+    config = SignalsConfig.model_validate(evidence["signals"])
+    if now is not None:
+        # What is counted is as the student was taught; what may be said of it, as the run is set now.
+        config = config.model_copy(update={"support": now.signals.support, "budget": now.signals.budget})
     if counts == "train":
         split = hold_out(dataset, evidence["tie_seed"], SplitRule.model_validate(evidence.get("split", {})))
         catalogue, user_ids = dataset.catalogue, dataset.user_ids
         source: CountStore = _with_neighbours(count_signals(split.train, dataset.n_items, config))
         history: Callable[[int], Stretch] = lambda user: split.history(user, "test")  # noqa: E731
     else:
-        catalogue, user_ids, source = _everything(folder, dataset, evidence["tie_seed"], config)
+        serving = now.serving if now is not None else ServingConfig()
+        catalogue, user_ids, source = _everything(folder, serving, dataset, evidence["tie_seed"], config)
         history = lambda user: Stretch(*source.sequence(user), None)  # noqa: E731
     embeddings = item_embeddings(catalogue, folder / "embeddings") if config.embeddings else None
     world = World.of(catalogue, Graph(source), config, embeddings)
@@ -90,25 +98,35 @@ def open_serving(folder: Path, counts: CountsChoice = "all") -> Serving:
     )
 
 
-def _settings(folder: Path, taught: SignalsConfig) -> SignalsConfig:
-    """What is counted is as the student was taught; what may be said of it, as the run is set now."""
-    recorded = folder / "config.toml"
-    if not recorded.is_file():
-        return taught
-    now = load_recorded(recorded, RunConfig)[0].signals
-    return taught.model_copy(update={"support": now.support, "budget": now.budget})
-
-
 def _everything(
-    folder: Path, dataset: Dataset, tie_seed: int, config: SignalsConfig
+    folder: Path, serving: ServingConfig, dataset: Dataset, tie_seed: int, config: SignalsConfig
 ) -> tuple[Catalogue, list[str], CountStore]:
-    """Catalogue, users and counts of all interactions, updates included where the run has a store."""
+    """Catalogue, users and counts of all interactions, updates included where there is a store."""
+    store: StoredCounts | None = None
     stored = current_product(folder, "evidence", complete=False)
-    if stored is not None and Versions(stored.folder).current() is not None:
+    if serving.redis:
+        store = redis_stores().RedisStore(serving.redis_url, prefix=serving.redis_prefix)
+    elif stored is not None and Versions(stored.folder).current() is not None:
         store = LmdbStore.open(stored.folder)
+    if store is not None:
         return Catalogue(store.catalogue), store.user_ids, store
     counted = count_signals(dataset.sequences(tie_seed), dataset.n_items, config)
     return dataset.catalogue, dataset.user_ids, _with_neighbours(counted)
+
+
+def redis_stores() -> ModuleType:
+    """`starrec.store.redis_store`, which needs an extra.
+
+    Raises:
+        ConfigError: the extra is missing.
+    """
+    try:
+        from starrec.store import redis_store
+    except ImportError as error:
+        raise ConfigError(
+            f"[serving] redis needs the extra `redis` ({error}): pip install 'starrec[redis]'."
+        ) from error
+    return redis_store
 
 
 def _with_neighbours(counts: Counts) -> Counts:

@@ -37,7 +37,7 @@ class Live(Generic[M]):
     ) -> None:
         """Args:
         load: makes a model ready to answer; called in a thread.
-        state: equal as long as the model need not be loaded again; quick.
+        state: equal as long as the model need not be loaded again; called in a thread.
         loaded, failed: called after each load.
         """
         self._load, self._state, self._loaded, self._failed = load, state, loaded, failed
@@ -70,7 +70,7 @@ class Live(Generic[M]):
         """Load the model again and let it answer; whether that went well."""
         async with self._loading:
             # Before it is read: what changes meanwhile is a change.
-            state, started = self._state(), time.monotonic()
+            state, started = await asyncio.to_thread(self._state), time.monotonic()
             try:
                 model = await asyncio.to_thread(self._load)
             except Exception as error:  # whatever a run that is half written makes of itself
@@ -90,7 +90,7 @@ class Live(Generic[M]):
         """Load the model again whenever its state has changed; looks every so many seconds, until cancelled."""
         while True:
             await asyncio.sleep(seconds)
-            if self._state() != self._of_state:
+            if await asyncio.to_thread(self._state) != self._of_state:
                 await self.reload()
 
 

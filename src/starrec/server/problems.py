@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,12 +14,14 @@ from starlette.exceptions import HTTPException
 from starrec.data import UnknownItem
 from starrec.errors import ConfigError, RunError, StarrecError
 from starrec.recommender import FilterLeavesNothing, UnknownUser
-from starrec.server.asgi import ErrorBody, error_body
+from starrec.server.asgi import REQUEST_ID, ErrorBody, error_body
 from starrec.server.batching import Closed, Overloaded
 from starrec.server.database import EventsUnavailable
 from starrec.server.events import KeyReused
 from starrec.server.live import NotLoaded
+from starrec.store import StoreUnavailable
 
+_LOG: Final = logging.getLogger(__name__)
 _KINDS: Final[tuple[tuple[type[StarrecError], int, str], ...]] = (
     (UnknownItem, 404, "unknown_item"),
     (UnknownUser, 404, "unknown_user"),
@@ -28,6 +31,7 @@ _KINDS: Final[tuple[tuple[type[StarrecError], int, str], ...]] = (
     (NotLoaded, 503, "loading"),
     (Closed, 503, "stopping"),
     (EventsUnavailable, 503, "events_unavailable"),
+    (StoreUnavailable, 503, "evidence_unavailable"),
     (RunError, 503, "run_unreadable"),
     (ConfigError, 503, "misconfigured"),
     (StarrecError, 422, "invalid"),
@@ -39,6 +43,8 @@ _UNHEARD: Final = 499
 """In the log, of a request whose caller went away."""
 _SHOWN: Final = 5
 """Faults of a body that are named."""
+_INTERNAL: Final = (StoreUnavailable, RunError, ConfigError)
+"""The operator's matter: their messages name paths and addresses."""
 DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": HTTPStatus(status).phrase}
     for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 503)
@@ -85,8 +91,12 @@ def answer_problems(app: FastAPI) -> None:
 
 def problem_of(request: Request, error: StarrecError) -> bytes:
     """An error as an `ErrorBody`."""
-    near = error.near if isinstance(error, UnknownItem) else ()
-    return error_body(request.scope, _kind(error)[1], str(error), near)
+    near, message = error.near if isinstance(error, UnknownItem) else (), str(error)
+    if isinstance(error, _INTERNAL):
+        fields = {"request_id": request.scope.get(REQUEST_ID), "reason": message}
+        _LOG.error("cannot answer", extra={"fields": fields})
+        message = "The server cannot answer this now. Its log says why, under the `request_id`."
+    return error_body(request.scope, _kind(error)[1], message, near)
 
 
 def _kind(error: StarrecError) -> tuple[int, str]:

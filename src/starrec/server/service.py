@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from starrec.errors import StarrecError
+from starrec.pipeline.serving import redis_stores
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.recommender import Item, Recommendations, UnknownUser, load
 from starrec.server.batching import Batcher, Overloaded
@@ -27,6 +28,7 @@ from starrec.server.live import Live
 from starrec.server.loaded import Loaded, Person
 from starrec.server.metrics import Metrics
 from starrec.server.streams import Streams
+from starrec.store import StoreUnavailable
 from starrec.student import Step
 
 A = TypeVar("A")
@@ -58,13 +60,15 @@ class Service:
         system: what ranks, as of `starrec.load`.
 
         Raises:
-            ConfigError: `[serving]` names a database that cannot be.
+            ConfigError: `[serving]` names a database that cannot be, or the extra for it is missing.
         """
+        if config.redis:
+            redis_stores()
         self.config, self.metrics = config, metrics or Metrics()
         self.events = Events.of_run(run, config.events_url)
         self.live: Live[Loaded] = Live(
             lambda: Loaded.of(load(run, system=system)),
-            lambda: _state(run),
+            lambda: _state(run, config),
             loaded=self.metrics.loaded.set_to_current_time,
             failed=self.metrics.failed_loads.inc,
         )
@@ -254,14 +258,19 @@ def _noted(found: Recommendations, person: Person) -> Recommendations:
     return Recommendations(found.rows, found.history, found.system, (*found.notes, *person.notes))
 
 
-def _state(run: Path) -> object:
-    """What tells whether a run folder has another student, other settings or other counts than before."""
-    seen = []
+def _state(run: Path, config: ServingConfig) -> object:
+    """What tells whether a run has another student, other settings or other counts than before."""
+    seen: list[object] = []
     for path in (run / "run.json", run / "config.toml", *sorted(run.glob("evidence/*/CURRENT"))):
         try:
             status = path.stat()
         except OSError:
-            seen.append((str(path), 0, 0))
+            seen.append(str(path))
         else:
             seen.append((str(path), status.st_mtime_ns, status.st_ino))
+    if config.redis:
+        try:
+            seen.append(redis_stores().current_version(config.redis_url, prefix=config.redis_prefix))
+        except StoreUnavailable:
+            seen.append("unavailable")
     return seen

@@ -8,7 +8,7 @@ from starrec.store.build import Origin, Settings, build, built
 from starrec.store.lmdb_store import LmdbStore
 from starrec.store.log import Log
 from starrec.store.records import FORMAT, CorruptRecord, Kind, OtherVersion
-from starrec.store.stored import StoredCounts
+from starrec.store.stored import StoredCounts, StoreUnavailable
 from starrec.store.update import Updated, update
 from starrec.store.versions import GRACE_SECONDS, Versions, evidence_folder
 
@@ -22,6 +22,7 @@ __all__ = [
     "Origin",
     "OtherVersion",
     "Settings",
+    "StoreUnavailable",
     "StoredCounts",
     "Updated",
     "Versions",

@@ -27,7 +27,7 @@ from starrec.signals.counts import CountStore
 from starrec.store.build import Bar, no_bar
 from starrec.store.lmdb_store import LmdbStore
 from starrec.store.records import BY_ITEM, Kind, Raw, parse_key
-from starrec.store.stored import Report, StoredCounts
+from starrec.store.stored import Report, StoredCounts, StoreUnavailable
 from starrec.store.versions import GRACE_SECONDS
 
 PREFIX: Final = "starrec"
@@ -61,19 +61,18 @@ class RedisStore(StoredCounts):
         values_per_request: fetched by one MGET at most.
 
         Raises:
-            StarrecError: Redis does not answer.
+            StoreUnavailable: Redis does not answer.
             RunError: it holds no evidence, or of another format.
         """
         self.url, self.prefix, self.values_per_request = url, prefix, values_per_request
         self._client = _connect(url)
-        with _answering(url):
-            current = version or self._client.get(f"{prefix}:current")
+        current = version or current_version(url, prefix=prefix)
         if current is None:
             raise RunError(
                 f"{_shown(url)} holds no evidence under {prefix!r}. Put it there with `starrec signals push "
                 f"--redis {_shown(url)}`."
             )
-        self.version = current if isinstance(current, str) else bytes(current).decode()
+        self.version = current
         (meta,) = self._fetch(Kind.META, [0])
         super().__init__(f"{_shown(url)} ({prefix}:{self.version})", meta, report, fallback)
 
@@ -89,6 +88,17 @@ class RedisStore(StoredCounts):
                 # Bytes: nothing is decoded unless the client is told to.
                 found += cast(list[bytes | None], self._client.mget(asked))
         return found
+
+
+def current_version(url: str, *, prefix: str = PREFIX) -> str | None:
+    """Name of the version that is read; None where none was pushed.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    with _answering(url):
+        found = cast(bytes | None, _connect(url).get(f"{prefix}:current"))
+    return None if found is None else found.decode()
 
 
 def push(
@@ -211,7 +221,7 @@ def _answering(url: str) -> Iterator[None]:
             "memory (maxmemory) and run the same command again: it goes on from where it stopped."
         ) from error
     except redis.RedisError as error:
-        raise StarrecError(
+        raise StoreUnavailable(
             f"The Redis at {_shown(url)} does not answer as it should ({error}). Check the address, and that "
             "the server runs."
         ) from error

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data import TimeSpan
-from starrec.errors import RunError
+from starrec.errors import RunError, StarrecError
 from starrec.signals.counts import (
     About,
     Counts,
@@ -40,6 +40,10 @@ _SCAN: Final = 4096
 """Records read at once where all of a kind are wanted."""
 
 Report = Callable[[str], None]
+
+
+class StoreUnavailable(StarrecError):
+    """What holds the evidence does not answer."""
 
 
 class StoredCounts(ABC):

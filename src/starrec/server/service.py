@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from starrec.errors import StarrecError
+from starrec.errors import ConfigError, StarrecError
 from starrec.pipeline.serving import redis_stores
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.recommender import Item, Recommendations, UnknownUser, load
@@ -29,7 +29,9 @@ from starrec.server.loaded import Loaded, Person
 from starrec.server.metrics import Metrics
 from starrec.server.streams import Streams
 from starrec.store import StoreUnavailable
-from starrec.student import Step
+
+if TYPE_CHECKING:
+    from starrec.student import Step
 
 A = TypeVar("A")
 
@@ -133,7 +135,10 @@ class Service:
 
         def steps() -> Iterator[Step]:
             user, history = loaded.asked(person)
-            return loaded.model.explain(candidates, user=user, history=history, by=by)
+            try:
+                return loaded.model.explain(candidates, user=user, history=history, by=by)
+            except ImportError as error:
+                raise ConfigError(f"Think mode needs the extra `train` ({error}).") from error
 
         with self._counting("streams"):
             return await self._streams.open(steps)

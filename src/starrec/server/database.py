@@ -39,8 +39,10 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from starrec.errors import ConfigError, StarrecError
 
 _LOG: Final = logging.getLogger(__name__)
-_WAIT_SECONDS: Final = 10
-"""For another writer (SQLite), or for a connection (PostgreSQL)."""
+_BUSY_SECONDS: Final = 10
+"""For another process that writes to the file of SQLite."""
+_WAIT_SECONDS: Final = 3
+"""For a connection to PostgreSQL, and for the network to acknowledge what was sent there."""
 _LOCK: Final = 0x57A22EC
 """Advisory lock of PostgreSQL: shared while an event is stored, alone while events are fed on."""
 
@@ -156,12 +158,11 @@ def _engine(url: str | URL) -> Engine:
                 f"[serving] events names a database of kind {kind!r}. Give sqlite:////path/to/file or "
                 "postgresql://user@host/database, or leave it empty for a file in the run folder."
             )
-        waiting = "timeout" if kind == "sqlite" else "connect_timeout"
+        waits = {"connect_timeout": _WAIT_SECONDS, "tcp_user_timeout": 1000 * _WAIT_SECONDS}
         engine = create_engine(
             parsed,
-            connect_args={waiting: _WAIT_SECONDS},
+            connect_args={"timeout": _BUSY_SECONDS} if kind == "sqlite" else waits,
             pool_pre_ping=kind == "postgresql",
-            pool_timeout=_WAIT_SECONDS,
         )
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigError(

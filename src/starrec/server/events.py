@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import BindParameter, bindparam, delete, exists, func, select, update
+from sqlalchemy import BindParameter, bindparam, delete, exists, select, update
 from sqlalchemy.engine import URL
 
 from starrec.errors import StarrecError
@@ -219,15 +219,6 @@ class Events:
         )
         with self._database.transaction(writes=True) as connection:
             connection.execute(upsert, {"evidence": evidence, "number": number})
-
-    def count(self) -> int:
-        """Events that are stored.
-
-        Raises:
-            EventsUnavailable: the database does not answer.
-        """
-        with self._database.transaction() as connection:
-            return int(connection.execute(select(func.count()).select_from(EVENTS)).scalar_one())
 
     def close(self) -> None:
         """Close all connections."""

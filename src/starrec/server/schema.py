@@ -13,6 +13,8 @@ LONGEST_TEXT: Final = 10_000
 """Characters of an id or a title."""
 LONGEST_HISTORY: Final = 10_000
 """Items that a request may name; `[serving] history` says how many of them are used."""
+MOST_EXCLUDED: Final = 1000
+"""Items that a request may leave out: each may be a title, to be looked for."""
 MOST: Final = CANDIDATES
 """Items that can be ranked or asked for at once."""
 
@@ -66,7 +68,7 @@ class _Filtering(_Request):
     n: int = Field(10, strict=True, ge=1, le=MOST, description="How many items.")
     where: Where = Field(default_factory=Where, description="What the items must have.")
     exclude: list[Text] = Field(
-        default_factory=list, max_length=LONGEST_HISTORY, description="Items to leave out, as ids or titles."
+        default_factory=list, max_length=MOST_EXCLUDED, description="Items to leave out, as ids or titles."
     )
 
 

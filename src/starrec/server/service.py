@@ -252,6 +252,7 @@ class Service:
         self.metrics.batch_seconds.observe(seconds)
 
     async def _load_and_watch(self) -> None:
+        await self.parts()  # makes the tables where they are not there yet
         await self.live.reload()
         if self.config.reload_seconds:
             await self.live.watch(self.config.reload_seconds)

@@ -144,6 +144,42 @@ def test_closing_answers_what_waits_and_takes_no_more():
     asyncio.run(scene())
 
 
+def test_quick_requests_are_computed_at_once_where_nothing_else_is_asked():
+    threads = []
+
+    def square(numbers):
+        threads.append(threading.current_thread())
+        return [StarrecError("no 13") if number == 13 else number**2 for number in numbers]
+
+    async def alone():
+        batcher = Batcher(square, queue=10, batch=10)
+        assert await batcher.ask(3, quick=True) == 9
+        with pytest.raises(StarrecError, match="no 13"):
+            await batcher.ask(13, quick=True)
+        assert await batcher.ask(4) == 16
+        await batcher.close()
+        with pytest.raises(Closed):
+            await batcher.ask(5, quick=True)
+
+    asyncio.run(alone())
+    here = threading.current_thread()
+    assert threads[:2] == [here, here] and threads[2] is not here
+
+    async def beside_others():
+        held = Held()
+        batcher = Batcher(held, queue=10, batch=10)
+        first = _asking(batcher, 1)
+        await _begun(held)
+        # Not at once: it would wait here for ever, and two would compute at a time.
+        second = asyncio.ensure_future(batcher.ask(2, quick=True))
+        await asyncio.sleep(0)
+        held.go.set()
+        assert await asyncio.gather(*first, second) == [1, 4] and held.batches == [[1], [2]]
+        await batcher.close()
+
+    asyncio.run(beside_others())
+
+
 def test_many_at_once_each_get_their_own_answer():
     sizes = []
 

@@ -1,9 +1,9 @@
 """Micro-batching: requests that arrive while a batch is computed make up the next one.
 
-One thread computes, so that a model is used by one thread alone. It never waits for more requests: a request
-that finds it idle is a batch of one, and under load batches grow by themselves. The queue is bounded; what
-finds it full is refused at once, with the time after which it is worth asking again. A request whose caller
-went away is dropped before it is computed.
+One thread computes at a time, so that a model need not be safe for threads. It never waits for more requests: a
+request that finds it idle is a batch of one, and under load batches grow by themselves. The queue is bounded;
+what finds it full is refused at once, with the time after which it is worth asking again. A request whose
+caller went away is dropped before it is computed.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Batcher(Generic[Q, A]):
         self._waiting: deque[_Waiting[Q, A]] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._idle = True
         self._seconds = 0.0
         self._thread = threading.Thread(target=self._work, name="starrec-batches", daemon=True)
         self._thread.start()
@@ -76,8 +77,12 @@ class Batcher(Generic[Q, A]):
         """Requests that wait."""
         return len(self._waiting)
 
-    async def ask(self, request: Q) -> A:
+    async def ask(self, request: Q, *, quick: bool = False) -> A:
         """The answer to one request.
+
+        Args:
+            quick: computed by the event loop itself where nothing else is asked: for what takes less time than
+                waking the computing thread and being woken by it.
 
         Raises:
             Overloaded: the queue is full.
@@ -88,6 +93,10 @@ class Batcher(Generic[Q, A]):
         with self._changed:
             if self._closed:
                 raise Closed("The server is stopping. Ask another one, or again when it has started.")
+            if quick and self._idle and not self._waiting:
+                # Under the lock: the computing thread takes nothing meanwhile.
+                _deliver([waiting], self._timed([waiting]))
+                return waiting.answer.result()
             if len(self._waiting) >= self._queue:
                 seconds = max(1, math.ceil(len(self._waiting) * self._seconds))
                 raise Overloaded(
@@ -106,18 +115,13 @@ class Batcher(Generic[Q, A]):
 
     def _work(self) -> None:
         while batch := self._next():
-            started = time.monotonic()
-            answers = self._answers([each.request for each in batch])
-            seconds = time.monotonic() - started
-            mean = seconds / len(batch)
-            self._seconds = mean if not self._seconds else self._seconds * _SMOOTHING + mean * (1 - _SMOOTHING)
-            self._computed(len(batch), seconds)
-            self._loop.call_soon_threadsafe(_deliver, batch, answers)
+            self._loop.call_soon_threadsafe(_deliver, batch, self._timed(batch))
 
     def _next(self) -> list[_Waiting[Q, A]]:
         """The next batch; empty when there will be none."""
         batch: list[_Waiting[Q, A]] = []
         with self._changed:
+            self._idle = True
             while not batch:
                 while self._waiting and len(batch) < self._batch:
                     waiting = self._waiting.popleft()
@@ -127,7 +131,17 @@ class Batcher(Generic[Q, A]):
                     if self._closed:
                         break
                     self._changed.wait()
+            self._idle = False
         return batch
+
+    def _timed(self, batch: Sequence[_Waiting[Q, A]]) -> Sequence[A | Exception]:
+        started = time.monotonic()
+        answers = self._answers([each.request for each in batch])
+        seconds = time.monotonic() - started
+        mean = seconds / len(batch)
+        self._seconds = mean if not self._seconds else self._seconds * _SMOOTHING + mean * (1 - _SMOOTHING)
+        self._computed(len(batch), seconds)
+        return answers
 
     def _answers(self, requests: list[Q]) -> Sequence[A | Exception]:
         try:

@@ -219,7 +219,7 @@ class Service:
     async def _ask(self, request: _Request) -> Any:
         _ = self.live.model  # refused before it waits
         with self._counting("queue"):
-            return await self._batcher.ask(request)
+            return await self._batcher.ask(request, quick=isinstance(request, _Ranking))
 
     @contextmanager
     def _counting(self, reason: str) -> Iterator[None]:

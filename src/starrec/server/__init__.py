@@ -1,5 +1,11 @@
-"""Floor 10: models behind a socket: the embedded policy and a GGUF file, by OpenAI's chat-completions protocol.
+"""Floor 10: what answers over a socket: a run over HTTP, the embedded policy, a GGUF file.
 
-Nothing is imported here. `policy` and `listening` need the `serve` extra, `local_model` needs `local-llm`;
-whoever wants one of them should not need the other.
+    app        the HTTP API of a run: routes over `service`, guarded by `observing`, `protection`, `access`
+    service    the recommender in batches (`batching`), traces (`streams`), the run that answers (`live`)
+    events     what users took since (`database`), and how it becomes evidence (`feeding`)
+    policy     the embedded policy by OpenAI's chat-completions protocol (`conversation`)
+    local_model  a GGUF file by the same
+
+Nothing is imported here. `local_model` needs the extra `local-llm`, all else `serve`; whoever wants one of them
+should not need the other.
 """

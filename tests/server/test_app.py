@@ -270,9 +270,12 @@ def test_events_of_what_is_unknown_are_refused(client):
     error_of(client.post("/events", json={"user": "u1", "item": "zzz"}), 404, "unknown_item")
 
 
-def test_without_the_database_rankings_go_on(run_folder, tmp_path, serving):
+@pytest.mark.parametrize("matter", ["gone", "broken"])
+def test_without_the_database_rankings_go_on(run_folder, tmp_path, serving, matter):
     folder = run_folder()
-    with serving(folder, events=f"sqlite:///{tmp_path}/gone/events.sqlite") as client:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "events.sqlite").write_bytes(b"no database" * 1000)
+    with serving(folder, events=f"sqlite:///{tmp_path}/{matter}/events.sqlite") as client:
         answer = client.post("/rank", json={"user": "u5", "candidates": CANDIDATES})
         assert len(items_of(answer)) == 10 and "does not answer" in answer.json()["notes"][-1]
         error_of(client.post("/events", json={"user": "u5", "item": "i1"}), 503, "events_unavailable")

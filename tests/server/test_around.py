@@ -109,6 +109,7 @@ def test_a_file_of_keys_that_was_broken_meanwhile_opens_nothing(tmp_path):
     with _client(keys) as client:
         answer = client.post("/v1/echo/1", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 503 and answer.json()["error"]["code"] == "keys_unreadable"
+        assert str(tmp_path) not in answer.text
 
 
 def test_without_keys_only_this_machines_own_pages_are_answered():

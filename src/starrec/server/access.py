@@ -7,6 +7,7 @@ ours) and by Origin (which a browser sends along with what a page of another ori
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -19,6 +20,7 @@ from starrec.errors import ConfigError
 from starrec.server.asgi import HOLDER, App, Receive, Scope, Send, header, refuse
 from starrec.server.keys import Keys
 
+_LOG: Final = logging.getLogger(__name__)
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 """Paths that need no key: they say nothing about data."""
 _MINUTE: Final = 60.0
@@ -68,7 +70,8 @@ class Access:
         try:
             holder = keys.holder(key.strip()) if kind.lower() == "bearer" else None
         except ConfigError as error:
-            await refuse(scope, send, 503, "keys_unreadable", str(error))
+            _LOG.error("no key can be checked", extra={"fields": {"reason": str(error)}})
+            await refuse(scope, send, 503, "keys_unreadable", "The server's file of API keys cannot be read.")
             return False
         if holder is None:
             message = "Give an API key of this server: `Authorization: Bearer starrec_...`."

@@ -70,9 +70,8 @@ _EVENT: Final = {
 }
 """Of each event of a trace, for the OpenAPI document."""
 _KEPT_IN_COUNTS: Final = (
-    "The counts hold what the user took until they are built again: rows of the run's own data must be taken "
-    "out of the files, then `starrec signals build --fresh`. Until then nothing that the run knows of her is "
-    "used."
+    "The counts hold what the user took until they are built again without her (`rebuild`), which `starrec "
+    "events feed` does. What the run knows of her is not used from now on. Take her out of your own files too."
 )
 _NOT_UNLEARNED: Final = (
     "Weights of the student and stored trajectories are not unlearned; train again for that."

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -124,8 +124,9 @@ class Database:
                     take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
                     connection.execute(select(take(_LOCK)))
                 yield connection
-        except (OperationalError, InterfaceError, NoConnection) as error:
-            _LOG.warning("The database of events does not answer: %s", getattr(error, "orig", None) or error)
+        except (DBAPIError, NoConnection) as error:
+            reason = str(getattr(error, "orig", None) or error)
+            _LOG.error("the database of events does not answer", extra={"fields": {"reason": reason}})
             raise EventsUnavailable(
                 "The database of events does not answer. Nothing was stored: ask again later, an event with "
                 "the same key."

@@ -89,8 +89,9 @@ class Loaded:
         if index is not None and not since.forgotten:
             before = [ids[at] for at in self.model.serving.history(index).items.tolist()]
         # What was taken before counts where it was taken first, as everywhere; so do events that were counted.
-        known = self.items.difference(before)
-        newer = [item for item in dict.fromkeys(event.item_id for event in since.events) if item in known]
+        taken = set(before)
+        events = dict.fromkeys(event.item_id for event in since.events)
+        newer = [item for item in events if item in self.items and item not in taken]
         if index is not None and not newer and not since.forgotten:
             return user, None
         return (None if index is None else user), before + newer

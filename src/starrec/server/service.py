@@ -259,9 +259,7 @@ class Service:
 
 
 def _noted(found: Recommendations, person: Person) -> Recommendations:
-    if not person.notes:
-        return found
-    return Recommendations(found.rows, found.history, found.system, (*found.notes, *person.notes))
+    return replace(found, notes=(*found.notes, *person.notes)) if person.notes else found
 
 
 def _state(run: Path, config: ServingConfig) -> object:

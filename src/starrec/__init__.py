@@ -26,8 +26,10 @@ if TYPE_CHECKING:
         fit,
         load,
     )
+    from starrec.server.client import Client
 
 __all__ = [
+    "Client",
     "FilterLeavesNothing",
     "Item",
     "Reason",
@@ -46,4 +48,5 @@ def __getattr__(name: str) -> Any:
     # Imported when it is used: `import starrec` and `--help` must not wait for what answers.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("starrec.errors" if name == "StarrecError" else "starrec.recommender"), name)
+    homes = {"StarrecError": "starrec.errors", "Client": "starrec.server.client"}
+    return getattr(import_module(homes.get(name, "starrec.recommender")), name)

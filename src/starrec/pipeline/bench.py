@@ -218,7 +218,7 @@ def _run_seed(
 
     try:
         with Pipeline.open(run, config, announce=report, progress=progress) as pipeline:
-            pipeline.run()
+            pipeline.evaluate()
             for name, made in (("ranks.parquet", "results/ranks.parquet"), ("results.json", "results.json")):
                 write_atomic(record.kept / name, (run / made).read_bytes())
         record.save(spent(), done=True)

@@ -8,9 +8,9 @@ Recommendation*, arXiv 2602.09829). Packages are floors: each imports only from 
 flows one way, from interactions through graph, evidence, teacher and trajectories to student and ranking.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from starrec.lazy import lazily
 from starrec.version import __version__
 
 if TYPE_CHECKING:
@@ -44,9 +44,24 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Imported when it is used: `import starrec` and `--help` must not wait for what answers.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = {"StarrecError": "starrec.errors", "Client": "starrec.server.client"}
-    return getattr(import_module(homes.get(name, "starrec.recommender")), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Client": "server.client",
+        "StarrecError": "errors",
+        **dict.fromkeys(
+            (
+                "FilterLeavesNothing",
+                "Item",
+                "Reason",
+                "Recommendations",
+                "Recommender",
+                "Row",
+                "UnknownUser",
+                "fit",
+                "load",
+            ),
+            "recommender",
+        ),
+    },
+)

@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,12 +29,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from starrec.pipeline import Prepared
-    from starrec.recommender import Recommendations
     from starrec.signals.item_summary import ItemSummary
 
 _TICK_SECONDS: Final = 20.0
-_LATEST: Final = 5
-"""Items of a history that are shown."""
 _EXTRAS: Final = {
     "torch": "train",
     "transformers": "train",
@@ -194,69 +190,6 @@ def show_next_steps(folder: Path, history: Sequence[str]) -> None:
         ("use your own data", f"{starrec} run --interactions my.csv --items my_items.csv"),
     ):
         console.print(Text.assemble(f"  {what}:\n    ", text(how, "cyan")), soft_wrap=True)
-
-
-def show_recommendations(
-    answer: Recommendations, user: str | None, *, served: str = "", as_json: bool, raw: bool = False
-) -> None:
-    """Rows with their reasons; before them what was thought.
-
-    Args:
-        user: whose own history it is, for a line of its own.
-        served: another system than the student serves; empty where the student does.
-        raw: the trace in linear form, not as entries for people.
-    """
-    from starrec.data import plain
-    from starrec.teacher import readable
-
-    thought = answer.thought
-    entries = readable(thought.elements) if thought is not None else ()
-    if as_json:
-        content = {
-            "user": user,
-            "history": [item.title for item in answer.history],
-            "system": answer.system,
-            "recommendations": [asdict(row) for row in answer],
-            "notes": list(answer.notes),
-            "readable": [
-                {"who": entry.who, "text": plain(entry.text), "lines": [plain(line) for line in entry.lines]}
-                for entry in entries
-            ],
-            "trace": [
-                {"kind": step.tag, "text": plain(step.text)} for step in (thought.steps if thought else ())
-            ],
-            "repairs": list(thought.repairs if thought else ()),
-        }
-        print(json.dumps(content, ensure_ascii=False, indent=1))
-        return
-    from rich.table import Table
-
-    from starrec.evaluation import trace_table
-
-    console = output()
-    latest = [item.title for item in answer.history[-_LATEST:]]
-    more = f"{len(answer.history) - len(latest):,} others and " if len(answer.history) > len(latest) else ""
-    whose = f"User {user}, after {more}" if user is not None else f"After {more}"
-    console.print(text(whose).append(text(", ".join(latest) or "nothing", "bold")))
-    for note in (*answer.notes, served):
-        if note:
-            console.print(text(note, "dim"))
-    if thought is not None:
-        console.print()
-        console.print(text(thought.text) if raw else trace_table(entries), soft_wrap=raw)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", justify="right")
-    table.add_column("recommendation", style="bold")
-    table.add_column("because")
-    for row in answer:
-        why = row.reason
-        table.add_row(str(row.rank), text(row.title), text(why.text if why else "Nothing is known of it."))
-        if why:
-            table.add_row("", "", text(why.counts, "dim"))
-    console.print()
-    console.print(table)
-    for repair in thought.repairs if thought else ():
-        console.print(text(f"repaired: {repair}", "dim"))
 
 
 def show_item_summary(

@@ -1,11 +1,14 @@
-"""A finished run to serve, and a real PostgreSQL where Debian's package has put one."""
+"""A finished run to serve, and a real PostgreSQL."""
 
+import grp
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -18,28 +21,20 @@ from starrec.server.app import application
 from starrec.server.listening import served
 
 
-def _programs():
-    found = shutil.which("initdb"), shutil.which("pg_ctl")
-    if all(found):
-        return [Path(path).resolve() for path in found]
-    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        if (folder / "initdb").exists():
-            return folder / "initdb", folder / "pg_ctl"
-    return None
-
-
 @pytest.fixture(scope="session")
 def postgresql():
-    """URL of an empty database of a server that runs while the tests do."""
-    pytest.importorskip("psycopg")
-    if (programs := _programs()) is None:
-        pytest.skip("there is no PostgreSQL on this machine (Debian: postgresql)")
-    initdb, pg_ctl = programs
+    """URL of an empty database of a real server, which `pgserver` carries, in the environment of the tests."""
+    carried = find_spec("pgserver")
+    assert carried and carried.origin, "no PostgreSQL: `make test` installs one (pgserver)"
     folder = Path(tempfile.mkdtemp(prefix="starrec-postgresql-"))
-    account = {}
-    if os.geteuid() == 0:  # it refuses to run as root
-        account = {"user": "postgres", "group": "postgres"}
-        shutil.chown(folder, "postgres", "postgres")
+    package, account = Path(carried.origin).parent, {}
+    if os.geteuid() == 0:  # It refuses to run as root; another account may not reach this environment.
+        account = {"user": "nobody", "group": grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name}
+        for name in ("pgserver", "pgserver.libs"):  # it looks for its libraries beside it
+            shutil.copytree(package.with_name(name), folder / "copy" / name, symlinks=True)
+        package = folder / "copy" / "pgserver"
+        shutil.chown(folder, *account.values())
+    initdb, pg_ctl = (package / "pginstall" / "bin" / name for name in ("initdb", "pg_ctl"))
 
     def run(*command):
         subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60, **account)

@@ -6,17 +6,22 @@ them; only what is no title is read as an id.
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from starrec.commands.options import DEMO
 from starrec.errors import StarrecError
-from starrec.terminal import progress, show_recommendations
+from starrec.terminal import output, progress, text
 
 if TYPE_CHECKING:
-    from starrec.recommender import Recommender
+    from starrec.recommender import Recommendations, Recommender
+
+_LATEST: Final = 5
+"""Items of a history that are shown."""
 
 RunOption = Annotated[Path, typer.Option("--run", metavar="FOLDER", help="Folder of a finished run.")]
 WhereOption = Annotated[
@@ -114,7 +119,7 @@ def recommend(
     else:
         left_out = [_id(model, title) for title in exclude or ()]
         answer = model.recommend(user, taken, top, where=_where(where), exclude=left_out, think=think)
-    show_recommendations(answer, user, served=model.why_served, as_json=as_json, raw=raw)
+    _show(answer, user, served=model.why_served, as_json=as_json, raw=raw)
 
 
 def similar(
@@ -135,7 +140,7 @@ def similar(
     model = _load(run, None)
     left_out = [_id(model, title) for title in exclude or ()]
     answer = model.similar(_id(model, item), top, where=_where(where), exclude=left_out)
-    show_recommendations(answer, None, as_json=as_json)
+    _show(answer, None, as_json=as_json)
 
 
 def recommend_all(
@@ -199,3 +204,66 @@ def _lines(path: Path) -> list[str]:
         return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise StarrecError(f"{path} cannot be read as a text file ({error}).") from error
+
+
+def _show(
+    answer: Recommendations, user: str | None, *, served: str = "", as_json: bool, raw: bool = False
+) -> None:
+    """Rows with their reasons; before them what was thought.
+
+    Args:
+        user: whose own history it is, for a line of its own.
+        served: another system than the student serves; empty where the student does.
+        raw: the trace in linear form, not as entries for people.
+    """
+    from starrec.data import plain
+    from starrec.teacher import readable
+
+    thought = answer.thought
+    entries = readable(thought.elements) if thought is not None else ()
+    if as_json:
+        content = {
+            "user": user,
+            "history": [item.title for item in answer.history],
+            "system": answer.system,
+            "recommendations": [asdict(row) for row in answer],
+            "notes": list(answer.notes),
+            "readable": [
+                {"who": entry.who, "text": plain(entry.text), "lines": [plain(line) for line in entry.lines]}
+                for entry in entries
+            ],
+            "trace": [
+                {"kind": step.tag, "text": plain(step.text)} for step in (thought.steps if thought else ())
+            ],
+            "repairs": list(thought.repairs if thought else ()),
+        }
+        print(json.dumps(content, ensure_ascii=False, indent=1))
+        return
+    from rich.table import Table
+
+    from starrec.evaluation import trace_table
+
+    console = output()
+    latest = [item.title for item in answer.history[-_LATEST:]]
+    more = f"{len(answer.history) - len(latest):,} others and " if len(answer.history) > len(latest) else ""
+    whose = f"User {user}, after {more}" if user is not None else f"After {more}"
+    console.print(text(whose).append(text(", ".join(latest) or "nothing", "bold")))
+    for note in (*answer.notes, served):
+        if note:
+            console.print(text(note, "dim"))
+    if thought is not None:
+        console.print()
+        console.print(text(thought.text) if raw else trace_table(entries), soft_wrap=raw)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", justify="right")
+    table.add_column("recommendation", style="bold")
+    table.add_column("because")
+    for row in answer:
+        why = row.reason
+        table.add_row(str(row.rank), text(row.title), text(why.text if why else "Nothing is known of it."))
+        if why:
+            table.add_row("", "", text(why.counts, "dim"))
+    console.print()
+    console.print(table)
+    for repair in thought.repairs if thought else ():
+        console.print(text(f"repaired: {repair}", "dim"))

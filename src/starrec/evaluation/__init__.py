@@ -3,8 +3,9 @@
 Who only recommends waits for no chart. A function that is called like its module is imported from there.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from starrec.lazy import lazily
 
 if TYPE_CHECKING:
     from starrec.evaluation.charts import accuracy_picture
@@ -95,11 +96,7 @@ _HOMES: Final = {
 """The module of each name, which is imported when it is used."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+__getattr__ = lazily(__name__, _HOMES)
 
 __all__ = [
     "RANKS_SCHEMA",

@@ -5,8 +5,9 @@
 `evaluate`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from starrec.lazy import lazily
 
 if TYPE_CHECKING:
     from starrec.pipeline.bench import Bench, RowState
@@ -30,11 +31,7 @@ _HOMES: Final = {
 """The module of each name, which is imported when it is used."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+__getattr__ = lazily(__name__, _HOMES)
 
 __all__ = [
     "Bench",

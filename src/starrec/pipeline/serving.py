@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
@@ -77,11 +78,11 @@ def open_serving(folder: Path, counts: CountsChoice = "all") -> Serving:
         split = hold_out(dataset, evidence["tie_seed"], SplitRule.model_validate(evidence.get("split", {})))
         catalogue, user_ids = dataset.catalogue, dataset.user_ids
         source: CountStore = _with_neighbours(count_signals(split.train, dataset.n_items, config))
-        history: Callable[[int], Stretch] = lambda user: split.history(user, "test")  # noqa: E731
+        history: Callable[[int], Stretch] = partial(split.history, which="test")
     else:
         serving = now.serving if now is not None else ServingConfig()
         catalogue, user_ids, source = _everything(folder, serving, dataset, evidence["tie_seed"], config)
-        history = lambda user: Stretch(*source.sequence(user), None)  # noqa: E731
+        history = partial(_taken, source)
     embeddings = item_embeddings(catalogue, folder / "embeddings") if config.embeddings else None
     world = World.of(catalogue, Graph(source), config, embeddings)
     evaluated = current_product(folder, "evaluate")
@@ -139,3 +140,8 @@ def _chosen(evaluated: Product | None, student: Product) -> Mapping[str, Any] | 
         return None
     chosen: Mapping[str, Any] | None = evaluated.facts.get(SERVED)
     return chosen
+
+
+def _taken(source: CountStore, user: int) -> Stretch:
+    items, days = source.sequence(user)
+    return Stretch(items, days, None)

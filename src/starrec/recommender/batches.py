@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask
 from starrec.pipeline.serving import Serving
 from starrec.recommender.filters import FilterLeavesNothing, Where
+from starrec.recommender.ranked import columns_of
 from starrec.recommender.requests import Requests, require_count
 from starrec.runs import write_atomic
 from starrec.tools import NOMINATED
@@ -65,9 +66,8 @@ def recommend_all(
             for task in tasks:
                 if id(task) in answers:
                     answer = answers[id(task)]
-                    items = np.array(answer.ranking.items[:n])
-                    place = {item: at for at, item in enumerate(task.candidates.tolist())}
-                    scores = answer.scores[[place[item] for item in items.tolist()]]
+                    first = columns_of(answer.ranking, task.candidates)[:n]
+                    items, scores = task.candidates[first], answer.scores[first]
                 else:
                     items, scores = task.candidates, np.zeros(len(task.candidates), dtype=np.float32)
                 columns.append((np.full(len(items), task.user), np.arange(1, len(items) + 1), items, scores))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import plain
+from starrec.evaluation.systems import SYSTEMS
 from starrec.recommender.answers import Reason
 from starrec.signals import Evidence, Fact, select
 from starrec.signals.shopper import short_reason
@@ -36,6 +37,12 @@ def deciding_families(
     weights[order] = weights_of_families(fast, numbers[order])
     names = list(FAMILIES)
     return [tuple(names[at] for at in row) for row in np.argsort(-weights, axis=1, kind="stable").tolist()]
+
+
+def families_of(system: str) -> tuple[str, ...]:
+    """Families as they speak where another system than the student ranks: a tool's own first."""
+    own = [name for name, signals in FAMILIES.items() if SYSTEMS.get(system) in signals]
+    return (*own, *(name for name in FAMILIES if name not in own))
 
 
 def reason(world: World, evidence: Evidence, column: int, families: Sequence[str]) -> Reason | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,11 +28,10 @@ from starrec.ranking import order_by_scores
 from starrec.recommender.answers import Item, Recommendations, Row
 from starrec.recommender.batches import recommend_all
 from starrec.recommender.filters import Where
-from starrec.recommender.reasons import deciding_families, reason
+from starrec.recommender.ranked import Ranked, columns_of, of_star, rank_with
+from starrec.recommender.reasons import deciding_families, families_of, reason
 from starrec.recommender.requests import Requests, require_count
-from starrec.signals import SIGNALS
-from starrec.student import FAMILIES
-from starrec.student.fast_mode import TIE_SEED, FastAnswer
+from starrec.student.fast_mode import TIE_SEED
 from starrec.teacher import EmbeddedPolicy, run
 from starrec.tools import NOMINATED, Toolbox
 from starrec.trajectories import elements
@@ -42,28 +41,6 @@ if TYPE_CHECKING:
 
 THOUGHT: Final = 20
 """Items that think mode ranks, of those that fast mode puts first."""
-_FAMILY: Final = {
-    "item_cf": "item_cf",
-    "user_cf": "user_cf",
-    "transitions": "sequence",
-    "ease": "ease",
-    "popularity": "popularity",
-}
-"""The family of each tool that may serve."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Ranked:
-    """A task's candidates, ranked."""
-
-    task: RankingTask
-    system: str
-    order: NDArray[np.int64]
-    """`(c,)` columns, best first."""
-    scores: NDArray[np.float64]
-    """`(c,)` in the order of the candidates."""
-    numbers: NDArray[np.float32] | None = None
-    """`(c, N_NUMBERS)` rows in the order of the candidates, where the student ranked."""
 
 
 class Recommender:
@@ -180,7 +157,7 @@ class Recommender:
                 answers[at] = error
         found = self.serving.fast.answer_many([task for _, task, _ in batch])
         for (at, task, notes), answer in zip(batch, found, strict=True):
-            ranked = _by_star(task, answer)
+            ranked = of_star(task, answer)
             answers[at] = self._recommendations(ranked, len(ranked.order), notes)
         return [answers[at] for at in range(len(asked))]
 
@@ -236,7 +213,7 @@ class Recommender:
         scores += 1e-6 * np.nan_to_num(self._world.semantics.similarities(anchor, open_)[0])
         first = order_by_scores(open_, scores, TIE_SEED)[:n]
         task = asked.about(open_[first])
-        ranked = _Ranked(task, "item_cf", np.arange(len(first)), scores[first])
+        ranked = Ranked(task, "item_cf", np.arange(len(first)), scores[first])
         families = [("item_cf", "content")] * len(first)
         return self._recommendations(ranked, n, (), self._world.toolbox(task), families)
 
@@ -279,29 +256,18 @@ class Recommender:
             return "popularity"
         return self.system if len(task.candidates) > 1 else "popularity"
 
-    def _ranked(self, task: RankingTask, toolbox: Toolbox) -> _Ranked:
-        system = self._system(task)
-        if system == "star":
-            return _by_star(task, self.serving.fast.answer(task, toolbox))
-        if system == "teacher":
-            ranking = asyncio.run(run(EmbeddedPolicy(), toolbox)).ranking
-            place = {item: at for at, item in enumerate(ranking.items)}
-            scores = -np.array([place[item] for item in task.candidates.tolist()], dtype=np.float64)
-        else:
-            scores = toolbox.evidence.scores[SIGNALS.index(SYSTEMS[system])]
-        order = order_by_scores(task.candidates, scores, TIE_SEED)
-        return _Ranked(task, system, order, np.nan_to_num(scores))
+    def _ranked(self, task: RankingTask, toolbox: Toolbox) -> Ranked:
+        return rank_with(self._system(task), self.serving.fast, task, toolbox)
 
-    def _rethought(self, ranked: _Ranked) -> tuple[_Ranked, Thought]:
+    def _rethought(self, ranked: Ranked) -> tuple[Ranked, Thought]:
         """What is ranked first, ranked anew by thinking; below it the order stays."""
         items = ranked.task.candidates
         thought = self.star.think(_shuffled(ranked.task, items[ranked.order[:THOUGHT]]))
-        column = {item: at for at, item in enumerate(items.tolist())}
-        first = np.array([column[item] for item in thought.ranking.items])
+        first = columns_of(thought.ranking, items)
         return replace(ranked, order=np.concatenate([first, ranked.order[len(first) :]])), thought
 
     def _answer(
-        self, ranked: _Ranked, toolbox: Toolbox, n: int, notes: tuple[str, ...], reasons: bool
+        self, ranked: Ranked, toolbox: Toolbox, n: int, notes: tuple[str, ...], reasons: bool
     ) -> Recommendations:
         if not reasons:
             return self._recommendations(ranked, n, notes)
@@ -310,13 +276,12 @@ class Recommender:
             items = ranked.task.candidates[shown]
             families = deciding_families(self.serving.fast.fast, ranked.numbers[shown], items)
         else:
-            own = _FAMILY.get(ranked.system, "item_cf")
-            families = [(own, *(family for family in FAMILIES if family != own))] * len(shown)
+            families = [families_of(ranked.system)] * len(shown)
         return self._recommendations(ranked, n, notes, toolbox, families)
 
     def _recommendations(
         self,
-        ranked: _Ranked,
+        ranked: Ranked,
         n: int,
         notes: tuple[str, ...],
         toolbox: Toolbox | None = None,
@@ -351,11 +316,3 @@ class Recommender:
 def _shuffled(task: RankingTask, items: NDArray[np.int32]) -> RankingTask:
     """The task about these items: labels must not repeat an order, which would be a hint of its own."""
     return replace(task, candidates=items[np.argsort(combine(11, items))])
-
-
-def _by_star(task: RankingTask, answer: FastAnswer) -> _Ranked:
-    column = {item: at for at, item in enumerate(task.candidates.tolist())}
-    numbers = np.empty_like(answer.numbers)
-    numbers[answer.order] = answer.numbers
-    order = np.array([column[item] for item in answer.ranking.items])
-    return _Ranked(task, "star", order, answer.scores.astype(np.float64), numbers)

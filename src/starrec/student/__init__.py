@@ -4,9 +4,9 @@ All but its configuration needs torch and transformers (the `train` extra), whic
 names is first used: reading and counting interactions must not take the 300 MB that they do.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from starrec.lazy import lazily
 from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
 
 if TYPE_CHECKING:
@@ -65,11 +65,7 @@ _HOMES: Final = {
 """The module of each name that is imported when it is used."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+__getattr__ = lazily(__name__, _HOMES)
 
 __all__ = [
     "CANDIDATES",

@@ -101,9 +101,11 @@ class Stage:
         places = first + random.integers(0, window, count)
         return [self.augmentation(samples[index], random) for index in places.tolist()]
 
-    def read(self, chosen: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss of the text of these samples, and scores `(n, c)` of the candidates after them."""
-        return read_samples(self.model, chosen, int(self.tokenizer.pad_token_id))
+    def read(self, part: Sequence[Sample], chosen: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a part of the chosen samples adds to the loss of their text, and scores `(n, c)` of the
+        candidates after them."""
+        text, after = read_samples(self.model, part, int(self.tokenizer.pad_token_id))
+        return text * (_learned(part) / max(1, _learned(chosen))), after
 
     @cached_property
     def augmentation(self) -> Augmentation:
@@ -122,6 +124,11 @@ class Stage:
 def _parts(whole: _Sliced, size: int) -> list[_Sliced]:
     """A sequence in parts of this size, the last one smaller where it does not divide."""
     return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+
+def _learned(samples: Sequence[Sample]) -> int:
+    """Tokens of these samples that are the student's to learn."""
+    return sum(int(sample.learn.sum()) for sample in samples)
 
 
 def _by_length(samples: Sequence[Sample]) -> list[Sample]:
@@ -154,7 +161,6 @@ def supervise(
         rows = random.integers(0, len(kept), config.fast_batch)
         tasks = stage.withheld(kept[rows], random)
         chosen = stage.draw(samples, config.think_batch, random)
-        learned = sum(int(sample.learn.sum()) for sample in chosen)
         places = min(PLACES, rankings.shape[1])
 
         def fast() -> tuple[torch.Tensor, dict[str, float]]:
@@ -164,8 +170,7 @@ def supervise(
             return value, {"fast": value.item()}
 
         def think(part: Sequence[Sample]) -> tuple[torch.Tensor, dict[str, float]]:
-            text, after = stage.read(part)
-            text = text * (sum(int(sample.learn.sum()) for sample in part) / max(1, learned))
+            text, after = stage.read(part, chosen)
             best_first = torch.from_numpy(np.stack([sample.ranking for sample in part]))[:, None, :]
             ranked = -log_probability(after, best_first, places).sum() / (places * len(chosen))
             return text + _RANKING_WEIGHT * ranked, {"think": text.item(), "think_ranking": ranked.item()}
@@ -238,11 +243,9 @@ def reinforce(
         if not samples or step % config.replay_every:
             return parts
         chosen = stage.draw(samples, stage.config.sft.think_batch, random)
-        learned = sum(int(sample.learn.sum()) for sample in chosen)
 
         def think(part: Sequence[Sample]) -> tuple[torch.Tensor, dict[str, float]]:
-            text, after = stage.read(part)
-            text = text * (sum(int(sample.learn.sum()) for sample in part) / max(1, learned))
+            text, after = stage.read(part, chosen)
             target = torch.tensor([sample.target for sample in part])
             practised, reward = improve(after, None, target, seed + len(batch) + len(part[0].ids))
             value = _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised.sum() / len(chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -51,7 +52,8 @@ class Requests:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._graph = serving.fast.world.graph
-        self._users = {user_id: index for index, user_id in enumerate(serving.user_ids)}
+        self.users = {user_id: index for index, user_id in enumerate(serving.user_ids)}
+        """Index by user id."""
 
     @cached_property
     def titles(self) -> Titles:
@@ -142,10 +144,13 @@ class Requests:
         return items
 
     def _user(self, user: str) -> int:
-        found = self._users.get(user) if isinstance(user, str) else None
+        found = self.users.get(user) if isinstance(user, str) else None
         if found is None:
             near = [
-                name for name, _, _ in process.extract(str(user)[:_SHOWN], list(self._users)[:5000], limit=3)
+                name
+                for name, _, _ in process.extract(
+                    str(user)[:_SHOWN], list(islice(self.users, _COMPARED)), limit=3
+                )
             ]
             raise UnknownUser(
                 f"There is no user {str(user)[:_SHOWN]!r} in the data. "

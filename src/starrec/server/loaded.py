@@ -31,8 +31,6 @@ class Loaded:
     """A recommender, and what names mean to it."""
 
     model: Recommender
-    users: Mapping[str, int]
-    """Index by user id."""
     items: frozenset[str]
     """Ids of the catalogue."""
 
@@ -54,7 +52,12 @@ class Loaded:
         model.items("a", 1)
         with suppress(ImportError):  # of torch, without which all but think mode answers
             _ = model.star
-        return cls(model, {user: at for at, user in enumerate(model.serving.user_ids)}, frozenset(ids))
+        return cls(model, frozenset(ids))
+
+    @property
+    def users(self) -> Mapping[str, int]:
+        """Index by user id."""
+        return self.model.requests.users
 
     def item(self, name: str) -> Item:
         """The item of an id, or of a title.

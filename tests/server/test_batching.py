@@ -180,6 +180,24 @@ def test_quick_requests_are_computed_at_once_where_nothing_else_is_asked():
     asyncio.run(beside_others())
 
 
+def test_quick_requests_of_one_turn_are_computed_together():
+    batches = []
+
+    def square(numbers):
+        batches.append(list(numbers))
+        return [number**2 for number in numbers]
+
+    async def scene():
+        batcher = Batcher(square, queue=5, batch=3)
+        asked = [asyncio.ensure_future(batcher.ask(number, quick=True)) for number in range(6)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert found[:5] == [0, 1, 4, 9, 16] and isinstance(found[5], Overloaded)
+        assert batches == [[0, 1, 2], [3, 4]]
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
 def test_many_at_once_each_get_their_own_answer():
     sizes = []
 

@@ -42,6 +42,7 @@ class Closed(StarrecError):
 class _Waiting(Generic[Q, A]):
     request: Q
     answer: asyncio.Future[A]
+    quick: bool
 
 
 class Batcher(Generic[Q, A]):
@@ -69,6 +70,7 @@ class Batcher(Generic[Q, A]):
         self._changed = threading.Condition()
         self._closed = False
         self._idle = True
+        self._due = False
         self._seconds = 0.0
         self._thread = threading.Thread(target=self._work, name="starrec-batches", daemon=True)
         self._thread.start()
@@ -81,29 +83,30 @@ class Batcher(Generic[Q, A]):
         """The answer to one request.
 
         Args:
-            quick: computed by the event loop itself where nothing else is asked: for what takes less time than
-                waking the computing thread and being woken by it.
+            quick: computed by the event loop itself where nothing else is asked, with the others of its kind
+                that came in the same turn of the loop: for what takes less time than waking the computing
+                thread and being woken by it.
 
         Raises:
             Overloaded: the queue is full.
             Closed: the server is stopping.
             StarrecError: the answer is that.
         """
-        waiting: _Waiting[Q, A] = _Waiting(request, self._loop.create_future())
+        waiting: _Waiting[Q, A] = _Waiting(request, self._loop.create_future(), quick)
         with self._changed:
             if self._closed:
                 raise Closed("The server is stopping. Ask another one, or again when it has started.")
-            if quick and self._idle and not self._waiting:
-                # Under the lock: the computing thread takes nothing meanwhile.
-                _deliver([waiting], self._timed([waiting]))
-                return waiting.answer.result()
             if len(self._waiting) >= self._queue:
                 seconds = max(1, math.ceil(len(self._waiting) * self._seconds))
                 raise Overloaded(
                     f"{len(self._waiting)} requests wait already. Ask again in {seconds} s.", seconds
                 )
             self._waiting.append(waiting)
-            self._changed.notify()
+            if not quick:
+                self._changed.notify()
+            elif self._idle and not self._due:
+                self._due = True
+                self._loop.call_soon(self._at_once)
         return await waiting.answer
 
     async def close(self) -> None:
@@ -112,6 +115,25 @@ class Batcher(Generic[Q, A]):
             self._closed = True
             self._changed.notify()
         await asyncio.to_thread(self._thread.join)
+
+    def _at_once(self) -> None:
+        """Compute the quick requests that came in this turn of the event loop."""
+        with self._changed:  # the computing thread takes nothing meanwhile
+            self._due = False
+            batch: list[_Waiting[Q, A]] = []
+            while self._idle and self._waiting and self._waiting[0].quick and len(batch) < self._batch:
+                self._take(batch)
+            if batch:
+                _deliver(batch, self._timed(batch))
+            if self._idle and self._waiting and self._waiting[0].quick:
+                # One batch a turn: what else the loop has to do goes on between them.
+                self._due = True
+                self._loop.call_soon(self._at_once)
+
+    def _take(self, batch: list[_Waiting[Q, A]]) -> None:
+        waiting = self._waiting.popleft()
+        if not waiting.answer.cancelled():
+            batch.append(waiting)
 
     def _work(self) -> None:
         while batch := self._next():
@@ -124,9 +146,7 @@ class Batcher(Generic[Q, A]):
             self._idle = True
             while not batch:
                 while self._waiting and len(batch) < self._batch:
-                    waiting = self._waiting.popleft()
-                    if not waiting.answer.cancelled():
-                        batch.append(waiting)
+                    self._take(batch)
                 if not batch:
                     if self._closed:
                         break

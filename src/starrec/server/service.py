@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -23,7 +22,7 @@ from starrec.pipeline.serving_config import ServingConfig
 from starrec.recommender import Item, Recommendations, UnknownUser, load
 from starrec.server.batching import Batcher, Overloaded
 from starrec.server.database import EventsUnavailable
-from starrec.server.events import Deletion, Event, Events
+from starrec.server.events import Deletion, Event, Events, UserEvents
 from starrec.server.live import Live
 from starrec.server.loaded import Loaded, Person
 from starrec.server.metrics import Metrics
@@ -77,18 +76,21 @@ class Service:
         self._streams = Streams(config.streams)
         self._stored = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="starrec-events")
         self._batcher: Batcher[_Request, Any]
+        self._lookups: Batcher[str, UserEvents]
         self._watching: asyncio.Task[None]
 
     async def __aenter__(self) -> Service:
         self._batcher = Batcher(
             self._compute, queue=self.config.queue, batch=self.config.batch, computed=self._count
         )
+        self._lookups = Batcher(self._look_up, queue=self.config.queue, batch=self.config.batch)
         self.metrics.waiting.set_function(lambda: len(self._batcher))
         self._watching = asyncio.create_task(self._load_and_watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._watching.cancel()
+        await self._lookups.close()
         await self._batcher.close()
         self._stored.shutdown()
         self.events.close()
@@ -206,12 +208,18 @@ class Service:
             unknown = person.user not in self.live.model.users
             return replace(person, notes=(_UNKNOWN,)) if unknown else person
         try:
-            # 0.05 ms from a file; a thread would take longer to wake up.
-            found = partial(self.events.of_user, person.user)
-            since = found() if self.events.in_file else await self._in_events(found)
+            # 0.1 ms from a file; a thread would take longer to wake up.
+            with self._counting("queue"):
+                since = await self._lookups.ask(person.user, quick=self.events.in_file)
         except EventsUnavailable:
             return Person(person.user, None, notes=(_WITHOUT_EVENTS,))
         return Person(person.user, None, since)
+
+    def _look_up(self, users: list[str]) -> Sequence[UserEvents | StarrecError]:
+        try:
+            return self.events.of_users(users)
+        except EventsUnavailable as error:
+            return [error] * len(users)  # a database that is down is asked once, not once a user
 
     def _in_events(self, work: Callable[[], A]) -> asyncio.Future[A]:
         return asyncio.get_running_loop().run_in_executor(self._stored, work)

@@ -20,7 +20,7 @@ import pytest
 from starrec.data import save_dataset
 from starrec.engines import Workers
 from starrec.errors import RunError
-from starrec.signals import Counts, Graph, Semantics, TaskView, gather
+from starrec.signals import Counts, Graph, Semantics, TaskView, gather, in_memory
 from starrec.store import (
     FORMAT,
     Kind,
@@ -40,6 +40,12 @@ NEW = pl.DataFrame({"user_id": ["u1", "u-new"], "item_id": ["i3", "i4"], "time":
 
 def test_a_store_answers_as_the_counts_it_was_built_from(source, counts, answers_like):
     answers_like(source, counts)
+
+
+def test_in_memory_it_answers_the_same(source, counts, answers_like):
+    read = in_memory(source)
+    answers_like(read, counts)
+    assert isinstance(read, Counts) and in_memory(counts) is counts
 
 
 def test_a_graph_of_a_store_is_the_graph_of_its_counts(source, counts):

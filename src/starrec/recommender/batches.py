@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,16 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starrec.data import RankingTask
 from starrec.pipeline.serving import Serving
 from starrec.recommender.filters import FilterLeavesNothing, Where
-from starrec.recommender.ranked import columns_of
 from starrec.recommender.requests import Requests, require_count
 from starrec.runs import write_atomic
 from starrec.tools import NOMINATED
 
-_BATCH: Final = 512
-"""Users whose candidates are in memory at once."""
+_PART: Final = 32
+"""Users that a thread answers at once."""
 SCHEMA: Final = pl.Schema(
     {
         "user_id": pl.String(),
@@ -48,29 +47,31 @@ def recommend_all(
     require_count(n)
     wanted = list(serving.user_ids if users is None else users)
     allowed = requests.allowed(where, exclude)
-    fast, catalogue = serving.fast, serving.catalogue
+    serving = serving.in_memory()
+    fast, catalogue, requests = serving.fast, serving.catalogue, Requests(serving)
     columns: list[tuple[NDArray[Any], ...]] = []
 
-    def nominated(user: str) -> RankingTask | None:
-        try:
-            return requests.nominated(requests.asked(user, None), max(NOMINATED, n), allowed)
-        except FilterLeavesNothing:
-            return None
+    def answered(part: Sequence[str]) -> list[tuple[NDArray[Any], ...]]:
+        tasks = []
+        for user in part:
+            with suppress(FilterLeavesNothing):
+                tasks.append(requests.nominated(requests.asked(user, None), max(NOMINATED, n), allowed))
+        ranked = fast.answer_many([task for task in tasks if len(task.candidates) > 1], threads=1)
+        found: list[tuple[NDArray[Any], ...]] = []
+        for task in tasks:
+            items, scores = task.candidates, np.zeros(len(task.candidates), dtype=np.float32)
+            if len(items) > 1:
+                answer = next(ranked)
+                first = answer.best[:n]
+                items, scores = items[first], answer.scores[first]
+            found.append((np.full(len(items), task.user), np.arange(1, len(items) + 1), items, scores))
+        return found
 
+    parts = [wanted[start : start + _PART] for start in range(0, len(wanted), _PART)]
+    # A part a thread: the kernels and the network release the interpreter lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(wanted), _BATCH):
-            part = wanted[start : start + _BATCH]
-            tasks = [task for task in pool.map(nominated, part) if task is not None]
-            asked = [task for task in tasks if len(task.candidates) > 1]
-            answers = dict(zip(map(id, asked), fast.answer_many(asked), strict=True))
-            for task in tasks:
-                if id(task) in answers:
-                    answer = answers[id(task)]
-                    first = columns_of(answer.ranking, task.candidates)[:n]
-                    items, scores = task.candidates[first], answer.scores[first]
-                else:
-                    items, scores = task.candidates, np.zeros(len(task.candidates), dtype=np.float32)
-                columns.append((np.full(len(items), task.user), np.arange(1, len(items) + 1), items, scores))
+        for part, found in zip(parts, pool.map(answered, parts), strict=True):
+            columns += found
             advance(len(part))
     if not columns:
         columns.append((np.empty(0, dtype=np.int64),) * 4)

@@ -50,8 +50,7 @@ def of_star(task: RankingTask, answer: FastAnswer) -> Ranked:
     """What fast mode answered."""
     numbers = np.empty_like(answer.numbers)
     numbers[answer.order] = answer.numbers
-    order = columns_of(answer.ranking, task.candidates)
-    return Ranked(task, "star", order, answer.scores.astype(np.float64), numbers)
+    return Ranked(task, "star", answer.best, answer.scores.astype(np.float64), numbers)
 
 
 def columns_of(ranking: Ranking, candidates: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from starrec.signals.gathering import gather, gather_many
 from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
 from starrec.signals.levels import N_LEVELS, SCORED, SIGNALS, levels, scores_at
+from starrec.signals.memory import in_memory
 from starrec.signals.recounting import recount
 from starrec.signals.selection import select
 from starrec.signals.semantics import Semantics
@@ -42,6 +43,7 @@ __all__ = [
     "distinct_latest",
     "gather",
     "gather_many",
+    "in_memory",
     "labels",
     "levels",
     "recount",

@@ -195,7 +195,7 @@ def item_ties(n_items: int) -> NDArray[np.uint32]:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """All counts in memory; make with `build`. A store adds `nearest`, which is counted on demand without."""
+    """All counts in memory; make with `build`. A store adds `nearest` and `fitted`, else made on demand."""
 
     about: About
     train: Sequences
@@ -212,6 +212,8 @@ class Counts:
     """Items of the EASE model at most."""
     ridge: float = RIDGE
     """Its λ."""
+    fitted: EaseModel | None = None
+    """That model."""
 
     @classmethod
     def build(
@@ -233,16 +235,7 @@ class Counts:
             daily = DayCounts.of(train.days)
             first_day = int(daily.days[0]) if len(daily.days) else 0
         about = About(train.n_users, n_items, train.days is not None, history_cap, first_day, kept)
-        return cls(
-            about,
-            train,
-            users_of,
-            days_of,
-            places_of,
-            daily,
-            ease_items=ease_items,
-            ridge=ridge,
-        )
+        return cls(about, train, users_of, days_of, places_of, daily, ease_items=ease_items, ridge=ridge)
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
@@ -285,7 +278,7 @@ class Counts:
 
     @cached_property
     def _ease(self) -> EaseModel | None:
-        return fit_ease(self, ease_items=self.ease_items, ridge=self.ridge)
+        return self.fitted or fit_ease(self, ease_items=self.ease_items, ridge=self.ridge)
 
 
 def cooccurrence_row(counts: CountStore, item: int, left_out: int = -1) -> NDArray[np.int32]:

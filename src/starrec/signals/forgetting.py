@@ -86,6 +86,22 @@ def _without(p: Floats, anchors: Rows, subjects: Rows, own: Rows) -> tuple[Float
             of_anchors[at] = of_own[place[left[at]]]
     rest = 1 - (on + 2 * above)
     pairs, diagonal = np.empty((n_anchors, n_subjects), np.float64), np.empty(n_subjects, np.float64)
+    if 2 * n_subjects > len(p):
+        # For most of the catalogue rows of P are read as they lie.
+        of_subjects = np.zeros(n_subjects)
+        for at in range(n_own):
+            row = p[own[at]]
+            for column in range(n_subjects):
+                of_subjects[column] += row[right[column]]
+        for column in range(n_subjects):
+            diagonal[column] = (
+                p[right[column], right[column]] + of_subjects[column] * of_subjects[column] / rest
+            )
+        for at in range(n_anchors):
+            row, weight = p[left[at]], of_anchors[at]
+            for column in range(n_subjects):
+                pairs[at, column] = row[right[column]] + weight * of_subjects[column] / rest
+        return pairs, diagonal
     for column in range(n_subjects):
         # One row of P, read twice, stays in the cache.
         row, of = p[right[column]], 0.0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from starrec.data import RankingTask, check_known
 from starrec.errors import RunError, StarrecError
-from starrec.ranking import Ranking, from_scores
+from starrec.ranking import Ranking, order_by_scores
 from starrec.student.fast import CANDIDATES, FAST_FILE, FastNetwork
 from starrec.student.rows import gather_tasks, hashed_order, rows_of_evidence
 from starrec.tools import Toolbox, World
@@ -29,13 +29,33 @@ _DECIMALS: Final = 5
 class FastAnswer(NamedTuple):
     """What fast mode says of one task with c candidates."""
 
-    ranking: Ranking
+    candidates: NDArray[np.int32]
+    """`(c,)` as they were given."""
+    best: NDArray[np.int64]
+    """`(c,)` places of candidates, best first."""
     scores: NDArray[np.float32]
     """`(c,)` in the order of the candidates."""
     numbers: NDArray[np.float32]
     """`(c, N_NUMBERS)` the rows that were read."""
     order: NDArray[np.int64]
     """`(c,)` the candidate that each row is about."""
+
+    @classmethod
+    def of(
+        cls,
+        candidates: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        numbers: NDArray[np.float32],
+        order: NDArray[np.int64],
+    ) -> Self:
+        """What follows from scores."""
+        best = order_by_scores(candidates, scores.round(_DECIMALS), TIE_SEED)
+        return cls(candidates, best, scores, numbers, order)
+
+    @property
+    def ranking(self) -> Ranking:
+        """The candidates, best first."""
+        return Ranking(tuple(self.candidates[self.best].tolist()))
 
 
 class FastMode:
@@ -79,25 +99,29 @@ class FastMode:
         numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
         scores = np.empty(len(order), dtype=np.float32)
         scores[order] = self.fast.score(numbers[None])[0]
-        ranking = from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
-        return FastAnswer(ranking, scores, numbers, order)
+        return FastAnswer.of(task.candidates, scores, numbers, order)
 
     def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
         """Fast mode for many tasks; raises as `answer`."""
         return [answer.ranking for answer in self.answer_many(tasks)]
 
-    def answer_many(self, tasks: Sequence[RankingTask]) -> Iterator[FastAnswer]:
-        """As `answer`, for many tasks, in order."""
+    def answer_many(
+        self, tasks: Sequence[RankingTask], threads: int = os.cpu_count() or 1
+    ) -> Iterator[FastAnswer]:
+        """As `answer`, for many tasks, in order.
+
+        Args:
+            threads: that share the look-ups.
+        """
         for task in tasks:
             self._check(task)
         for start in range(0, len(tasks), _BATCH):
             part = tasks[start : start + _BATCH]
-            found = gather_tasks(self.world, part, os.cpu_count() or 1)
+            found = gather_tasks(self.world, part, threads)
             given = found.as_given(self.fast.scores(found))
             for task, scores, numbers, order in zip(part, given, found.numbers, found.order, strict=True):
-                ranking = from_scores(task.candidates, scores.round(_DECIMALS), TIE_SEED)
                 size = len(scores)
-                yield FastAnswer(ranking, scores, numbers[:size], order[:size])
+                yield FastAnswer.of(task.candidates, scores, numbers[:size], order[:size])
 
     def _check(self, task: RankingTask, most: int = CANDIDATES) -> None:
         """Refuse a task that a mode, which ranks at most so many candidates, cannot rank."""

@@ -9,20 +9,25 @@ else; only which items a list ends with may owe something to her.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import RankingTask, check_known
-from starrec.hashing import combine
+from starrec.hashing import Keys, combine
 from starrec.signals import RECENT, Graph, distinct_latest
 from starrec.signals.evidence import DECAY, NEIGHBOURS
+from starrec.tools import nomination
 
 NOMINATED: Final = 100
 """Items that are retrieved to be ranked."""
 _RRF: Final = 20.0
-_DECIMALS: Final = 9
+_UNIT: Final = 1e-9
+"""Differences of EASE below it are none."""
+_DECAYS: Final = np.array([DECAY**age for age in range(RECENT - 1, -1, -1)])
+"""`(RECENT,)` weights of recent items, the latest last."""
 _DEPTH: Final = 500
 """Items that each of the three nominates, at most."""
 
@@ -44,18 +49,25 @@ def retrieve(
     open_ = np.ones(graph.n_items, dtype=np.bool_) if allowed is None else allowed.copy()
     open_[history] = False
     recent = distinct_latest(history)[-RECENT:]
-    popularity = graph.popularity(np.arange(graph.n_items, dtype=np.int32)).astype(np.float64)
-    fused = np.zeros(graph.n_items)
+    popularity = graph.popularity(np.arange(graph.n_items, dtype=np.int32))
+    ties, fused = _ties(graph.n_items), np.zeros(graph.n_items)
     if len(recent):
-        for scores in (_by_item(graph, recent), _by_ease(graph, recent), _by_user(graph, recent)):
-            nominated = _best(scores, popularity, np.flatnonzero((scores > 0) & open_), _DEPTH)
-            fused[nominated] += 1 / (_RRF + np.arange(len(nominated)))
-    found = _best(fused, popularity, np.flatnonzero(fused), k)
-    if len(found) < k:
-        open_[found] = False
-        rest = np.flatnonzero(open_)
-        found = np.concatenate([found, _best(popularity, popularity, rest, k - len(found))])
-    return found.astype(np.int32)
+        decays = _DECAYS[-len(recent) :]
+        near, both = graph.item_neighbours(recent)
+        known = graph.ease_items
+        scores = (
+            nomination.by_item(near, both, popularity[recent], popularity, decays),
+            nomination.by_ease(graph.ease(recent, known), known, decays, graph.n_items, _UNIT),
+            graph.all_taken_by(*graph.neighbours(recent, NEIGHBOURS)),
+        )
+        fused = nomination.fused(scores, popularity, ties, open_, _DEPTH, _RRF)
+    return nomination.nominated(fused, popularity, ties, open_, k).astype(np.int32)
+
+
+@lru_cache(maxsize=4)
+def _ties(n_items: int) -> Keys:
+    """`(n_items,)` what orders items that are equal in all else."""
+    return combine(79, np.arange(n_items))
 
 
 def live_task(graph: Graph, history: NDArray[np.int32], k: int, user: int = -1) -> RankingTask:
@@ -71,40 +83,3 @@ def live_task(graph: Graph, history: NDArray[np.int32], k: int, user: int = -1) 
     task = RankingTask("live", user, "", history, np.empty(0, dtype=np.int32), day=graph.last_day)
     check_known(task, graph.n_items, len(graph.counts.lengths))
     return replace(task, candidates=retrieve(graph, user, history, k))
-
-
-def _by_item(graph: Graph, recent: NDArray[np.int32]) -> NDArray[np.float64]:
-    scores = np.zeros(graph.n_items)
-    near, both = graph.item_neighbours(recent)
-    for age, anchor in enumerate(range(len(recent) - 1, -1, -1)):
-        listed = near[anchor] >= 0
-        items, shared = near[anchor][listed], both[anchor][listed]
-        base = graph.popularity(recent[anchor : anchor + 1]).astype(np.float64)
-        scores[items] += DECAY**age * shared / np.sqrt(np.maximum(base * graph.popularity(items), 1))
-    return scores
-
-
-def _by_ease(graph: Graph, recent: NDArray[np.int32]) -> NDArray[np.float64]:
-    scores = np.zeros(graph.n_items)
-    subjects = graph.ease_items
-    decays = np.power(DECAY, np.arange(len(recent) - 1, -1, -1), dtype=np.float64)
-    # Added row by row: BLAS rounds a sum by where it stands.
-    for weight, row in zip(decays, np.nan_to_num(graph.ease(recent, subjects)), strict=True):
-        scores[subjects] += weight * row
-    # Without a user the model is another matrix: what is equal must not differ in its last bits.
-    return scores.round(_DECIMALS)
-
-
-def _by_user(graph: Graph, recent: NDArray[np.int32]) -> NDArray[np.float64]:
-    return graph.all_taken_by(*graph.neighbours(recent, NEIGHBOURS))
-
-
-def _best(
-    scores: NDArray[np.float64], popularity: NDArray[np.float64], items: NDArray[np.int64], k: int
-) -> NDArray[np.int64]:
-    """The k of these items with the highest scores, best first; of equal ones the more popular."""
-    if len(items) > k:
-        least = np.partition(scores[items], len(items) - k)[len(items) - k]
-        items = items[scores[items] >= least]
-    best: NDArray[np.int64] = items[np.lexsort((combine(79, items), -popularity[items], -scores[items]))][:k]
-    return best

@@ -17,6 +17,7 @@ from starrec.signals import (
     Graph,
     Semantics,
     TaskView,
+    count_pairs,
     gather,
     gather_many,
     levels,
@@ -619,6 +620,36 @@ def test_permuting_candidates_permutes_the_evidence(
         assert permuted.contrary(to) == plain.contrary(at)
         for name in SCORED:
             assert permuted.fact(name, to) == plain.fact(name, at)
+
+
+@given(
+    data=st.data(),
+    history=histories,
+    candidates=candidate_lists,
+    most=st.integers(0, 9),
+    user=st.integers(-1, 1),
+)
+def test_a_table_of_pairs_changes_nothing(sequences, streams, data, history, candidates, most, user):
+    counts = Counts.build(sequences(data.draw(streams)), 9)
+    _same_with_a_table(counts, most, user, history, candidates)
+
+
+@pytest.mark.parametrize("most", [40, 25])
+def test_a_table_of_pairs_changes_nothing_of_long_histories(sequences, crowd, most):
+    # Up to 34 places lie between two items, more than the widest window.
+    counts = Counts.build(sequences(crowd(60, 40, 35, seed=2)), 40)
+    for user in (-1, 3, 17):
+        _same_with_a_table(counts, most, user, range(0, 40, 2), [*range(1, 40, 3), 0, 8])
+
+
+def _same_with_a_table(counts, most, user, history, candidates):
+    bare, tabled = (Graph(counts, table).without(user) for table in (None, count_pairs(counts, most)))
+    semantics = Semantics([[]] * counts.about.n_items)
+    one, other = (look(graph, semantics, history, candidates) for graph in (bare, tabled))
+    np.testing.assert_array_equal(one.scores, other.scores)
+    for name in SCORED:
+        for column in range(len(candidates)):
+            assert one.fact(name, column) == other.fact(name, column)
 
 
 @given(data=st.data(), history=histories, candidates=candidate_lists)

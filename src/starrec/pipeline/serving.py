@@ -22,7 +22,7 @@ from starrec.pipeline.config import recorded_config
 from starrec.pipeline.served import SERVED
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.runs import Product, current_product
-from starrec.signals import Counts, CountStore, Graph, SignalsConfig, count_signals, in_memory
+from starrec.signals import Counts, CountStore, Graph, SignalsConfig, count_pairs, count_signals, in_memory
 from starrec.signals.counts import all_neighbours
 from starrec.signals.embeddings import item_embeddings
 from starrec.store import LmdbStore, StoredCounts, Versions
@@ -57,7 +57,7 @@ class Serving:
         """The same with its counts in memory, which answers many users faster (`signals.in_memory`)."""
         world = self.fast.world
         counts = in_memory(world.graph.counts)
-        fast = FastMode(self.fast.fast, replace(world, graph=Graph(counts)))
+        fast = FastMode(self.fast.fast, replace(world, graph=Graph(counts, count_pairs(counts))))
         return replace(self, fast=fast, history=self.history if self.as_evaluated else partial(_taken, counts))
 
 

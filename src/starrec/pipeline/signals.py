@@ -24,7 +24,7 @@ from starrec.data import (
 )
 from starrec.errors import DataError
 from starrec.pipeline.session import Session
-from starrec.signals import Graph, SignalsConfig, count_signals
+from starrec.signals import Graph, SignalsConfig, count_pairs, count_signals
 from starrec.signals.embeddings import item_embeddings
 from starrec.tools import World
 
@@ -82,7 +82,8 @@ def split_and_count(
     split = hold_out(dataset, tie_seed, rule)
     if not (split.test >= 0).any():
         raise DataError(_no_test_user(split))
-    graph = Graph(count_signals(split.train, dataset.n_items, config))
+    counts = count_signals(split.train, dataset.n_items, config)
+    graph = Graph(counts, count_pairs(counts))
     graph.counts.ease()  # once here, not once in every worker
     return Prepared(dataset, split.sequences, split, World.of(dataset.catalogue, graph, config, embeddings))
 

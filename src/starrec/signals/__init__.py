@@ -11,6 +11,7 @@ from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.language import MIN_SUPPORT, compact, labels, sentence
 from starrec.signals.levels import N_LEVELS, SCORED, SIGNALS, levels, scores_at
 from starrec.signals.memory import in_memory
+from starrec.signals.pair_table import count_pairs
 from starrec.signals.recounting import recount
 from starrec.signals.selection import select
 from starrec.signals.semantics import Semantics
@@ -39,6 +40,7 @@ __all__ = [
     "TaskView",
     "check_citations",
     "compact",
+    "count_pairs",
     "count_signals",
     "distinct_latest",
     "gather",

@@ -20,6 +20,7 @@ from starrec.hashing import combine
 from starrec.signals import forgetting, kernels, similar_users, sweep
 from starrec.signals.counts import Counts, CountStore, Packed, cooccurrence_row
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
+from starrec.signals.pair_table import PairTable
 
 Ints = NDArray[np.int64]
 NOBODY: Final = -1
@@ -29,8 +30,9 @@ NOBODY: Final = -1
 class _Shared:
     """What a graph and the same graph without a user have in common, each computed once."""
 
-    def __init__(self, counts: CountStore) -> None:
+    def __init__(self, counts: CountStore, pair_table: PairTable | None) -> None:
         self.counts = counts
+        self.pair_table = pair_table or PairTable.none(counts.about.n_items)
 
     @cached_property
     def n_users(self) -> int:
@@ -69,8 +71,12 @@ class Graph:
     All counts without a user equal those of a graph rebuilt without that user's edges.
     """
 
-    def __init__(self, counts: CountStore) -> None:
-        self._shared = _Shared(counts)
+    def __init__(self, counts: CountStore, pair_table: PairTable | None = None) -> None:
+        """Args:
+        pair_table: of these counts (`count_pairs`), where thousands of tasks will ask: saves half of each
+            task's evidence.
+        """
+        self._shared = _Shared(counts, pair_table)
         self._leave_out(NOBODY)
 
     @classmethod
@@ -134,6 +140,11 @@ class Graph:
         """`(len(subjects), sweep.BUCKETS, len(anchors))` others who took both, by the distance between them."""
         packed = self.postings(np.concatenate([anchors, subjects]))
         return sweep.pair_counts(*packed, len(anchors), self.counts.about.n_users, self.user)
+
+    @property
+    def pair_table(self) -> PairTable:
+        """Pairs that are counted already, with the left-out user."""
+        return self._shared.pair_table
 
     def cooccurrence(self, anchors: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.int32]:
         """`(len(anchors), len(subjects))` others who took both; an item with itself counts nothing."""

@@ -14,7 +14,7 @@ Kernels that call each other stand in one file: numba's cache does not notice a 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,8 @@ def _buckets() -> NDArray[np.int8]:
     return found
 
 
-_BUCKET: Final = _buckets()
+BUCKET_OF: Final = _buckets()
+"""`(2 FAR + 3,)` bucket of each distance from -FAR - 1 to FAR + 1; what is farther counts as these."""
 
 
 @compiled
@@ -71,8 +72,8 @@ def pair_counts(
                 size[users[entry]] += 1
         if left_out >= 0:
             size[left_out] = 0
-        steps = np.zeros(high - low, np.float64)
-        begin, taken, _ = _by_user(start[low:], end[low:], users, places, steps, size)
+        laid_out = np.ones(high - low, np.bool_)
+        begin, taken = _by_user(start[low:], end[low:], users, places, laid_out, size)
         first = _first_cells(n_anchors)
         for column in range(len(counts)):
             of = counts[column].reshape(-1)[low:]
@@ -88,16 +89,16 @@ def pair_counts(
 
 @compiled
 def _by_user(
-    start: Ptr, end: Ptr, users: Ints, places: Ints, steps: Floats, size: Ints
-) -> tuple[Ints, NDArray[np.uint32], Floats]:
+    start: Ptr, end: Ptr, users: Ints, places: Ints, laid_out: NDArray[np.bool_], size: Ints
+) -> tuple[Ints, NDArray[np.uint32]]:
     """The first postings by user: where those of each user begin `(n_users,)`; place · ROWS + row of each, rows
-    of a user ascending; and the sum of the steps of each user's rows `(n_users,)`.
+    of a user ascending.
 
     Args:
-        steps: of each row that is laid out, at most ROWS.
+        laid_out: which of the first rows are, at most ROWS.
         size: `(n_users,)` postings of each user in these rows; 0 for those who are not wanted.
     """
-    begin, walked = np.empty(len(size), np.int32), np.zeros(len(size), np.float64)
+    begin = np.empty(len(size), np.int32)
     free = 0
     for user in range(len(size)):
         begin[user] = free
@@ -109,24 +110,24 @@ def _by_user(
         if not size[user]:
             begin[user] = free
     taken = np.empty(free + 1, np.uint32)
-    for row in range(len(steps)):
-        step = steps[row]
+    for row in range(len(laid_out)):
+        if not laid_out[row]:
+            continue
         for entry in range(start[row], end[row]):
             of = np.uint64(users[entry])
             taken[np.uint64(begin[of])] = places[entry] * ROWS + row
             begin[of] += wanted[of]
-            walked[of] += step
     for user in range(len(size)):
         begin[user] -= size[user]
-    return begin, taken, walked
+    return begin, taken
 
 
 @compiled
 def _first_cells(n_anchors: int) -> NDArray[np.uint32]:
     """`(2 FAR + 3,)` the first cell of each distance in a flat `(BUCKETS, n_anchors)`."""
-    cells = np.empty(len(_BUCKET), np.uint32)
-    for distance in range(len(_BUCKET)):
-        cells[distance] = _BUCKET[distance] * n_anchors
+    cells = np.empty(len(BUCKET_OF), np.uint32)
+    for distance in range(len(BUCKET_OF)):
+        cells[distance] = BUCKET_OF[distance] * n_anchors
     return cells
 
 
@@ -148,6 +149,41 @@ def _meet(
 
 
 @compiled
+def _place_of(users: Ints, places: Ints, user: int) -> int:
+    """The place that an item has with this user; -1 where she did not take it."""
+    low, high = 0, len(users)
+    while low < high:
+        middle = (low + high) >> 1
+        if users[middle] < user:
+            low = middle + 1
+        else:
+            high = middle
+    return places[low] if low < len(users) and users[low] == user else -1
+
+
+@compiled
+def _look_up(counts: Ints, table: NDArray[Any], rows: Ints, own: Ints, own_place: int) -> None:
+    """Pair counts of one candidate from the table, what the left-out user did taken off.
+
+    Args:
+        counts: `(BUCKETS, n_anchors)`
+        table: `(k, BUCKETS)` the candidate's.
+        rows: of the anchors first, -1 for those that are not in the table.
+        own: her places of the anchors, -1 for those that she did not take.
+        own_place: hers of the candidate.
+    """
+    for anchor in range(counts.shape[1]):
+        row = rows[anchor]
+        if row < 0:
+            continue
+        for bucket in range(BUCKETS):
+            counts[bucket, anchor] = table[np.uint64(row), bucket]
+        if own_place >= 0 and own[anchor] >= 0:
+            distance = min(max(own_place - own[anchor] + FAR + 1, 0), 2 * FAR + 2)
+            counts[BUCKET_OF[distance], anchor] -= 1
+
+
+@compiled
 def sweep(
     start: Ptr,
     end: Ptr,
@@ -162,6 +198,8 @@ def sweep(
     lengths: Ints,
     left_out: int,
     beta: float,
+    table: NDArray[Any],
+    rows: Ints,
 ) -> tuple[Ints, NDArray[np.int32], NDArray[np.int64], Floats]:
     """All that the collaborative signals say of the candidates of one task.
 
@@ -173,6 +211,8 @@ def sweep(
         decay: weight of an item by its age, 1 for age 0.
         lengths: `(n_users,)` counted items.
         beta: power of a candidate's popularity by which a walk is divided.
+        table, rows: pairs that are counted already, with the left-out user (`pair_table`), and the row of each
+            item of the history and of each candidate, -1 where it has none.
 
     Returns:
         Popularity of history and candidates without the left-out user `(h + c,)`; pair counts
@@ -181,43 +221,61 @@ def sweep(
         around 20, walk; NaN where there is no basis.
     """
     n_users, n, first = len(lengths), len(start) - n_history, n_history - n_recent
-    taken = np.empty(len(start), np.int32)
-    size = np.zeros(n_users, np.int32)
+    taken, own = np.empty(len(start), np.int32), np.empty(len(start), np.int32)
     for row in range(len(start)):
-        own = 0
-        for entry in range(start[row], end[row]):
-            own += users[entry] == left_out
-        taken[row] = end[row] - start[row] - own
+        own[row] = _place_of(users[start[row] : end[row]], places[start[row] : end[row]], left_out)
+        taken[row] = end[row] - start[row] - (own[row] >= 0)
     counts = np.zeros((n, BUCKETS, n_history), np.int32)
     took = np.zeros((2, n), np.int64)
     scores = np.full((9, n), np.nan)
     if not taken[:n_history].any():
         return taken, counts, took, scores
 
-    for row in range(n_history, len(start)):
-        for entry in range(start[row], end[row]):
-            user = np.uint64(users[entry])
-            size[user] = whole[user]
-    if left_out >= 0:
-        size[left_out] = 0
     steps, shares = np.empty(n_history, np.float64), np.empty(n_history, np.float64)
     for row in range(n_history):
         base = max(np.float64(taken[row]), 1.0)
         steps[row] = decay[n_history - 1 - row] / base
         shares[row] = decay[n_history - 1 - row] / np.sqrt(base)
-    begin, taken_by, walked = _by_user(start, end, users, places, steps, size)
+    walked = np.zeros(n_users, np.float64)
+    for row in range(n_history):
+        step = steps[row]
+        for entry in range(start[row], end[row]):
+            walked[np.uint64(users[entry])] += step
     if left_out >= 0:
         walked[left_out] = 0
     for other in range(n_users):
         walked[other] /= np.float64(max(lengths[other], 1))
 
-    first_cells = _first_cells(n_history)
+    # A candidate of the table is walked against what the table lacks of the history, others against all of it.
+    lacking, tabled = rows[:n_history] < 0, rows[n_history:] >= 0
+    size, size_all = np.zeros(n_users, np.int32), np.zeros(n_users, np.int32)
+    for row in range(n_history):
+        if lacking[row]:
+            for entry in range(start[row], end[row]):
+                size[np.uint64(users[entry])] += 1
+    for column in range(n):
+        if not tabled[column]:
+            for entry in range(start[n_history + column], end[n_history + column]):
+                user = np.uint64(users[entry])
+                size_all[user] = whole[user]
+    if left_out >= 0:
+        size[left_out], size_all[left_out] = 0, 0
+    begin, taken_by = _by_user(start, end, users, places, lacking, size)
+    begin_all, taken_by_all = begin, taken_by
+    if not tabled.all():
+        begin_all, taken_by_all = _by_user(start, end, users, places, np.ones(n_history, np.bool_), size_all)
+    first_cells, walks = _first_cells(n_history), lacking.any()
     for column in range(n):
         of = counts[column].reshape(-1)
         mass_recent, mass_whole, reached, took_recent, took_whole = 0.0, 0.0, 0.0, 0, 0
+        if tabled[column]:
+            _look_up(counts[column], table[rows[n_history + column]], rows, own, own[n_history + column])
         for entry in range(start[n_history + column], end[n_history + column]):
             taker = np.uint64(users[entry])
-            _meet(of, first_cells, places[entry], begin[taker], size[taker], taken_by)
+            if not tabled[column]:
+                _meet(of, first_cells, places[entry], begin_all[taker], size_all[taker], taken_by_all)
+            elif walks:
+                _meet(of, first_cells, places[entry], begin[taker], size[taker], taken_by)
             mass_recent += weights[taker, 0]
             mass_whole += weights[taker, 1]
             reached += walked[taker]

@@ -338,7 +338,8 @@ def test_evidence_in_redis_is_what_counts_and_a_new_version_is_taken_in(
     versions = Versions(tmp_path)
     build(versions, log, Settings().inputs("data", 3))
     push(LmdbStore(versions.require()), redis_url, prefix="served")
-    config = recorded_config(folder).serving.model_dump() | {"reload_seconds": 0.02}
+    # In memory it would go on without Redis.
+    config = recorded_config(folder).serving.model_dump() | {"reload_seconds": 0.02, "in_memory": 0}
     with serving(folder, **config) as client:
         asked = {"user": "newcomer", "candidates": CANDIDATES}
         error_of(client.post("/rank", json=asked), 404, "unknown_user")

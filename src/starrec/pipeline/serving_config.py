@@ -33,6 +33,12 @@ class ServingConfig(Section):
         "folder.",
     )
     redis_prefix: str = Field("starrec", min_length=1, description="Prefix of the evidence's keys in Redis.")
+    in_memory: int = Field(
+        5_000_000,
+        ge=0,
+        description="A server holds the counts of up to so many interactions in memory (about 20 bytes each), "
+        "which answers faster than reading them from the store. 0 for never.",
+    )
     queue: int = Field(256, ge=1, description="Requests that may wait; further ones are answered with 429.")
     batch: int = Field(32, ge=1, le=1024, description="Requests that are ranked together at most.")
     streams: int = Field(

@@ -35,8 +35,11 @@ class Loaded:
     """Ids of the catalogue."""
 
     @classmethod
-    def of(cls, model: Recommender) -> Loaded:
+    def of(cls, model: Recommender, in_memory: int = 0) -> Loaded:
         """A recommender that has answered once: what it prepares at its first request is prepared.
+
+        Args:
+            in_memory: counts of up to so many interactions are read into memory.
 
         Raises:
             ConfigError: it would speak of what fewer than `SUPPORT` people did.
@@ -46,6 +49,8 @@ class Loaded:
                 f"[signals] support is {support}, and a server says nothing of what fewer than {SUPPORT} "
                 f"people did. Set it to {SUPPORT} or more in {model.serving.run / 'config.toml'}."
             )
+        if model.serving.fast.world.graph.n_interactions <= in_memory:
+            model = model.in_memory()
         ids = model.serving.catalogue.item_ids
         model.rank_many([(user, None, ids[:2]) for user in model.serving.user_ids[:2]])
         model.recommend(history=ids[:1], n=1)

@@ -68,7 +68,7 @@ class Service:
         self.config, self.metrics = config, metrics or Metrics()
         self.events = Events.of_run(run, config.events_url)
         self.live: Live[Loaded] = Live(
-            lambda: Loaded.of(load(run, system=system)),
+            lambda: Loaded.of(load(run, system=system), config.in_memory),
             lambda: _state(run, config),
             loaded=self.metrics.loaded.set_to_current_time,
             failed=self.metrics.failed_loads.inc,

@@ -36,6 +36,7 @@ COMMANDS = [
     "recommend",
     "similar",
     "recommend-all",
+    "refresh",
     "serve",
     "keys",
     "events",

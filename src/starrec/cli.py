@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from starrec.commands import bench, llm, recommend, report, runs, serving, signals, trajectories
+from starrec.commands import bench, llm, recommend, refreshing, report, runs, serving, signals, trajectories
 from starrec.commands.opening import open_pipeline
 from starrec.commands.options import (
     ConfigOption,
@@ -238,6 +238,7 @@ def evaluate(
 
 app.command()(report.report)
 app.command()(bench.bench)
+app.command()(refreshing.refresh)
 app.add_typer(runs.app, name="runs")
 
 

@@ -167,6 +167,13 @@ def test_a_stage_that_only_does_harm_returns_the_weights_that_it_got(model, tmp_
     assert equal(model.state_dict(), given) and progress.best_step == 0
 
 
+def test_training_that_diverges_is_stopped_and_says_so(model, tmp_path):
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(float("inf"))
+    with pytest.raises(RunError, match=r"diverged at step 1: .*learning_rate"):
+        train(model, tmp_path / "checkpoint")
+
+
 def test_the_rate_rises_and_falls():
     rates = [SCHEDULE.rate(step) for step in range(24)]
     assert max(rates) == pytest.approx(0.05)

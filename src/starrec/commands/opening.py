@@ -11,14 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starrec.errors import DataError
 from starrec.terminal import announce, progress
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from starrec.config import Section
     from starrec.data import DataConfig
     from starrec.pipeline import Pipeline, RunConfig
+    from starrec.store.build import Bar
+
+S = TypeVar("S", bound="Section")
 
 
 @contextmanager
@@ -85,3 +91,42 @@ def _discard_unstarted(missing: Sequence[Path]) -> None:
     for parent in missing[1:]:
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
+
+
+def recorded_section(run: Path, name: str, section: type[S]) -> S:
+    """A section of a run's configuration; the rest of it is no matter of evidence."""
+    from pydantic import create_model
+
+    from starrec.config import load_recorded
+
+    path = run / "config.toml"
+    if not path.exists():
+        return section()
+    only: dict[str, Any] = {name: (section, section())}
+    wrapper = create_model("Recorded", **only)
+    found: S = getattr(load_recorded(path, wrapper)[0], name)
+    return found
+
+
+def data_settings(run: Path, overrides: Mapping[str, Any]) -> DataConfig:
+    """The `[data]` section of a run, with what was set on the command line."""
+    from starrec.config import dump_toml, parse_toml
+    from starrec.data import DataConfig
+
+    settings = with_overrides(recorded_section(run, "data", DataConfig), overrides)
+    return parse_toml(dump_toml(settings), DataConfig, "The command line")
+
+
+@contextmanager
+def counting_bars(shown: Progress) -> Iterator[Bar]:
+    """Bars one after the other: the next one ends the one before."""
+    tasks: list[TaskID] = []
+
+    def begin(name: str, total: int) -> Callable[[int], None]:
+        while tasks:
+            shown.remove_task(tasks.pop())
+        task = shown.add_task(name, total=total)
+        tasks.append(task)
+        return lambda count: shown.advance(task, count)
+
+    yield begin

@@ -245,7 +245,8 @@ def _show(
 
     console = output()
     latest = [item.title for item in answer.history[-_LATEST:]]
-    more = f"{len(answer.history) - len(latest):,} others and " if len(answer.history) > len(latest) else ""
+    others = len(answer.history) - len(latest)
+    more = f"{others:,} other{'s' if others > 1 else ''} and " if others else ""
     whose = f"User {user}, after {more}" if user is not None else f"After {more}"
     console.print(text(whose).append(text(", ".join(latest) or "nothing", "bold")))
     for note in (*answer.notes, served):

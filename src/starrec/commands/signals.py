@@ -6,15 +6,14 @@ What a command needs is imported when it runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starrec.commands.opening import open_pipeline, with_overrides
+from starrec.commands.opening import counting_bars, data_settings, open_pipeline, recorded_section
 from starrec.commands.options import (
     DEMO,
     ConfigOption,
@@ -24,18 +23,11 @@ from starrec.commands.options import (
     file_options,
     run_folder,
 )
-from starrec.errors import DataError, StarrecError
+from starrec.errors import StarrecError
 from starrec.terminal import announce, progress, show_inventory, show_item_summary, show_signals
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from starrec.config import Section
-    from starrec.data import DataConfig
     from starrec.store import StoredCounts
-    from starrec.store.build import Bar
-
-S = TypeVar("S", bound="Section")
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -164,46 +156,13 @@ def update(
       starrec signals update --run runs/mine --interactions new.csv
       starrec signals update --run runs/mine --interactions new.csv --items new_items.csv
     """
-    from starrec.data import described, in_resolution, load_additions
-    from starrec.store import LmdbStore, Versions, evidence_folder
-    from starrec.store import update as add
+    from starrec.pipeline.additions import add_interactions
 
-    versions = Versions(evidence_folder(run), grace)
-    source = LmdbStore(versions.require())
-    given = load_additions(
-        interactions,
-        items,
-        source.catalogue["item_id"].to_list(),
+    with progress() as shown, counting_bars(shown) as bar:
         # The run's own settings of files, and the flags over them.
-        options=_data_settings(run, overrides),
-        span=source.span,
-    )
-    if given.order != source.meta.order:
-        has = {"clock": "times (a column timestamp)", "position": "positions (a column position)"}
-        raise DataError(
-            f"{interactions} has {has[given.order]}, and the evidence in {run} has {has[source.meta.order]}. "
-            "Give the same."
-        )
-    new = given.interactions
-    if given.times is not None:
-        times = in_resolution(new["time"], given.times.resolution, source.meta.resolution)
-        new = new.with_columns(times.alias("time"))
-    del source
-    started = time.monotonic()
-    with progress() as shown:
-        if given.report.bad:
-            announce(shown.console, f"data: left out {given.report}")
-        for note in given.report.notes:
-            announce(shown.console, f"data: {note}")
-        announce(shown.console, f"data: {described(given)}")
-        with _bars(shown) as bar:
-            done = add(versions, new, given.items, bar=bar)
-        known = f" (known before: {done.given - done.added:,})" if done.given > done.added else ""
-        announce(
-            shown.console,
-            f"evidence: {_count(done.added, 'new interaction')}{known}, {_count(done.new_users, 'new user')}, "
-            f"{_count(done.new_items, 'new item')}; {_count(done.rows, 'neighbour list')} changed; "
-            f"{done.version}, in {time.monotonic() - started:.1f} s",
+        options = data_settings(run, overrides)
+        add_interactions(
+            run, interactions, items, options, grace=grace, announce=partial(announce, shown.console), bar=bar
         )
 
 
@@ -242,7 +201,7 @@ def show(
     source = _source(run, redis, prefix)
     titles = display_titles(source.catalogue)
     item_ids = source.catalogue["item_id"].to_list()
-    support = 0 if everything else _section(run, "signals", SignalsConfig).support
+    support = 0 if everything else recorded_section(run, "signals", SignalsConfig).support
     found = item_summary(Graph(source), Titles(titles, item_ids).match(item), top=top, support=support)
     show_item_summary(found, titles, item_ids, support, as_json=as_json)
 
@@ -282,7 +241,7 @@ def push(
     source = LmdbStore.open(evidence_folder(run))
     started = time.monotonic()
     with progress() as shown:
-        with _bars(shown) as bar:
+        with counting_bars(shown) as bar:
             name = upload(source, redis, prefix=prefix, grace=grace, bar=bar)
         announce(
             shown.console,
@@ -303,42 +262,3 @@ def _source(run: Path, redis: str | None, prefix: str) -> StoredCounts:
     from starrec.store import LmdbStore, evidence_folder
 
     return LmdbStore.open(evidence_folder(run))
-
-
-def _section(run: Path, name: str, section: type[S]) -> S:
-    """A section of a run's configuration; the rest of it is no matter of evidence."""
-    from pydantic import create_model
-
-    from starrec.config import load_recorded
-
-    path = run / "config.toml"
-    if not path.exists():
-        return section()
-    only: dict[str, Any] = {name: (section, section())}
-    wrapper = create_model("Recorded", **only)
-    found: S = getattr(load_recorded(path, wrapper)[0], name)
-    return found
-
-
-def _data_settings(run: Path, overrides: Mapping[str, Any]) -> DataConfig:
-    """The `[data]` section of a run, with what was set on the command line."""
-    from starrec.config import dump_toml, parse_toml
-    from starrec.data import DataConfig
-
-    settings = with_overrides(_section(run, "data", DataConfig), overrides)
-    return parse_toml(dump_toml(settings), DataConfig, "The command line")
-
-
-@contextmanager
-def _bars(shown: Progress) -> Iterator[Bar]:
-    """Bars one after the other: the next one ends the one before."""
-    tasks: list[TaskID] = []
-
-    def begin(name: str, total: int) -> Callable[[int], None]:
-        while tasks:
-            shown.remove_task(tasks.pop())
-        task = shown.add_task(name, total=total)
-        tasks.append(task)
-        return lambda count: shown.advance(task, count)
-
-    yield begin

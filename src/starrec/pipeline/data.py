@@ -28,7 +28,7 @@ from starrec.data import (
     source_files,
 )
 from starrec.errors import DataError
-from starrec.pipeline.fingerprints import data_inputs
+from starrec.pipeline.fingerprints import GROWN, data_inputs
 from starrec.pipeline.session import Session
 from starrec.runs import Product
 
@@ -59,6 +59,11 @@ def read_or_load(session: Session, *, update: bool = False) -> Dataset:
     product = session.run.product(
         "data", data_inputs(config.reading, {name: stamp.sha256 for name, stamp in stamps.items()})
     )
+    if current is not None and GROWN in current.inputs:
+        session.announce(
+            "data: the files as they are; interactions that `starrec refresh` took in besides are left out. "
+            "Put them into your files and give --update-data."
+        )
     if product.done:
         dataset = load_saved_dataset(product.folder)
         session.run.use(product)

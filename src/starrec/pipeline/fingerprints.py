@@ -30,6 +30,8 @@ FORMATS: Final[Mapping[str, int]] = {
     "evaluation": 8,  # systems, metrics, content of results.json
 }
 """Format versions by what they cover."""
+GROWN: Final = "grown_from"
+"""Names, among the inputs of data that a refresh made, the data before."""
 
 
 # The inputs of each step
@@ -43,6 +45,16 @@ def data_inputs(reading: Mapping[str, Any], files: Mapping[str, str]) -> dict[st
         files: SHA-256 by the setting that names the file.
     """
     return {"format": FORMATS["data"], "reading": reading, "files": files}
+
+
+def grown_inputs(before: str, log: str) -> dict[str, object]:
+    """Inputs of a dataset that grew by what was added to the evidence.
+
+    Args:
+        before: SHA-256 of the dataset before.
+        log: SHA-256 of all that the evidence counts.
+    """
+    return {"format": FORMATS["data"], GROWN: before, "log": log}
 
 
 def teach_inputs(config: RunConfig, keys: Mapping[str, str]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import Progress
 
@@ -31,6 +31,9 @@ from starrec.pipeline.teach import TeachOptions, estimate_runs, gather_runs
 from starrec.runs import Run
 from starrec.store import GRACE_SECONDS
 from starrec.teacher import Estimate
+
+if TYPE_CHECKING:
+    from starrec.pipeline.refresh import Refreshed
 
 
 class Pipeline:
@@ -124,6 +127,13 @@ class Pipeline:
 
         training = self.distill()
         return evaluate(self._session, self._prepared, self._tasks, training)
+
+    def refresh(self, steps: int | None = None) -> Refreshed | None:
+        """Train the student on with all that the run's evidence holds (`pipeline.refresh`); None where nothing
+        is new."""
+        from starrec.pipeline.refresh import STEPS, refresh
+
+        return refresh(self._session, steps=steps or STEPS)
 
     @cached_property
     def _dataset(self) -> Dataset:

@@ -143,9 +143,10 @@ def _with_neighbours(counts: Counts) -> Counts:
 
 
 def _chosen(evaluated: Product | None, student: Product) -> Mapping[str, Any] | None:
-    if evaluated is None or evaluated.inputs.get("distill") != student.fingerprint:
-        return None
-    chosen: Mapping[str, Any] | None = evaluated.facts.get(SERVED)
+    # A student that was refreshed was never evaluated: it brings its own choice.
+    mine = evaluated is not None and evaluated.inputs.get("distill") == student.fingerprint
+    source = evaluated if evaluated is not None and mine else student
+    chosen: Mapping[str, Any] | None = source.facts.get(SERVED)
     return chosen
 
 

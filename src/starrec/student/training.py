@@ -128,7 +128,7 @@ def fit(
         report: called after every step.
 
     Raises:
-        RunError: the checkpoint is corrupt.
+        RunError: the checkpoint is corrupt, or training diverges.
     """
     torch.set_num_threads(THREADS)
     optimizer = torch.optim.AdamW(
@@ -166,7 +166,11 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(progress.step)
             numbers = gradients(losses(progress.step))
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            if not torch.isfinite(nn.utils.clip_grad_norm_(model.parameters(), 1.0)):
+                raise RunError(
+                    f"Training diverged at step {progress.step + 1:,}: its gradients are no numbers any more. "
+                    "Lower the learning_rate of this stage."
+                )
             optimizer.step()
             progress.step += 1
             progress.seconds = before + time.monotonic() - started

@@ -119,6 +119,8 @@ def progress() -> Iterator[Progress]:
         console=console,
         transient=True,
         disable=not console.is_terminal,
+        # By the pace of the last ten minutes: of the last half, an estimate jumps with every check in between.
+        speed_estimate_period=600,
     )
     if console.is_terminal:
         with bars:

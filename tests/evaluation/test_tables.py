@@ -12,9 +12,11 @@ from starrec.evaluation import (
     scenarios_table,
     summarise,
     systems_table,
+    trace_table,
     worked_example,
 )
 from starrec.evaluation.wording import duration, percent_gain, scenario_notes, verdict
+from starrec.teacher import Entry
 
 
 def printed(*renderables):
@@ -124,6 +126,17 @@ def test_results_end_with_the_verdict(results):
     print_results(console, results)
     lines = console.export_text().splitlines()
     assert lines[-1].strip() == verdict(results["comparisons"][0])
+
+
+def test_a_long_trace_is_cut_in_the_middle_where_few_steps_are_asked_for():
+    entries = [
+        Entry(f"agent {at}", f"step {at}.", tuple(f"line {at}.{line}" for line in range(at)))
+        for at in range(10)
+    ]
+    shown = printed(trace_table(entries, most=4, most_lines=2))
+    assert [at for at in range(10) if f"step {at}." in shown] == [0, 1, 8, 9] and "… 6 more steps" in shown
+    assert "line 8.1" in shown and "line 8.2" not in shown and shown.count("… 6 more") == 2
+    assert "more" not in printed(trace_table(entries)) and "line 9.8" in printed(trace_table(entries))
 
 
 def test_a_worked_example_shows_data_as_it_is_written(facts, hostile):

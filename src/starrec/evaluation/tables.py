@@ -7,7 +7,7 @@ as `[bold]` or `[link=…]` is shown as it is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -117,13 +117,27 @@ def comparison_lines(results: Mapping[str, Any]) -> list[Text]:
     ]
 
 
-def trace_table(entries: Iterable[Entry]) -> Table:
-    """A trace for people: who in one column, what they said and what came back in the other."""
+def trace_table(entries: Iterable[Entry], *, most: int | None = None, most_lines: int | None = None) -> Table:
+    """A trace for people: who in one column, what they said and what came back in the other.
+
+    Args:
+        most: entries that are shown, the first and the last ones; None for all.
+        most_lines: lines of an entry that are shown; None for all.
+    """
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    for entry in entries:
-        lines = [Padding(_shown(line), (0, 0, 0, 2)) for line in entry.lines]
+    all_ = list(entries)
+    hidden = 0 if most is None else max(0, len(all_) - most)
+    first = len(all_) - hidden - (most or 0) // 2 if hidden else len(all_)
+    for at, entry in enumerate(all_):
+        if first <= at < first + hidden:
+            if at == first:
+                table.add_row("", Text(f"… {hidden} more steps", style="dim"))
+            continue
+        lines: list[RenderableType] = [Padding(_shown(line), (0, 0, 0, 2)) for line in entry.lines[:most_lines]]
+        if more := len(entry.lines) - len(lines):
+            lines.append(Padding(Text(f"… {more} more", style="dim"), (0, 0, 0, 2)))
         table.add_row(Text(entry.who, style="bold"), Group(_shown(entry.text), *lines))
     return table
 
@@ -132,8 +146,17 @@ def _shown(message: str) -> Text:
     return Text(printable(plain(message)))
 
 
+_STEPS: Final = 16
+"""Of a worked example's trace: a student that has learned little repeats itself a hundred times."""
+
+
+def _entry(entry: Mapping[str, Any]) -> Entry:
+    return Entry(**entry)
+
+
 def worked_example(example: Mapping[str, Any], *, shown_history: int = 12, shown_ranking: int = 10) -> Panel:
-    """One whole example: history, the reasoning for people, the ranking and the true item.
+    """One example: history, the reasoning for people, the ranking and the true item. A long trace is cut: the
+    report has all of it.
 
     Args:
         example: as in results.json's worked_examples; texts as they stand in messages.
@@ -146,7 +169,7 @@ def worked_example(example: Mapping[str, Any], *, shown_history: int = 12, shown
     if older > 0:
         lines.append(Text(f"  … {older} older", style="dim"))
     lines += [Text(f"  {title}") for title in history[-shown_history:]]
-    lines += [Text(), trace_table(Entry(**entry) for entry in example["readable"])]
+    lines += [Text(), trace_table(map(_entry, example["readable"]), most=_STEPS, most_lines=2)]
     lines += [Text(), Text("Ranking", style="bold")]
     for place, title in enumerate(example["ranking"], start=1):
         true = place == example["rank"]

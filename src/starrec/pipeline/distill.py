@@ -37,6 +37,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         session.announce("distill: done before")
         return {"teach": taught, **product.facts["stages"]}
     _require_validation(tasks)
+    session.begins("distill")
     with Workers(prepared.world) as workers:
         kept, failed = runs_by_outcome(session, prepared, tasks)
         tokenizer = build_tokenizer(map(linear, kept[:_TOKENIZER_RUNS]))

@@ -82,6 +82,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         session.announce("evaluate: done before")
         _publish(session, product)
         return read_results(product.path("results.json"))
+    session.begins("evaluate")
     started = time.monotonic()
     test, targets = tasks.test
     evaluations = tasks.evaluations()

@@ -10,6 +10,7 @@ the next run goes on where it stopped. Data flows one way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from starrec.evaluation import Results
 from starrec.evaluation.peers import require
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.data import read_or_load
+from starrec.pipeline.forecast import Forecast, expected_seconds
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, prepare
 from starrec.pipeline.store import Where, build_store
@@ -86,6 +88,9 @@ class Pipeline:
 
     def run(self) -> Results:
         """Run all steps, then count everything for serving; the content of results.json."""
+        expected = expected_seconds(self.config, len(self._tasks.taught[0]), len(self._tasks.test[0]))
+        forecast = Forecast(expected, self._session.announce)
+        self._session = replace(self._session, begins=forecast.begin)
         results = self.evaluate()
         self.build_store(fresh=False, grace=GRACE_SECONDS)
         return results

@@ -26,6 +26,8 @@ class Session:
     """Called with a line for every step."""
     progress: Progress | None
     """Shows the bars of long work; None for no bars."""
+    begins: Callable[[str], None] = lambda step: None
+    """Called with the name of a long step that begins, unless it was done before."""
 
     def bar(self, name: str, total: int, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Show a bar while the context lasts; yields the function that advances it by a count."""

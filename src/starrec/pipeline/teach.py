@@ -82,6 +82,7 @@ def gather_runs(session: Session, prepared: Prepared, tasks: Tasks, options: Tea
         session.announce(f"{_summary(product.facts, config.runs)} (done before)")
         return product.facts
     _require_price(session, options.budget)
+    session.begins("teach")
     started = time.monotonic()
     columns = target_columns(taught, targets)
     write_asked(product.folder, taught, keys, prepared.dataset.item_ids)

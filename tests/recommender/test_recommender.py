@@ -161,7 +161,7 @@ def test_what_is_unknown_is_named_with_what_is_near(model):
     with pytest.raises(UnknownItem, match="Frago") as raised:
         model.recommend(history=["Frago Nights Extended"])
     assert raised.value.name == "Frago Nights Extended" and raised.value.near
-    with pytest.raises(UnknownUser, match=r"'u123'.*give a history"):
+    with pytest.raises(UnknownUser, match=r"'u123'.*give a history.*Near ids: .*'u12'"):
         model.recommend(user="u123")
     with pytest.raises(StarrecError, match="for whom"):
         model.recommend()

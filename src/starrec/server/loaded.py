@@ -7,12 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from starrec.errors import ConfigError
 from starrec.recommender import Item, Recommender, UnknownUser
 from starrec.server.events import UserEvents
+from starrec.server.privacy import require_support
 
-SUPPORT: Final = 3
-"""People that a fact which leaves the server rests on at least."""
 _NOTHING_SINCE: Final = UserEvents((), forgotten=False)
 
 
@@ -39,13 +37,9 @@ class Loaded:
         """A recommender that has answered once: what it prepares at its first request is prepared.
 
         Raises:
-            ConfigError: it would speak of what fewer than `SUPPORT` people did.
+            ConfigError: it would speak of too few people (`privacy`).
         """
-        if (support := model.serving.fast.world.config.support) < SUPPORT:
-            raise ConfigError(
-                f"[signals] support is {support}, and a server says nothing of what fewer than {SUPPORT} "
-                f"people did. Set it to {SUPPORT} or more in {model.serving.run / 'config.toml'}."
-            )
+        require_support(model)
         ids = model.serving.catalogue.item_ids
         model.rank_many([(user, None, ids[:2]) for user in model.serving.user_ids[:2]])
         model.recommend(history=ids[:1], n=1)

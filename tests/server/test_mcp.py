@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -198,6 +199,14 @@ def test_nothing_but_the_protocol_is_written_to_stdout_and_ranking_needs_no_torc
     assert answers[0]["result"]["serverInfo"]["version"] == version("starrec")
     assert log.startswith("answering for ")
     assert any("numpy" in path for path in libraries) and not any("libtorch" in path for path in libraries)
+
+
+def test_ctrl_c_ends_it_though_its_input_is_open(folder):
+    command = [sys.executable, "-c", PROGRAM, "mcp", "--run", str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("answering for ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (130, -signal.SIGINT)
 
 
 def test_over_http_it_is_for_this_machine_alone(folder):

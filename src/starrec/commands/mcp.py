@@ -5,6 +5,7 @@ What a command needs is imported when it runs.
 
 from __future__ import annotations
 
+import signal
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
@@ -63,6 +64,8 @@ def mcp(
     tell = partial(announce, Console(stderr=True))
     if http is None:
         tell(f"answering for {run} on stdio")
+        # Ctrl+C ends it at once: nothing is to be ended well, and a thread that reads would wait for its input.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         anyio.run(answer_stdio, server)
         return
     from starrec.server.listening import base_url, listen, serve

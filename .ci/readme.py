@@ -1,5 +1,5 @@
 """Run every command of the README's bash blocks, in order, at its smallest size; then every Python block of the
-README and of docs/api.md, those of a page in one process.
+README and of docs/api.md, those of a page in one process; then the notebooks of examples/.
 
 `make demo` becomes the same run with configs/smoke.toml, and the user's own files become a small shop. Run
 folders are thrown away before and after, so that nothing is skipped because an earlier time had done it.
@@ -66,6 +66,17 @@ def write_shop(folder: Path) -> None:
         csv.writer(file).writerows(rows)
 
 
+def execute(notebook: Path, scratch: Path) -> None:
+    """Run a notebook from top to bottom in a kernel of its own, in the scratch folder; a cell that fails is
+    raised."""
+    # Read by tests without these, which only look at what commands there are.
+    import nbformat
+    from nbclient import NotebookClient
+
+    place = {"metadata": {"path": str(scratch)}}
+    NotebookClient(nbformat.read(notebook, 4), timeout=300, kernel_name="python3", resources=place).execute()
+
+
 def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="starrec-readme-"))
     try:
@@ -87,6 +98,11 @@ def main() -> int:
             ).returncode
             if code:
                 return code
+        for path in sorted((ROOT / "examples").glob("*.ipynb")):
+            print(f"\n$ the notebook {path.relative_to(ROOT)}", flush=True)
+            started = time.monotonic()
+            execute(path, scratch)
+            print(f"  {time.monotonic() - started:.1f} s", flush=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return 0

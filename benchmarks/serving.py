@@ -7,6 +7,7 @@
     .venv/bin/python benchmarks/serving.py events [--run runs/demo]
     .venv/bin/python benchmarks/serving.py reload [--run runs/demo]
     .venv/bin/python benchmarks/serving.py schema [--run runs/demo]
+    .venv/bin/python benchmarks/serving.py sizing [--run runs/demo]
 
 Load comes from hey (Debian's package of that name), a compiled generator; `schema` needs schemathesis (pip).
 Each row starts `starrec serve --no-auth` over a folder of links to the run, so that no event gets into it.
@@ -28,8 +29,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -37,13 +37,11 @@ from typing import Annotated, Any, Final
 
 import httpx
 import numpy as np
-import psutil
 import typer
 
 import starrec
 from record import keep
-from starrec.config import dump_toml
-from starrec.pipeline.config import RunConfig, recorded_config
+from served import Server, links, served, started_mcp
 from starrec.server.events import Events
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
@@ -67,64 +65,6 @@ _CHECKS: Final = (
 
 def _kept(row: str, name: str) -> str:
     return f"serving_{row}" + (f"_{name}" if name else "")
-
-
-@dataclass
-class Server:
-    """`starrec serve` over a run."""
-
-    folder: Path
-    process: subprocess.Popen[str]
-    url: str
-
-    @classmethod
-    def start(cls, folder: Path) -> Server:
-        main = "from starrec.cli import main; main()"
-        command = [sys.executable, "-c", main, "serve", "--no-auth", "--port", "0", "--run", str(folder)]
-        log = (folder / "serve.log").open("w")
-        # A file, not a pipe: nobody reads while it is driven.
-        process = subprocess.Popen(command, stderr=log, text=True)
-        while not (found := re.search(r" at (http://\S+)", (folder / "serve.log").read_text())):
-            assert process.poll() is None, (folder / "serve.log").read_text()
-            time.sleep(0.02)
-        server = cls(folder, process, found[1])
-        while httpx.get(f"{server.url}/readyz").status_code != 200:
-            time.sleep(0.05)
-        return server
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        self.process.send_signal(how)
-        self.process.wait(60)
-
-    @property
-    def memory(self) -> float:
-        """MiB that are resident."""
-        return psutil.Process(self.process.pid).memory_info().rss / 2**20
-
-
-@contextmanager
-def _links(run: Path, **settings: float) -> Iterator[Path]:
-    """A folder that leads to all of a run, with a configuration and events of its own."""
-    with tempfile.TemporaryDirectory(prefix="starrec-serving-") as name:
-        folder = Path(name)
-        for path in run.absolute().iterdir():
-            if path.name not in ("config.toml", "keys.json") and not path.name.startswith("events.sqlite"):
-                (folder / path.name).symlink_to(path)
-        config = recorded_config(run) or RunConfig()
-        serving = config.serving.model_copy(update=settings)
-        toml = dump_toml(config.model_copy(update={"serving": serving}))
-        (folder / "config.toml").write_text(toml, encoding="utf-8")
-        yield folder
-
-
-@contextmanager
-def _served(run: Path, **settings: float) -> Iterator[Server]:
-    with _links(run, **settings) as folder:
-        server = Server.start(folder)
-        try:
-            yield server
-        finally:
-            server.stop()
 
 
 @dataclass(frozen=True)
@@ -197,7 +137,7 @@ def rank(run: Run = _DEMO, name: Name = "", seconds: float = 20) -> None:
     """`POST /v1/rank` at 50 a second: its p50 over that in process plus three times an empty endpoint's, all
     at this pace (one after the other, caches stay warm: `in_process_hot`)."""
     rounds, codes = [], Counter[int]()
-    with _served(run, requests_per_minute=0) as server:
+    with served(run, requests_per_minute=0) as server:
         for seed in range(_ROUNDS):
             asked, _ = _requests(run, seed)
             # One connection: several of hey's send at the same moments, which would be a burst every 100 ms.
@@ -220,7 +160,7 @@ def saturation(run: Run = _DEMO, name: Name = "", seconds: float = 8) -> None:
     """Requests a second at which p99 passes 250 ms, over what one process does without HTTP."""
     asked, _ = _requests(run)
     shares, rounds = [], []
-    with _served(run, queue=4096) as server:
+    with served(run, queue=4096) as server:
         for _ in range(_ROUNDS):
             best, steps = 0.0, []
             for connections in (4, 8, 16, 32, 64, 128):
@@ -240,7 +180,7 @@ def saturation(run: Run = _DEMO, name: Name = "", seconds: float = 8) -> None:
 def overload(run: Run = _DEMO, name: Name = "", seconds: float = 60) -> None:
     """Four times what it can do: which answers, and p50 and memory afterwards over those before."""
     asked, _ = _requests(run)
-    with _served(run) as server:
+    with served(run) as server:
         url = f"{server.url}/v1/rank"
         most = _drive(url, asked.body, 10, 32).per_second
         before, warm = _drive(url, asked.body, 10, 5, _PACE).quantile(0.5), server.memory
@@ -261,7 +201,7 @@ def overload(run: Run = _DEMO, name: Name = "", seconds: float = 60) -> None:
 def recommend(run: Run = _DEMO, name: Name = "", seconds: float = 15) -> None:
     """`POST /v1/recommend` with reasons: p50 over that of ranking 20 candidates, both 20 a second."""
     rounds = []
-    with _served(run, requests_per_minute=0) as server:
+    with served(run, requests_per_minute=0) as server:
         for seed in range(_ROUNDS):
             ranking, recommending = _requests(run, seed)
             found = _drive(f"{server.url}/v1/recommend", recommending.body, seconds, 4, 20).quantile(0.5)
@@ -279,7 +219,7 @@ def events(run: Run = _DEMO, name: Name = "", count: int = 20_000, kills: int = 
     ids = starrec.load(run).serving.catalogue.item_ids
     acknowledged: Counter[str] = Counter()
     lock = threading.Lock()
-    with _links(run) as folder:
+    with links(run) as folder:
         running = [Server.start(folder)]
 
         def send(sender: int) -> None:
@@ -337,7 +277,7 @@ def events(run: Run = _DEMO, name: Name = "", count: int = 20_000, kills: int = 
 def reload(run: Run = _DEMO, name: Name = "", times: int = 5) -> None:
     """The run is taken in again and again while 8 connections ask: requests that failed."""
     asked, _ = _requests(run)
-    with _served(run, reload_seconds=0.2) as server:
+    with served(run, reload_seconds=0.2) as server:
         found: list[Driven] = []
         url = f"{server.url}/v1/rank"
         driver = threading.Thread(target=lambda: found.append(_drive(url, asked.body, 8 * times, 8)))
@@ -362,7 +302,7 @@ def schema(run: Run = _DEMO, name: Name = "", examples: int = 200, program: str 
         )
     command = [program, "run", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure"]
     command += ["--checks", ",".join(_CHECKS)]
-    with _served(run, requests_per_minute=0) as server:
+    with served(run, requests_per_minute=0) as server:
         document = f"{server.url}/openapi.json"
         done = subprocess.run([*command, document], capture_output=True, text=True, cwd=server.folder)
     cases = re.search(r"([\d,]+) generated", done.stdout)
@@ -374,6 +314,34 @@ def schema(run: Run = _DEMO, name: Name = "", examples: int = 200, program: str 
     version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()[-1]
     content = {"cases": int(cases[1].replace(",", "")), "checks": _CHECKS, "schemathesis": version}
     keep(_kept("schema", name), content, {"schemathesis_failures": found})
+
+
+@app.command()
+def sizing(run: Run = _DEMO, name: Name = "") -> None:
+    """What a server needs: seconds until it answers, with compiled kernels kept and with none yet, and MiB
+    resident then, after 300 rankings and 100 recommendations, and after a trace; `starrec mcp` beside it."""
+    asked, recommended = _requests(run)
+    starts, agents = [], []
+    with links(run) as folder, tempfile.TemporaryDirectory() as empty:
+        for at in range(_ROUNDS + 1):
+            # The first start compiles, into a folder of its own; the others find what it left there.
+            server = Server.start(folder, NUMBA_CACHE_DIR=empty)
+            size = {"listening_s": server.listening, "ready_s": server.ready, "ready_mib": server.memory}
+            for body, route, times in ((asked.body, "rank", 300), (recommended.body, "recommend", 100)):
+                for _ in range(times):
+                    assert httpx.post(f"{server.url}/v1/{route}", json=body, timeout=60).status_code == 200
+            size["warm_mib"] = server.memory
+            assert httpx.post(f"{server.url}/v1/explain", json=asked.body, timeout=60).status_code == 200
+            size["traced_mib"] = server.memory
+            server.stop()
+            starts.append({key: round(value, 2) for key, value in size.items()})
+            if at:
+                agents.append(started_mcp(folder, NUMBA_CACHE_DIR=empty))
+    serving = starrec.load(run).serving
+    of = {"users": len(serving.user_ids), "items": len(serving.catalogue.item_ids)}
+    kept = {key: median(each[key] for each in starts[1:]) for key in starts[0]}
+    agent = {key: median(each[key] for each in agents) for key in agents[0]}
+    keep(_kept("sizing", name), {**of, "first_start": starts[0], "serve": kept, "mcp": agent})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -24,6 +25,8 @@ DOCUMENTS = [
     "benchmarks/README.md",
     "docs/architecture.md",
     "docs/evaluation.md",
+    "docs/mcp.md",
+    "docs/serving.md",
     "docs/signals.md",
     "docs/teacher.md",
 ]
@@ -83,3 +86,10 @@ def test_python_of_the_documents_imports_what_exists():
 def test_readme_has_its_markers():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.count("<!-- results -->") == text.count("<!-- /results -->") == 1
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
+def test_notebooks_are_kept_without_outputs_which_would_go_stale(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code and all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)

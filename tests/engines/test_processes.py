@@ -1,5 +1,6 @@
 """Work gives the same results, in the same order, wherever it runs."""
 
+import asyncio
 import operator
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from starrec.engines import Workers
+from starrec.engines import Workers, run_async
 from starrec.teacher import rank_with_teacher
 
 # Functions travel to spawned processes by name, so these are of modules that every process can import.
@@ -77,7 +78,7 @@ def test_the_teacher_ranks_alike_here_and_in_processes(world, lessons):
 def test_a_killed_run_leaves_no_workers_behind():
     program = (
         "import operator, os, signal\n"
-        "from starrec.engines import Workers\n"
+        "from starrec.engines import Workers, run_async\n"
         "if __name__ == '__main__':\n"
         "    workers = Workers(os.getenv, 2)\n"
         "    list(workers.map(operator.call, ['HOME'] * 8))\n"
@@ -100,3 +101,26 @@ def _alive(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_script_is_not_run_again_by_its_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import operator\nfrom starrec.engines import Workers, run_async\nprint('begun')\n"
+        "with Workers(bytes(1_000_000), 2) as workers:\n"
+        "    print(list(workers.map(operator.getitem, [0, 5, 9])))\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "begun\n[0, 0, 0]\n", done.stderr
+
+
+def test_a_coroutine_is_waited_for_with_and_without_a_loop():
+    async def doubled(number):
+        await asyncio.sleep(0)
+        return 2 * number
+
+    async def inside():
+        return run_async(doubled(3))
+
+    assert run_async(doubled(2)) == 4 and asyncio.run(inside()) == 6

@@ -1,5 +1,6 @@
 """Anyone is answered: a known user, a typed history, the caller's candidates; what comes back was not seen."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from tests.recommender.conftest import HOSTILE, KINDS, MOVIES, SEEN, movies_with
 
 from starrec.data import RankingTask, UnknownItem, evaluation_tasks, hold_out
 from starrec.data.config import SplitRule
-from starrec.errors import RunError, StarrecError
+from starrec.errors import DataError, RunError, StarrecError
 from starrec.evaluation import SYSTEMS
-from starrec.recommender import FilterLeavesNothing, UnknownUser, load
+from starrec.recommender import FilterLeavesNothing, UnknownUser, fit, load
 from starrec.student import FAMILIES
 from starrec.trajectories import parse
 
@@ -161,7 +162,7 @@ def test_what_is_unknown_is_named_with_what_is_near(model):
     with pytest.raises(UnknownItem, match="Frago") as raised:
         model.recommend(history=["Frago Nights Extended"])
     assert raised.value.name == "Frago Nights Extended" and raised.value.near
-    with pytest.raises(UnknownUser, match=r"'u123'.*give a history"):
+    with pytest.raises(UnknownUser, match=r"'u123'.*give a history.*Near ids: .*'u12'"):
         model.recommend(user="u123")
     with pytest.raises(StarrecError, match="for whom"):
         model.recommend()
@@ -328,3 +329,24 @@ def test_whoever_only_ranks_waits_for_no_torch(folder):
         "assert not {'torch', 'transformers', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_frames_are_fitted_in_a_new_folder(tmp_path):
+    items = pl.DataFrame({"item_id": ["a"], "title": ["A"]})
+    unordered = pl.DataFrame({"user_id": ["u"], "item_id": ["a"]})
+    # Refused for what it lacks, as files are; a whole run of frames is examples/recommend.ipynb, which CI runs.
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"interactions\.parquet.*timestamp"):
+            fit(unordered, items, run=tmp_path / "run", announce=lambda line: None)
+    with pytest.raises(StarrecError, match=r"polars\.from_pandas"):
+        fit([], items, run=tmp_path / "other")
+
+
+def test_a_notebook_which_has_an_event_loop_is_answered_by_the_teacher_too(folder, model):
+    async def asked():
+        steps = [step.tag for step in model.explain(["m1", "m5"], user="u1", by="teacher")]
+        return load(folder, system="teacher").rank(["m1", "m5"], user="u1"), steps
+
+    ranked, steps = asyncio.run(asked())
+    assert ids(ranked) == ids(load(folder, system="teacher").rank(["m1", "m5"], user="u1"))
+    assert steps[0] == "plan" and steps[-1] == "recommend"

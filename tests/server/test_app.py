@@ -121,7 +121,7 @@ def test_errors_say_what_and_what_else(client):
     )
     assert error["near"] and {"item_id", "title"} == set(error["near"][0])
     error = error_of(client.post("/rank", json={"user": "u555", "candidates": CANDIDATES}), 404, "unknown_user")
-    assert "'u555'" in error["message"]
+    assert "'u555'" in error["message"] and "'u55'" not in error["message"]  # nor any other near id
     asked = {
         "history": ["i1"],
         "where": {"categories": "Vol. 2."},

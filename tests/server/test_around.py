@@ -3,8 +3,10 @@
 import io
 import json
 import logging
+import re
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -222,3 +224,17 @@ def test_requests_are_counted_by_route():
     assert 'method="other"' in text and "PROPFIND" not in text
     assert 'starrec_request_seconds_count{route="/v1/echo/{user}"}' in text
     assert "starrec_requests_under_way 0.0" in text
+
+
+def test_alerts_of_the_documentation_are_about_metrics_that_there_are():
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:starrec|process)_[a-z_]+(?=[\[{`( ])", page))
+    assert {"starrec_refused_total", "starrec_request_seconds_bucket", "starrec_rebuilds_due"} <= named
+    metrics = Metrics()
+    metrics.seconds.labels("/v1/rank").observe(0.1)
+    metrics.requests.labels("POST", "/v1/rank", "200").inc()
+    metrics.failed_loads.inc()
+    text = metrics.text().decode()
+    assert [name for name in named if not re.search(rf"^{name}[ {{]", text, re.MULTILINE)] == []
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^### (.*)$", page, re.MULTILINE)}
+    assert set(re.findall(r"\(#([a-z-]+)\)", page)) == headings

@@ -210,6 +210,25 @@ def test_a_database_that_is_down_is_said_and_answers_again_when_it_is_back(tmp_p
     store.close()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_into_a_file_that_was_deleted(tmp_path, replaced):
+    path = tmp_path / "events.sqlite"
+    events = Events(f"sqlite:///{path}")
+    events.add("anna", "i1", NOON, key="1")
+    moved = path.rename(tmp_path / "moved.sqlite")
+    if replaced:
+        path.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(EventsUnavailable, match="Nothing was stored"):
+            events.add("anna", "i2", NOON, key="2")
+        with pytest.raises(EventsUnavailable):
+            events.rebuilds_due()
+    moved.replace(path)
+    events.add("anna", "i3", NOON, key="3")
+    assert [event.item_id for event in events.of_user("anna").events] == ["i1", "i3"]
+    events.close()
+
+
 @pytest.mark.parametrize("url", ["mysql://root@host/x", "events.sqlite", "sqlite+nothing:///x", "oracle:///"])
 def test_what_is_no_url_of_a_known_database_is_refused(url):
     with pytest.raises(ConfigError, match=r"\[serving\] events"):

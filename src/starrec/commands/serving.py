@@ -5,8 +5,9 @@ What a command needs is imported when it runs.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -50,6 +51,10 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for any that is free.")
     ] = 8000,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, metavar="N", help="Processes that answer, each about one core."),
+    ] = 1,
     no_auth: Annotated[
         bool,
         typer.Option(
@@ -78,7 +83,7 @@ def serve(
     Examples:
       starrec serve --no-auth
       starrec keys add shop --run runs/mine && starrec serve --run runs/mine --port 9000
-      starrec serve --run runs/mine --host 0.0.0.0 --key-file /etc/starrec/keys.json
+      starrec serve --run runs/mine --host 0.0.0.0 --key-file /etc/starrec/keys.json --workers 4
     """
     from starrec.runs import current_product
     from starrec.server.access import is_loopback
@@ -112,11 +117,24 @@ def serve(
         from starrec.server.observing import log_json
 
         config = _config(run)
-        app = application(run, config, known, system=system)
+        build = partial(application, run, config, known, system=system)
         url = base_url(listening).removesuffix("/v1")
-        announce(Console(stderr=True), f"serving {run} at {url} (Ctrl+C stops it)")
+        told = f" with {workers} workers" if workers > 1 else ""
+        settings: dict[str, Any] = {
+            "grace": config.stop_seconds,
+            "log_config": None,
+            "server_header": False,
+        }
+        if workers == 1:
+            app = build()
+        announce(Console(stderr=True), f"serving {run} at {url}{told} (Ctrl+C stops it)")
         log_json()
-        answer(app, listening, grace=config.stop_seconds, log_config=None, server_header=False)
+        if workers == 1:
+            answer(app, listening, **settings)
+        else:
+            from starrec.server.workers import serve_with_workers
+
+            serve_with_workers(build, listening, workers, **settings)
 
 
 @keys.callback()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -54,7 +56,8 @@ class Workers(Generic[Value]):
             return
         waiting: deque[Future[Result]] = deque()
         for batch in chain(first, batches):
-            waiting.append(self._pool.submit(_call, function, batch))
+            with _without_script(function):  # starts a process where one is missing
+                waiting.append(self._pool.submit(_call, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
                 yield waiting.popleft().result()
         while waiting:
@@ -72,6 +75,28 @@ class Workers(Generic[Value]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _without_script(function: Callable[..., object]) -> Iterator[None]:
+    """Processes that start do not run the script again from which this one was started, unless the function is
+    of that script.
+
+    A script without `if __name__ == "__main__"` would begin anew in each of them, fail there, and wait here for
+    ever: Python goes on writing the value to a process that ended.
+    """
+    script = sys.modules["__main__"]
+    if function.__module__ == script.__name__:
+        yield
+        return
+    kept: dict[str, Any] = {
+        name: vars(script)[name] for name in ("__file__", "__spec__") if name in vars(script)
+    }
+    vars(script).update(dict.fromkeys(kept))
+    try:
+        yield
+    finally:
+        vars(script).update(kept)
 
 
 _held: Any = None

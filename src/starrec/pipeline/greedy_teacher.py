@@ -8,14 +8,13 @@ shuffled: chance, counted like any other answer.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from starrec.data import RankingTask
-from starrec.engines import Workers
+from starrec.engines import Workers, run_async
 from starrec.evaluation import percentiles
 from starrec.hashing import text_keys
 from starrec.pipeline.session import Session
@@ -59,7 +58,7 @@ def rank_greedily(session: Session, prepared: Prepared, tasks: Tasks) -> GreedyT
     if config.teacher.model.embedded:
         seed = config.teacher.seed
         subset = first_draws(test, config.evaluation.think_users, config.evaluation.seed, "think subset")
-        runs = asyncio.run(_greedy_runs(prepared.world, subset, seed))
+        runs = run_async(_greedy_runs(prepared.world, subset, seed))
         return GreedyTeacher(EmbeddedPolicy.kind, subset, {}, runs=runs)
     # Imported here: pydantic-ai is an extra, and takes seconds.
     from starrec.teacher.asking import teach_by_models

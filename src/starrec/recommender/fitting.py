@@ -47,31 +47,33 @@ def fit(
     from starrec.pipeline import Pipeline
 
     folder = Path(run)
+    given = {"interactions": interactions, "items": items}
+    files = {name: _file(folder, name, table) for name, table in given.items()}
     base = (
         load_toml(Path(config), RunConfig)
         if isinstance(config, (str, Path))
         else parse_values(dict(config or {}), RunConfig, "config")
     )
-    files = {
-        name: _file(folder, name, given) for name, given in (("interactions", interactions), ("items", items))
-    }
     data = base.data.model_copy(update={"source": "tables", **files})
     with Pipeline.open(
         folder, base.model_copy(update={"data": data}), update_data=True, announce=announce
     ) as pipeline:
+        # Into a folder that is a run's, and that no other process works on.
+        for name, table in given.items():
+            if isinstance(table, pl.DataFrame):
+                files[name].parent.mkdir(exist_ok=True)
+                write_atomic(files[name], table.write_parquet)
         pipeline.run()
     return Recommender(open_serving(folder))
 
 
-def _file(folder: Path, name: str, given: pl.DataFrame | Path | str) -> Path:
-    """Where a table lies; a frame is written into the run."""
-    if isinstance(given, (str, Path)):
-        return Path(given)
-    if not isinstance(given, pl.DataFrame):
+def _file(folder: Path, name: str, table: pl.DataFrame | Path | str) -> Path:
+    """Where a table lies; for a frame, in the run."""
+    if isinstance(table, (str, Path)):
+        return Path(table)
+    if not isinstance(table, pl.DataFrame):
         raise StarrecError(
-            f"`{name}` is a polars.DataFrame or the path of a file, not {type(given).__name__}. For pandas: "
+            f"`{name}` is a polars.DataFrame or the path of a file, not {type(table).__name__}. For pandas: "
             f"polars.from_pandas({name})."
         )
-    path = folder / _GIVEN / f"{name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_atomic(path, given.write_parquet)
+    return folder / _GIVEN / f"{name}.parquet"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import RankingTask
+from starrec.engines import run_async
 from starrec.evaluation.systems import SYSTEMS
 from starrec.ranking import Ranking, order_by_scores
 from starrec.signals import SIGNALS
@@ -40,7 +40,7 @@ def rank_with(system: str, fast: FastMode, task: RankingTask, toolbox: Toolbox) 
     if system == "star":
         return of_star(task, fast.answer(task, toolbox))
     if system == "teacher":
-        order = columns_of(asyncio.run(run(EmbeddedPolicy(), toolbox)).ranking, task.candidates)
+        order = columns_of(run_async(run(EmbeddedPolicy(), toolbox)).ranking, task.candidates)
         return Ranked(task, system, order, -np.argsort(order).astype(np.float64))
     scores = toolbox.evidence.scores[SIGNALS.index(SYSTEMS[system])]
     return Ranked(task, system, order_by_scores(task.candidates, scores, TIE_SEED), np.nan_to_num(scores))

@@ -8,7 +8,6 @@ is given stands in place of hers. Names of items are ids or titles; an exact id 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data import RankingTask
+from starrec.engines import run_async
 from starrec.errors import StarrecError
 from starrec.evaluation.systems import SYSTEMS
 from starrec.hashing import combine
@@ -307,7 +307,7 @@ class Recommender:
     def _taught(self, task: RankingTask) -> Iterator[Step]:
         from starrec.student import Step
 
-        trajectory = asyncio.run(run(EmbeddedPolicy(), self._world.toolbox(task))).trajectory
+        trajectory = run_async(run(EmbeddedPolicy(), self._world.toolbox(task))).trajectory
         for element in elements(trajectory):
             if element.tag != "task":
                 yield Step(element.tag, element.text, element.tag != "tool_response")

@@ -31,6 +31,15 @@ _SHOWN: Final = 100
 class UnknownUser(StarrecError):
     """The data have no such user."""
 
+    def __init__(self, message: str, near: Sequence[str] = ()) -> None:
+        """
+        Args:
+            near: ids of users who may be meant; the text of the error names them.
+        """
+        super().__init__(f"{message} Near ids: {', '.join(map(repr, near))}." if near else message)
+        self.without_ids = message
+        """The text for those who must not see other users' ids."""
+
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -153,9 +162,9 @@ class Requests:
                 )
             ]
             raise UnknownUser(
-                f"There is no user {str(user)[:_SHOWN]!r} in the data. "
-                f"{'Near ids: ' + ', '.join(map(repr, near)) + '. ' if near else ''}For a person who is not in "
-                "them, give a history."
+                f"There is no user {str(user)[:_SHOWN]!r} in the data. For a person who is not in them, give a "
+                "history.",
+                near,
             )
         return found
 

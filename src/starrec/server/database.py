@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
@@ -76,6 +77,10 @@ FED: Final = Table(
 )
 
 
+class _FileGone(Exception):
+    """The file of SQLite is not the one that was opened."""
+
+
 class EventsUnavailable(StarrecError):
     """The database does not answer; nothing was acknowledged."""
 
@@ -92,7 +97,10 @@ class Database:
         """
         self._engine = _engine(url)
         self.postgresql = self._engine.dialect.name == "postgresql"
-        self._made = False
+        path = self._engine.url.database
+        self._file = None if self.postgresql or not path else Path(path)
+        self._made: tuple[int, int] | None = None
+        """The file with the tables, by device and inode."""
         self._making, self._writing = Lock(), Lock()
 
     def insert(self, table: Table) -> Any:
@@ -116,15 +124,18 @@ class Database:
             EventsUnavailable: the database does not answer.
         """
         try:
-            if not self._made:
+            if self._made is None:
                 self._make()
             one_writer = self._writing if writes and not self.postgresql else nullcontext()
+            self._require_file()
             with one_writer, self._engine.begin() as connection:
                 if self.postgresql and (writes or alone):
                     take = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
                     connection.execute(select(take(_LOCK)))
                 yield connection
-        except (DBAPIError, NoConnection) as error:
+            if writes:
+                self._require_file()
+        except (DBAPIError, NoConnection, _FileGone) as error:
             reason = str(getattr(error, "orig", None) or error)
             _LOG.error("the database of events does not answer", extra={"fields": {"reason": reason}})
             raise EventsUnavailable(
@@ -145,7 +156,21 @@ class Database:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
-            self._made = True
+            self._made = self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        if self._file is None:
+            return (0, 0)
+        try:
+            status = self._file.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _require_file(self) -> None:
+        """Open connections go on with a file that was deleted, and what is committed there is gone with it."""
+        if self._identity() != self._made:
+            raise _FileGone(f"{self._file} is gone or another file. Put it back, or start the server again.")
 
 
 def _engine(url: str | URL) -> Engine:

@@ -7,12 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from starrec.errors import ConfigError
 from starrec.recommender import Item, Recommender, UnknownUser
 from starrec.server.events import UserEvents
+from starrec.server.privacy import require_support
 
-SUPPORT: Final = 3
-"""People that a fact which leaves the server rests on at least."""
 _NOTHING_SINCE: Final = UserEvents((), forgotten=False)
 
 
@@ -42,13 +40,9 @@ class Loaded:
             in_memory: counts of up to so many interactions are read into memory.
 
         Raises:
-            ConfigError: it would speak of what fewer than `SUPPORT` people did.
+            ConfigError: it would speak of too few people (`privacy`).
         """
-        if (support := model.serving.fast.world.config.support) < SUPPORT:
-            raise ConfigError(
-                f"[signals] support is {support}, and a server says nothing of what fewer than {SUPPORT} "
-                f"people did. Set it to {SUPPORT} or more in {model.serving.run / 'config.toml'}."
-            )
+        require_support(model)
         if model.serving.fast.world.graph.n_interactions <= in_memory:
             model = model.in_memory()
         ids = model.serving.catalogue.item_ids

@@ -63,6 +63,7 @@ class Observed:
                 await refuse(scope, noted, 500, "internal", _FAILED)
         finally:
             self._metrics.under_way.dec()
+            self._metrics.note_queue()
             self._note(scope, status, time.perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:

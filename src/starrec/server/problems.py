@@ -19,6 +19,8 @@ from starrec.server.batching import Closed, Overloaded
 from starrec.server.database import EventsUnavailable
 from starrec.server.events import KeyReused
 from starrec.server.live import NotLoaded
+from starrec.server.privacy import without_ids
+from starrec.server.schema import faults
 from starrec.store import StoreUnavailable
 
 _LOG: Final = logging.getLogger(__name__)
@@ -41,8 +43,6 @@ _LOADING_SECONDS: Final = 5
 """After which it is worth asking again, where nothing says better."""
 _UNHEARD: Final = 499
 """In the log, of a request whose caller went away."""
-_SHOWN: Final = 5
-"""Faults of a body that are named."""
 _INTERNAL: Final = (StoreUnavailable, RunError, ConfigError)
 """The operator's matter: their messages name paths and addresses."""
 DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
@@ -68,11 +68,8 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
-        # Without what was given: it is somebody's history, or no text at all.
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        message = f"The request is not as documented (/openapi.json): {'; '.join(faults[:_SHOWN])}{more}."
-        return _answer(request, 422, "malformed", message.encode(errors="replace").decode())
+        message = f"The request is not as documented (/openapi.json): {faults(error.errors())}."
+        return _answer(request, 422, "malformed", message)
 
     @app.exception_handler(HTTPException)
     async def answered(request: Request, error: HTTPException) -> Response:
@@ -91,7 +88,7 @@ def answer_problems(app: FastAPI) -> None:
 
 def problem_of(request: Request, error: StarrecError) -> bytes:
     """An error as an `ErrorBody`."""
-    near, message = error.near if isinstance(error, UnknownItem) else (), str(error)
+    near, message = error.near if isinstance(error, UnknownItem) else (), without_ids(error)
     if isinstance(error, _INTERNAL):
         fields = {"request_id": request.scope.get(REQUEST_ID), "reason": message}
         _LOG.error("cannot answer", extra={"fields": fields})

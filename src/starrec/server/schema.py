@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -18,6 +19,8 @@ MOST_EXCLUDED: Final = 1000
 MOST: Final = CANDIDATES
 """Items that can be ranked or asked for at once."""
 
+_FAULTS: Final = 5
+"""Faults of a request that are named."""
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(days=1)
 """Clocks differ."""
@@ -31,14 +34,16 @@ Text = Annotated[
 Year = Annotated[int, Field(strict=True, ge=-9999, le=9999)]
 
 
-class _Request(BaseModel):
+class StrictRequest(BaseModel):
+    """A request; what it does not know is refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class AskingRequest(_Request):
+class AskingRequest(StrictRequest):
     """Whom a request is about."""
 
-    user: Text | None = Field(None, description="Id of a user: of the run, or who has events.")
+    user: Text | None = Field(None, description="Id of a user.")
     history: list[Text] | None = Field(
         None,
         max_length=LONGEST_HISTORY,
@@ -47,7 +52,7 @@ class AskingRequest(_Request):
     )
 
 
-class Where(_Request):
+class Where(StrictRequest):
     """What items must have."""
 
     categories: Text | Annotated[list[Text], Field(min_length=1, max_length=100)] | None = Field(
@@ -64,7 +69,7 @@ class Where(_Request):
         return self.model_dump(exclude_none=True)
 
 
-class _Filtering(_Request):
+class _Filtering(StrictRequest):
     n: int = Field(10, strict=True, ge=1, le=MOST, description="How many items.")
     where: Where = Field(default_factory=Where, description="What the items must have.")
     exclude: list[Text] = Field(
@@ -101,7 +106,7 @@ class ExplainRequest(AskingRequest):
     )
 
 
-class EventRequest(_Request):
+class EventRequest(StrictRequest):
     """A user took an item."""
 
     user: Text
@@ -196,3 +201,11 @@ class StatusBody(BaseModel):
 
     status: Literal["ok", "loading", "failed"]
     parts: dict[str, str] = Field(default_factory=dict)
+
+
+def faults(errors: Sequence[Mapping[str, Any]]) -> str:
+    """What pydantic found wrong with a request, where each; without what was given, which is somebody's
+    history, or no text at all."""
+    found = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in errors]
+    more = f"; and {len(found) - _FAULTS} more" if len(found) > _FAULTS else ""
+    return f"{'; '.join(found[:_FAULTS])}{more}".encode(errors="replace").decode()

@@ -84,7 +84,7 @@ class Service:
             self._compute, queue=self.config.queue, batch=self.config.batch, computed=self._count
         )
         self._lookups = Batcher(self._look_up, queue=self.config.queue, batch=self.config.batch)
-        self.metrics.waiting.set_function(lambda: len(self._batcher))
+        self.metrics.queue_length = self._batcher.__len__
         self._watching = asyncio.create_task(self._load_and_watch())
         return self
 

@@ -7,7 +7,6 @@ bounds, which is why every figure is a range.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.engines import run_async
 from starrec.llm.price import price
 from starrec.teacher.config import Role, TeacherConfig
 from starrec.teacher.policy import EmbeddedPolicy
@@ -110,7 +110,7 @@ def _rehearsed(world: World, chosen: Sequence[Work], seed: int) -> dict[Role, Co
             for number in numbers:
                 await run(rehearsal, toolbox, number=number, explore=True)
 
-    asyncio.run(play())
+    run_async(play())
     return rehearsal.counts
 
 

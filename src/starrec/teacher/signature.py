@@ -6,13 +6,13 @@ each of 40 of them is asked about the next item among ten.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 
 import numpy as np
 import polars as pl
 
 from starrec.data import RankingTask, build, leave_one_out
+from starrec.engines import run_async
 from starrec.signals import Graph
 from starrec.teacher.policy import EmbeddedPolicy
 from starrec.teacher.workflow import run
@@ -49,6 +49,6 @@ def policy_sha(policy: EmbeddedPolicy | None = None) -> str:
             candidates.astype(np.int32),
             days=history.days,
         )
-        outcome = asyncio.run(run(policy or EmbeddedPolicy(), world.toolbox(task)))
+        outcome = run_async(run(policy or EmbeddedPolicy(), world.toolbox(task)))
         rankings.append([int(item) for item in outcome.ranking.items])
     return hashlib.sha256(repr(rankings).encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from typing import Any, Final, TypeAlias
 
 from starrec.data import RankingTask
-from starrec.engines import Engine
+from starrec.engines import Engine, run_async
 from starrec.errors import RunError
 from starrec.ranking import Ranking, repair
 from starrec.teacher.agents import AgentError, Agents, Meter
@@ -235,7 +235,7 @@ def _explore(world: World, batch: tuple[int, Sequence[Work]]) -> list[Trajectory
                 trajectories.append((await run(policy, toolbox, number=number, explore=True)).trajectory)
         return trajectories
 
-    return asyncio.run(all_runs())
+    return run_async(all_runs())
 
 
 def _greedy(world: World, batch: tuple[EmbeddedPolicy, int | None, Sequence[RankingTask]]) -> list[Ranking]:
@@ -245,7 +245,7 @@ def _greedy(world: World, batch: tuple[EmbeddedPolicy, int | None, Sequence[Rank
         runs = [await run(policy, world.toolbox(task), reflections=reflections) for task in tasks]
         return [outcome.ranking for outcome in runs]
 
-    return asyncio.run(all_tasks())
+    return run_async(all_tasks())
 
 
 async def _attempt(agents: Agents, toolbox: Toolbox, number: int, explore: bool) -> Ended:

@@ -89,7 +89,8 @@ def _gather_in_parts(request: Callable[[], TaskView], found: dict[str, list[floa
     graph, candidates = view.graph, view.candidates
     history = view.history[-WHOLE:]
     recent = history[-RECENT:]
-    start, end, users, places = graph.postings(np.concatenate([history, candidates]))
+    asked = np.concatenate([history, candidates])
+    start, end, users, places = graph.postings(asked)
     done("postings")
     lengths, left_out, own = graph.counts.lengths, graph.user, slice(len(history))
     whole, nearness, totals, _ = similar_users.neighbourhoods(
@@ -98,7 +99,7 @@ def _gather_in_parts(request: Callable[[], TaskView], found: dict[str, list[floa
     done("similar users")
     sweep.sweep(
         start, end, users, places, len(history), whole, nearness, totals, len(recent), DECAYS, lengths,
-        left_out, BETA,
+        left_out, BETA, graph.pair_table.counts, graph.pair_table.rows[asked],
     )  # fmt: skip
     done("sweep")
     kernels.decayed_sums(graph.ease(history, candidates), SLOW_DECAYS)

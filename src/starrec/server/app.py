@@ -113,6 +113,11 @@ def application(run: Folder, config: ServingConfig, keys: Keys | None, *, system
     return Observed(SecurityHeaders(guarded), metrics)
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document, of no run in particular: the page's types are made of it."""
+    return _routes(Service(Folder(), ServingConfig()), secured=True).openapi()
+
+
 def _routes(service: Service, secured: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -8,9 +8,9 @@ import { Title } from "./text.tsx";
 import { Clock, TraceView } from "./trace.tsx";
 import { candidatesOf, forget, traceOf, type Thinker, type Trace } from "./traces.ts";
 
-const WHO: [Thinker, string, string][] = [
-  ["explain", "Student", "One small language model, which writes the whole trace itself"],
-  ["teach", "Teacher", "Seven agents that plan, ask tools and reflect"],
+const WHO: [by: Thinker, name: string, what: string, other: string][] = [
+  ["explain", "Student", "One small language model, which writes the whole trace itself", "teacher"],
+  ["teach", "Teacher", "Seven agents that plan, ask tools and reflect", "student"],
 ];
 
 export function Compare({ answer }: { answer: Answer }): JSX.Element {
@@ -26,7 +26,7 @@ export function Compare({ answer }: { answer: Answer }): JSX.Element {
         Both rank the same {candidates.length} items for the same history, and start at the same moment.
       </p>
       <div class="pair">
-        {WHO.map(([by, name, what], at) => {
+        {WHO.map(([by, name, what, beside], at) => {
           const trace = traces[at] as Signal<Trace>;
           return (
             <article key={by} class={`thinker ${by}`} aria-label={name}>
@@ -35,7 +35,7 @@ export function Compare({ answer }: { answer: Answer }): JSX.Element {
                 <Clock trace={trace.value} />
               </header>
               <p class="quiet">{what}</p>
-              <Ranks trace={trace.value} other={(traces[1 - at] as Signal<Trace>).value} />
+              <Ranks trace={trace.value} other={(traces[1 - at] as Signal<Trace>).value} beside={beside} />
               <TraceView
                 trace={trace}
                 retry={() => {
@@ -52,12 +52,15 @@ export function Compare({ answer }: { answer: Answer }): JSX.Element {
 }
 
 /** The ranking that a trace ended with, and where the other one put each item. */
-function Ranks({ trace, other }: { trace: Trace; other: Trace }): JSX.Element | null {
+function Ranks(props: { trace: Trace; other: Trace; beside: string }): JSX.Element | null {
+  const { trace, other, beside } = props;
   if (!trace.ranking.length) return null;
   const elsewhere = new Map(other.ranking.map((item, at) => [item.item_id, at + 1]));
   return (
     <details class="ranks" open>
-      <summary>Ranking</summary>
+      <summary>
+        Ranking{other.ranking.length > 0 && <span class="quiet">{beside}'s place, where it differs</span>}
+      </summary>
       <ol>
         {trace.ranking.map((item, at) => {
           const there = elsewhere.get(item.item_id);
@@ -66,8 +69,8 @@ function Ranks({ trace, other }: { trace: Trace; other: Trace }): JSX.Element | 
               <span class="rank">{at + 1}</span>
               <Title text={item.title} />
               {there !== undefined && there !== at + 1 && (
-                <span class="quiet" title="Where the other one puts it">
-                  <span class="visually-hidden">the other one: </span>
+                <span class="quiet">
+                  <span class="visually-hidden">{beside}: </span>
                   {there}
                 </span>
               )}

@@ -14,7 +14,7 @@ interface Leaf {
 }
 
 const OTHERS = 4;
-const ROW = 44;
+const ROW = 48;
 
 const grouped = new Intl.NumberFormat("en");
 
@@ -22,7 +22,7 @@ const grouped = new Intl.NumberFormat("en");
 function origin(figures: Figures): string {
   switch (figures.kind) {
     case "user_cf":
-      return `${grouped.format(figures.base)} people with a similar history`;
+      return `${grouped.format(figures.base)} people whose history is most alike`;
     case "popularity":
       return `All ${grouped.format(figures.base)} people`;
     case "trend":
@@ -143,13 +143,28 @@ function Drawing({ root, leaves }: { root: string; leaves: Leaf[] }): JSX.Elemen
 }
 
 function Box(props: { x: number; y: number; width: number; title: string; letters: number }): JSX.Element {
+  const lines = wrapped(props.title, props.letters);
+  const first = props.y + (lines.length > 1 ? -3 : 4);
   return (
     <g>
-      <rect x={props.x + 0.5} y={props.y - 15} width={props.width - 1} height={30} rx={8} />
-      <text x={props.x + props.width / 2} y={props.y + 4} text-anchor="middle">
-        {short(props.title, props.letters)}
+      <rect x={props.x + 0.5} y={props.y - 18} width={props.width - 1} height={36} rx={8} />
+      <text y={first} text-anchor="middle">
+        {lines.map((line, at) => (
+          <tspan key={at} x={props.x + props.width / 2} dy={at ? 14 : 0}>
+            {line}
+          </tspan>
+        ))}
       </text>
       <title>{short(props.title, 300)}</title>
     </g>
   );
+}
+
+/** A text in one line, or in two. */
+function wrapped(text: string, letters: number): string[] {
+  const whole = short(text, 2 * letters);
+  if (whole.length <= letters) return [whole];
+  const space = whole.lastIndexOf(" ", letters);
+  const cut = space > letters / 3 ? space : letters;
+  return [whole.slice(0, cut), short(whole.slice(cut).trim(), letters)];
 }

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useId } from "preact/hooks";
+import { useEffect, useId, useState } from "preact/hooks";
 import { Search } from "./search.tsx";
 import {
   add,
@@ -29,10 +29,39 @@ export function Person(): JSX.Element {
     <aside class="person" aria-label="Who it is for">
       <Search />
       <History />
-      <User />
-      <Filters />
+      <Further />
     </aside>
   );
+}
+
+/** What few people need: folded up where it would push the recommendations off the screen. */
+function Further(): JSX.Element {
+  const rest = (
+    <>
+      <User />
+      <Filters />
+    </>
+  );
+  if (!useNarrow()) return <div class="further">{rest}</div>;
+  return (
+    <details class="further">
+      <summary>Filters, or a user of the data</summary>
+      {rest}
+    </details>
+  );
+}
+
+const NARROW = "(max-width: 900px)";
+
+function useNarrow(): boolean {
+  const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
+  useEffect(() => {
+    const query = matchMedia(NARROW);
+    const changed = (): void => setNarrow(query.matches);
+    query.addEventListener("change", changed);
+    return () => query.removeEventListener("change", changed);
+  }, []);
+  return narrow;
 }
 
 function History(): JSX.Element {
@@ -178,9 +207,9 @@ function Filters(): JSX.Element | null {
     <section class="filters" aria-label="Filters">
       {about.categories.length > 0 && (
         <div>
-          <label for={id}>Only</label>
+          <label for={id}>Category</label>
           <select id={id} value={category.value} onChange={(event) => (category.value = event.currentTarget.value)}>
-            <option value="">every category</option>
+            <option value="">Any</option>
             {about.categories.map((each) => (
               <option key={each.name} value={each.name}>
                 {each.name}

@@ -7,7 +7,7 @@ import { Graph } from "./graph.tsx";
 import { answer, asking, count, leftOut, more, type Answer } from "./state.ts";
 import { Sentence, Title } from "./text.tsx";
 import { Clock, TraceView } from "./trace.tsx";
-import { candidatesOf, forget, traceOf } from "./traces.ts";
+import { candidatesOf, forget, traceOf, type Trace } from "./traces.ts";
 
 const MOVE: KeyframeAnimationOptions = { duration: 420, easing: "cubic-bezier(.2,.7,.2,1)" };
 
@@ -92,6 +92,7 @@ function Why({ row, answer: found }: { row: Row; answer: Answer }): JSX.Element 
         <h4>How the student ranks these {candidates.length}, thinking aloud</h4>
         <Clock trace={trace.value} />
       </header>
+      <Aloud rank={row.rank} itemId={row.item_id} trace={trace.value} system={found.ranking.system} />
       <TraceView
         trace={trace}
         about={row.item_id}
@@ -101,6 +102,18 @@ function Why({ row, answer: found }: { row: Row; answer: Answer }): JSX.Element 
         }}
       />
     </>
+  );
+}
+
+/** Where a trace puts the item, if that is another place than the list's. */
+function Aloud(props: { rank: number; itemId: string; trace: Trace; system: string }): JSX.Element | null {
+  const place = props.trace.ranking.findIndex((item) => item.item_id === props.itemId) + 1;
+  if (!place || place === props.rank) return null;
+  const list = props.system === "star" ? "the student's answer without thinking" : `ranked by ${props.system}`;
+  return (
+    <p class="quiet aloud">
+      Thinking aloud it comes to place {place}; the list, {list}, has it in place {props.rank}.
+    </p>
   );
 }
 

@@ -68,11 +68,18 @@ export function forget(by: Thinker, candidates: string[]): void {
   traces.delete(`${by} ${candidates.join("\n")}`);
 }
 
-async function run(by: Thinker, found: Answer, candidates: string[], trace: Signal<Trace>): Promise<void> {
+async function run(by: Thinker, found: Answer, candidates: string[], shown: Signal<Trace>): Promise<void> {
   const { where: _, ...about } = found.asked;
   const body = { ...about, candidates };
+  let trace = shown.value;
+  let frame = 0;
+  // Drawn once a frame: steps may come faster, and drawing must not hold up the clock.
   const change = (changes: Partial<Trace>): void => {
-    trace.value = { ...trace.value, ...changes, took: performance.now() - trace.value.started };
+    trace = { ...trace, ...changes, took: performance.now() - trace.started };
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      shown.value = trace;
+    });
   };
   try {
     const stream = think(by, body, {
@@ -84,7 +91,7 @@ async function run(by: Thinker, found: Answer, candidates: string[], trace: Sign
         const task = content as TaskEvent;
         change({ candidates: task.candidates, entries: task.entries, message: "" });
       } else {
-        change(after(trace.value, event, content as StepEvent));
+        change(after(trace, event, content as StepEvent));
       }
     }
     change({ state: "done" });

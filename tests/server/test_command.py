@@ -2,9 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,52 +23,12 @@ def starrec(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-class Server:
-    """`starrec serve` on a free port."""
-
-    def __init__(self, *arguments):
-        command = [
-            sys.executable,
-            "-c",
-            "from starrec.cli import main; main()",
-            "serve",
-            "--port",
-            "0",
-            *arguments,
-        ]
-        self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        assert line.startswith("serving "), line
-        self.url = line.split(" at ")[1].split(" ")[0]
-        self.lines = []
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
-        self._reader.start()
-
-    def until_ready(self, client):
-        while client.get(f"{self.url}/readyz").json()["status"] == "loading":
-            time.sleep(0.02)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        self._reader.join()
-        return code
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-
-
-def test_a_server_answers_who_has_a_key_and_ends_what_it_began(run_folder):
+def test_a_server_answers_who_has_a_key_and_ends_what_it_began(run_folder, started):
     folder = run_folder()
     added = starrec("keys", "add", "shop", "--run", folder)
     key = added.stdout.strip()
     assert added.exit_code == 0 and starrec("keys", "list", "--run", folder).stdout.endswith("  shop\n")
-    with Server("--run", folder) as server, httpx.Client(timeout=30) as client, ThreadPoolExecutor(16) as pool:
+    with started("--run", folder) as server, httpx.Client(timeout=30) as client, ThreadPoolExecutor(16) as pool:
         server.until_ready(client)
 
         def ask(headers):

@@ -52,9 +52,9 @@ function Recommended(props: { row: Row; answer: Answer; open: boolean; flip: () 
       <div class="head">
         <span class="rank">{row.rank}</span>
         <div class="what">
-          <h3>
+          <h2>
             <Title text={row.title} />
-          </h3>
+          </h2>
           {row.reason && (
             <p class="reason">
               <Sentence text={row.reason.text} figures={row.reason.figures} />
@@ -89,7 +89,7 @@ function Why({ row, answer: found }: { row: Row; answer: Answer }): JSX.Element 
           </p>
         ))}
       <header class="thought">
-        <h4>How the student ranks these {candidates.length}, thinking aloud</h4>
+        <h3>How the student ranks these {candidates.length}, thinking aloud</h3>
         <Clock trace={trace.value} />
       </header>
       <Aloud rank={row.rank} itemId={row.item_id} trace={trace.value} system={found.ranking.system} />
@@ -150,7 +150,7 @@ function Dropped({ answer: found }: { answer: Answer }): JSX.Element | null {
   if (!gone.length) return null;
   return (
     <section class="dropped" aria-labelledby="dropped">
-      <h3 id="dropped">No longer among the first {n}</h3>
+      <h2 id="dropped">No longer among the first {n}</h2>
       <ul>
         {gone.map((item) => (
           <li key={item.id}>

@@ -11,6 +11,7 @@ import {
   recommend,
   storeKey,
   storedKey,
+  type Asking,
   type Catalogue,
   type Item,
   type Ranking,
@@ -153,8 +154,8 @@ function request(which: "counted" | "all"): Asked {
 
 const ranksOf = (ranking: Ranking): Map<string, number> => new Map(ranking.rows.map((row) => [row.item_id, row.rank]));
 
-async function ranks(asked: Asked, signal: AbortSignal): Promise<Map<string, number>> {
-  return ranksOf(await recommend({ ...asked, n: COMPARED, reasons: false }, { signal }));
+async function ranks(asked: Asked, asking: Asking): Promise<Map<string, number>> {
+  return ranksOf(await recommend({ ...asked, n: COMPARED, reasons: false }, asking));
 }
 
 let under: AbortController | null = null;
@@ -162,23 +163,23 @@ let under: AbortController | null = null;
 async function refresh(): Promise<void> {
   under?.abort();
   const control = (under = new AbortController());
-  const { signal } = control;
+  const patient = {
+    signal: control.signal,
+    waiting: (seconds: number, why: string) => (waiting.value = patience(seconds, why)),
+  };
   const asked = request("counted");
   const all = leftOut.value.length ? request("all") : null;
   const n = count.value;
   asking.value = true;
   const started = performance.now();
   try {
-    const ranking = await recommend(
-      { ...asked, n },
-      { signal, waiting: (seconds, why) => (waiting.value = patience(seconds, why)) },
-    );
+    const ranking = await recommend({ ...asked, n }, patient);
     const milliseconds = performance.now() - started;
     let moved: Answer["moved"] = null;
     if (all) {
       const key = JSON.stringify(all);
-      if (baseline?.key !== key) baseline = { key, ranks: await ranks(all, signal) };
-      moved = { before: baseline.ranks, after: await ranks(asked, signal) };
+      if (baseline?.key !== key) baseline = { key, ranks: await ranks(all, patient) };
+      moved = { before: baseline.ranks, after: await ranks(asked, patient) };
     }
     if (user.value && known === null) {
       known = ranking.history.map((item) => item.item_id).join("\n");

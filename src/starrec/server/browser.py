@@ -18,7 +18,7 @@ _LOOK_SECONDS: Final = 0.3
 def open_when_loaded(url: str) -> None:
     """Open a server's page as soon as its run is loaded, or cannot be, which the page says; does not wait.
 
-    Where there is no screen nothing is opened: a browser for terminals would take the place of the server's log.
+    Without a screen nothing is opened: a browser for terminals would take the place of the log.
 
     Args:
         url: of the server, without a path.

@@ -296,9 +296,7 @@ def test_every_figure_of_a_trace_leads_to_counts_of_the_graph(client, model):
             if part["text"].startswith("#") and "fact" in part:
                 number = part["fact"]
             elif "fact" in part:
-                assert (
-                    part["fact"] == number and part["text"] in facts.get(number, {"sentence": ""})["sentence"]
-                )
+                assert part["fact"] == number and part["text"] in facts[number]["sentence"]
 
 
 def test_a_trace_of_what_is_unknown_is_refused_before_it_begins(client):

@@ -118,7 +118,7 @@ def _links(run: Path, **settings: float) -> Iterator[Path]:
 
 
 @contextmanager
-def _served(run: Path, **settings: float) -> Iterator[Server]:
+def served(run: Path, **settings: float) -> Iterator[Server]:
     with _links(run, **settings) as folder:
         server = Server.start(folder)
         try:
@@ -197,7 +197,7 @@ def rank(run: Run = _DEMO, name: Name = "", seconds: float = 20) -> None:
     """`POST /v1/rank` at 50 a second: its p50 over that in process plus three times an empty endpoint's, all
     at this pace (one after the other, caches stay warm: `in_process_hot`)."""
     rounds, codes = [], Counter[int]()
-    with _served(run, requests_per_minute=0) as server:
+    with served(run, requests_per_minute=0) as server:
         for seed in range(_ROUNDS):
             asked, _ = _requests(run, seed)
             found = _drive(f"{server.url}/v1/rank", asked.body, seconds, 5, _PACE)
@@ -219,7 +219,7 @@ def saturation(run: Run = _DEMO, name: Name = "", seconds: float = 8) -> None:
     """Requests a second at which p99 passes 250 ms, over what one process does without HTTP."""
     asked, _ = _requests(run)
     shares, rounds = [], []
-    with _served(run, queue=4096) as server:
+    with served(run, queue=4096) as server:
         for _ in range(_ROUNDS):
             best, steps = 0.0, []
             for connections in (4, 8, 16, 32, 64, 128):
@@ -239,7 +239,7 @@ def saturation(run: Run = _DEMO, name: Name = "", seconds: float = 8) -> None:
 def overload(run: Run = _DEMO, name: Name = "", seconds: float = 60) -> None:
     """Four times what it can do: which answers, and p50 and memory afterwards over those before."""
     asked, _ = _requests(run)
-    with _served(run) as server:
+    with served(run) as server:
         url = f"{server.url}/v1/rank"
         most = _drive(url, asked.body, 10, 32).per_second
         before, warm = _drive(url, asked.body, 10, 5, _PACE).quantile(0.5), server.memory
@@ -260,7 +260,7 @@ def overload(run: Run = _DEMO, name: Name = "", seconds: float = 60) -> None:
 def recommend(run: Run = _DEMO, name: Name = "", seconds: float = 15) -> None:
     """`POST /v1/recommend` with reasons: p50 over that of ranking 20 candidates, both 20 a second."""
     rounds = []
-    with _served(run, requests_per_minute=0) as server:
+    with served(run, requests_per_minute=0) as server:
         for seed in range(_ROUNDS):
             ranking, recommending = _requests(run, seed)
             found = _drive(f"{server.url}/v1/recommend", recommending.body, seconds, 4, 20).quantile(0.5)
@@ -336,7 +336,7 @@ def events(run: Run = _DEMO, name: Name = "", count: int = 20_000, kills: int = 
 def reload(run: Run = _DEMO, name: Name = "", times: int = 5) -> None:
     """The run is taken in again and again while 8 connections ask: requests that failed."""
     asked, _ = _requests(run)
-    with _served(run, reload_seconds=0.2) as server:
+    with served(run, reload_seconds=0.2) as server:
         found: list[Driven] = []
         url = f"{server.url}/v1/rank"
         driver = threading.Thread(target=lambda: found.append(_drive(url, asked.body, 8 * times, 8)))
@@ -361,7 +361,7 @@ def schema(run: Run = _DEMO, name: Name = "", examples: int = 200, program: str 
         )
     command = [program, "run", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure"]
     command += ["--checks", ",".join(_CHECKS)]
-    with _served(run, requests_per_minute=0) as server:
+    with served(run, requests_per_minute=0) as server:
         document = f"{server.url}/openapi.json"
         done = subprocess.run([*command, document], capture_output=True, text=True, cwd=server.folder)
     cases = re.search(r"([\d,]+) generated", done.stdout)

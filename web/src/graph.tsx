@@ -3,14 +3,15 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { evidence, inWords, isAbort, type Evidence, type Figures } from "./api.ts";
-import { Sentence, short } from "./text.tsx";
+import { Sentence, short, Title } from "./text.tsx";
 
 interface Leaf {
   title: string;
   people: number;
   /** What stands on the line to it. */
   label: string;
-  own: boolean;
+  /** `besides`: counted otherwise, so its line has no width to compare. */
+  kind: "own" | "alike" | "besides";
 }
 
 const OTHERS = 4;
@@ -60,23 +61,31 @@ function counted(figures: Figures): string {
   }
 }
 
-/** Others are told from the item's own neighbours where the fact starts from no item. */
+/** What was counted as the fact was, and so may be compared with it line by line. */
+const ALIKE: Partial<Record<string, (found: Evidence) => Evidence["then"]>> = {
+  item_cf: (found) => found.together,
+  ease: (found) => found.together,
+  contrary: (found) => found.together,
+  transition: (found) => found.then,
+};
+
+/** The item that a fact is about, then others that go with the one it starts from. */
 function leaves(figures: Figures, found: Evidence | null): Leaf[] {
   const own = figures.item
-    ? [{ title: figures.item.title, people: figures.both, label: counted(figures), own: true }]
-    : [{ title: counted(figures), people: figures.both, label: "", own: true }];
-  if (!figures.anchor || !found) return own;
-  const soon = figures.kind === "transition" || figures.kind === "following";
-  const others = (soon && found.then.length ? found.then : found.together)
+    ? { title: figures.item.title, people: figures.both, label: counted(figures), kind: "own" as const }
+    : { title: counted(figures), people: figures.both, label: "", kind: "own" as const };
+  if (!figures.anchor || !found) return [own];
+  const alike = ALIKE[figures.kind]?.(found);
+  const others = (alike ?? found.together)
     .filter((other) => other.item_id !== figures.item?.item_id)
     .slice(0, OTHERS)
     .map((other) => ({
       title: other.title,
       people: other.people,
-      label: `${grouped.format(other.people)} people`,
-      own: false,
+      label: `${grouped.format(other.people)} ${alike ? "people" : "took both"}`,
+      kind: alike ? ("alike" as const) : ("besides" as const),
     }));
-  return [...own, ...others];
+  return [own, ...others];
 }
 
 export function Graph({ sentence, figures }: { sentence: string; figures: Figures }): JSX.Element {
@@ -97,7 +106,12 @@ export function Graph({ sentence, figures }: { sentence: string; figures: Figure
       <Drawing root={origin(figures)} leaves={shown} />
       <figcaption>
         <Sentence text={sentence} figures={figures} marked />
-        {shown.length > 1 && <span class="quiet"> In grey: what else goes with it.</span>}
+        {shown.length > 1 && figures.anchor && (
+          <span class="quiet">
+            {" "}
+            In grey: what goes with <Title text={figures.anchor.title} /> as well.
+          </span>
+        )}
         {message && <span class="problem"> {message}</span>}
       </figcaption>
     </figure>
@@ -109,7 +123,7 @@ function Drawing({ root, leaves }: { root: string; leaves: Leaf[] }): JSX.Elemen
   const [width, box, letters] = narrow ? [340, 118, 17] : [600, 190, 27];
   const height = Math.max(1, leaves.length) * ROW + 8;
   const middle = height / 2;
-  const most = Math.max(...leaves.map((leaf) => leaf.people), 1);
+  const most = Math.max(...leaves.map((leaf) => (leaf.kind === "besides" ? 0 : leaf.people)), 1);
   const said = leaves.map((leaf) => `${short(leaf.title, 80)}${leaf.label ? `: ${leaf.label}` : ""}`).join("; ");
   return (
     <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`From ${short(root, 80)} to ${said}.`}>
@@ -119,11 +133,11 @@ function Drawing({ root, leaves }: { root: string; leaves: Leaf[] }): JSX.Elemen
           const [from, to] = [box, width - box];
           const half = (from + to) / 2;
           return (
-            <g class={leaf.own ? "own" : "other"} key={leaf.title}>
+            <g class={leaf.kind === "own" ? "own" : `other ${leaf.kind}`} key={leaf.title}>
               <path
                 class="line"
                 d={`M${from} ${middle} C${half} ${middle} ${half} ${y} ${to} ${y}`}
-                stroke-width={(1 + 5 * (leaf.people / most)).toFixed(1)}
+                stroke-width={leaf.kind === "besides" ? 1.5 : (1 + 5 * (leaf.people / most)).toFixed(1)}
               />
               <Box x={to} y={y} width={box} title={leaf.title} letters={letters} />
               {leaf.label && (

@@ -112,7 +112,7 @@ function Aloud(props: { rank: number; itemId: string; trace: Trace; system: stri
   const list = props.system === "star" ? "the student's answer without thinking" : `ranked by ${props.system}`;
   return (
     <p class="quiet aloud">
-      Thinking aloud it comes to place {place}; the list, {list}, has it in place {props.rank}.
+      Thinking aloud puts it in place {place}; the list above is {list}.
     </p>
   );
 }

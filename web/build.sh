@@ -10,6 +10,6 @@ document=$(mktemp --suffix .json)
 trap 'rm "$document"' EXIT
 "$python" -c 'import json; from starrec.server.app import document; print(json.dumps(document()))' > "$document"
 npm ci --silent
-npx --no-install openapi-typescript "$document" --output "$types" > /dev/null
-npx --no-install tsc --noEmit
-npx --no-install vite build --outDir "$folder" --emptyOutDir --logLevel warn
+node_modules/.bin/openapi-typescript "$document" --output "$types" > /dev/null
+node_modules/.bin/tsc --noEmit
+node_modules/.bin/vite build --outDir "$folder" --emptyOutDir --logLevel warn

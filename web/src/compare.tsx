@@ -14,8 +14,13 @@ const WHO: [by: Thinker, name: string, what: string, other: string][] = [
 ];
 
 export function Compare({ answer }: { answer: Answer }): JSX.Element {
-  const [, again] = useState(0);
   const candidates = candidatesOf(answer);
+  if (candidates.length < 2) return <p class="note">There is one item, so there is nothing to rank.</p>;
+  return <Pair answer={answer} candidates={candidates} />;
+}
+
+function Pair({ answer, candidates }: { answer: Answer; candidates: string[] }): JSX.Element {
+  const [, again] = useState(0);
   const traces = WHO.map(([by]) => traceOf(by, answer, candidates));
   return (
     <section aria-labelledby="compare">

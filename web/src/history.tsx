@@ -150,7 +150,10 @@ function Start(): JSX.Element | null {
 
 function User(): JSX.Element {
   const id = useId();
-  const typed = useSignal(user.value);
+  const typed = useSignal("");
+  useEffect(() => {
+    typed.value = user.value;
+  }, [user.value]);
   const refused = failure.value?.code === "unknown_user" ? failure.value.message : "";
   const submit = (event: Event): void => {
     event.preventDefault();

@@ -75,9 +75,7 @@ function Recommended(props: { row: Row; answer: Answer; open: boolean; flip: () 
 
 /** The counts of the reason at once, then the student's trace as it is written. */
 function Why({ row, answer: found }: { row: Row; answer: Answer }): JSX.Element {
-  const [, again] = useState(0);
   const candidates = candidatesOf(found, row.item_id);
-  const trace = traceOf("explain", found, candidates);
   return (
     <>
       {row.reason &&
@@ -88,6 +86,17 @@ function Why({ row, answer: found }: { row: Row; answer: Answer }): JSX.Element 
             <Sentence text={row.reason.counts} />
           </p>
         ))}
+      {candidates.length > 1 && <Thought row={row} answer={found} candidates={candidates} />}
+    </>
+  );
+}
+
+function Thought(props: { row: Row; answer: Answer; candidates: string[] }): JSX.Element {
+  const { row, answer: found, candidates } = props;
+  const [, again] = useState(0);
+  const trace = traceOf("explain", found, candidates);
+  return (
+    <>
       <header class="thought">
         <h3>How the student ranks these {candidates.length}, thinking aloud</h3>
         <Clock trace={trace.value} />

@@ -1,6 +1,6 @@
 /** What the page knows: who is asked about, what was answered, and what is being asked. */
 
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import {
   ApiError,
   catalogue as fetchCatalogue,
@@ -121,21 +121,30 @@ export function toggle(itemId: string): void {
 }
 
 export function clear(): void {
-  user.value = "";
-  taken.value = [];
+  about("", []);
 }
 
 /** A history to begin with: what most people took. */
 export function example(): void {
-  user.value = "";
-  taken.value = (catalogue.value?.popular ?? []).slice(0, 3).map((item) => ({ ...item, on: true }));
+  about(
+    "",
+    (catalogue.value?.popular ?? []).slice(0, 3).map((item) => ({ ...item, on: true })),
+  );
 }
 
 /** Ask about a user of the data; her history is what the answer says. */
 export function askUser(id: string): void {
+  about(id, []);
+}
+
+/** Somebody else: asked about once, from the top of the list. */
+function about(id: string, items: Taken[]): void {
   known = null;
-  taken.value = [];
-  user.value = id;
+  batch(() => {
+    user.value = id;
+    taken.value = items;
+    count.value = STEPS[0] ?? 10;
+  });
 }
 
 /** The history of the user that was answered for; null until it is known. */

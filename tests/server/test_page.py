@@ -142,6 +142,8 @@ def test_from_the_first_look_to_what_if(address, visit, screen):
     assert first[:3] == [item["title"] for item in popular[:3]]
     page.get_by_role("button", name="Try an example history").click()
     assert history(page) == first[:3]
+    # The button is gone; whoever works with the keyboard is not sent back to the start.
+    expect(page.get_by_role("switch").first).to_be_focused()
     expect(page.get_by_text("The history is empty")).to_have_count(0)
     settled(page)
     assert not set(history(page)) & set(titles(page))
@@ -178,6 +180,7 @@ def test_from_the_first_look_to_what_if(address, visit, screen):
     # An item is taken out for good.
     page.get_by_role("button", name="Remove Film C28").click()
     assert history(page) == first[:3]
+    expect(page.get_by_role("switch").last).to_be_focused()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -422,6 +425,14 @@ def test_a_server_that_is_gone_is_said_in_words(folder, serving, visit):
     page.get_by_role("button", name="Try an example history").click()
     expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
     assert all("ERR_" in said for said in visit.complaints)
+    visit.complaints.clear()
+
+
+def test_a_run_that_cannot_be_loaded_is_said_in_words(serving, tmp_path, visit):
+    with serving(tmp_path) as client:
+        page = visit(str(client.base_url).rstrip("/").removesuffix("/v1"), ready="[role=alert]")
+        expect(page.get_by_role("alert")).to_have_text("The run cannot be loaded. The server's log says why.")
+    assert all("503" in said for said in visit.complaints)
     visit.complaints.clear()
 
 

@@ -64,6 +64,7 @@ export class ApiError extends Error {
 
 const KEY = "starrec_key";
 const MOST_WAITS = 4;
+const POLL = 700;
 const LONGEST_WAIT = 30;
 
 export function storedKey(): string {
@@ -89,7 +90,7 @@ export interface Asking {
 }
 
 /** Whether the run is loaded; a server that cannot be reached is an error. */
-export async function ready(signal?: AbortSignal): Promise<"ok" | "loading" | "failed"> {
+async function ready(signal?: AbortSignal): Promise<"ok" | "loading" | "failed"> {
   const answer = await reached("/readyz", signal ? { signal } : {});
   const status = (await answer.json()) as Schemas["StatusBody"];
   // Without its database it ranks all the same.
@@ -146,11 +147,27 @@ async function ask(path: string, init: RequestInit, asking: Asking = {}): Promis
     const answer = await reached(path, { ...init, headers, ...(asking.signal ? { signal: asking.signal } : {}) });
     if (answer.ok) return answer;
     const error = problem(await answer.json().catch(() => null), answer.status, answer.headers.get("retry-after"));
-    const later = error.status === 429 || error.code === "loading";
-    if (!later || waits >= MOST_WAITS || error.wait > LONGEST_WAIT) throw error;
-    const seconds = Math.max(1, error.wait);
-    asking.waiting?.(seconds, error.code);
-    await pause(1000 * seconds, asking.signal);
+    if (error.code === "loading") {
+      asking.waiting?.(0, error.code);
+      if ((await loaded(() => undefined, asking.signal)) === "failed") throw error;
+    } else if (error.status === 429 && waits < MOST_WAITS && error.wait <= LONGEST_WAIT) {
+      const seconds = Math.max(1, error.wait);
+      asking.waiting?.(seconds, error.code);
+      await pause(1000 * seconds, asking.signal);
+    } else {
+      throw error;
+    }
+  }
+}
+
+/** Wait until the run is loaded, or cannot be.
+ *  @param still told whenever it is not yet. */
+export async function loaded(still: () => void, signal?: AbortSignal): Promise<"ok" | "failed"> {
+  for (;;) {
+    const status = await ready(signal);
+    if (status !== "loading") return status;
+    still();
+    await pause(POLL, signal);
   }
 }
 

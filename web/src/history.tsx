@@ -97,6 +97,15 @@ function History(): JSX.Element {
   );
 }
 
+/** Do what takes the button away that was pressed, and give the focus to an item of the history, if there is one. */
+function follow(change: () => void, place = 1): void {
+  change();
+  requestAnimationFrame(() => {
+    const items = document.querySelectorAll<HTMLElement>(".chip .switch");
+    (items[Math.min(place, items.length) - 1] ?? document.querySelector<HTMLElement>(".pill"))?.focus();
+  });
+}
+
 function Chip({ item, place }: { item: Taken; place: number }): JSX.Element {
   return (
     <li class={item.on ? "chip" : "chip off"}>
@@ -114,7 +123,7 @@ function Chip({ item, place }: { item: Taken; place: number }): JSX.Element {
         <span class="knob" aria-hidden="true" />
         <Title text={item.title} />
       </button>
-      <button type="button" class="remove" aria-label={`Remove ${item.title}`} onClick={() => remove(item.item_id)}>
+      <button type="button" class="remove" aria-label={`Remove ${item.title}`} onClick={() => follow(() => remove(item.item_id), place)}>
         <svg viewBox="0 0 16 16" aria-hidden="true">
           <path d="m4.5 4.5 7 7m0-7-7 7" />
         </svg>
@@ -132,7 +141,7 @@ function Start(): JSX.Element | null {
       <ul class="popular">
         {popular.slice(0, 8).map((item) => (
           <li key={item.item_id}>
-            <button type="button" class="pill" onClick={() => add(item)}>
+            <button type="button" class="pill" onClick={() => follow(() => add(item))}>
               <span aria-hidden="true">+ </span>
               <Title text={item.title} />
             </button>
@@ -140,7 +149,7 @@ function Start(): JSX.Element | null {
         ))}
       </ul>
       {popular.length > 2 && (
-        <button type="button" class="primary" onClick={example}>
+        <button type="button" class="primary" onClick={() => follow(example)}>
           Try an example history
         </button>
       )}

@@ -6,8 +6,7 @@ import {
   catalogue as fetchCatalogue,
   inWords,
   isAbort,
-  pause,
-  ready,
+  loaded,
   recommend,
   storeKey,
   storedKey,
@@ -21,7 +20,6 @@ import {
 /** How many items are compared when an item is left out; all that the server retrieves. */
 const COMPARED = 100;
 const STEPS = [10, 20, 50, 100];
-const POLL = 700;
 
 export type Phase = "starting" | "loading" | "locked" | "failed" | "ready";
 
@@ -79,12 +77,10 @@ const where = computed<NonNullable<RecommendRequest["where"]>>(() => {
 export async function start(): Promise<void> {
   trouble.value = "";
   try {
-    for (;;) {
-      const status = await ready();
-      if (status === "ok") break;
-      phase.value = status;
-      if (status === "failed") trouble.value = "The run cannot be loaded. The server's log says why.";
-      await pause(POLL);
+    if ((await loaded(() => (phase.value = "loading"))) === "failed") {
+      trouble.value = "The run cannot be loaded. The server's log says why.";
+      phase.value = "failed";
+      return;
     }
     catalogue.value = await fetchCatalogue();
     keyRefused.value = false;
@@ -218,7 +214,9 @@ async function refresh(): Promise<void> {
 /** Set while a user's history is filled in, which is no reason to ask again. */
 let settled = false;
 
-function patience(seconds: number, why: string): string {
+/** What is waited for, in words. */
+export function patience(seconds: number, why: string): string {
+  if (why === "loading") return "The run is being loaded.";
   const reason = why === "rate_limited" ? "This key has asked often" : "The server is busy";
   return `${reason}. Asking again in ${seconds} s.`;
 }

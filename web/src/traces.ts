@@ -2,7 +2,7 @@
 
 import { effect, signal, type Signal } from "@preact/signals";
 import { inWords, isAbort, think, type Entry, type Fact, type Item, type StepEvent, type TaskEvent } from "./api.ts";
-import { answer, type Answer } from "./state.ts";
+import { answer, patience, type Answer } from "./state.ts";
 
 export type Thinker = "explain" | "teach";
 
@@ -84,7 +84,7 @@ async function run(by: Thinker, found: Answer, candidates: string[], shown: Sign
   try {
     const stream = think(by, body, {
       signal: control.signal,
-      waiting: (seconds) => change({ message: `The server is busy. Asking again in ${seconds} s.` }),
+      waiting: (seconds, why) => change({ message: patience(seconds, why) }),
     });
     for await (const [event, content] of stream) {
       if (event === "task") {

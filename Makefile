@@ -73,7 +73,8 @@ $(VENV)/.installed-llm: $(VENV)/.installed-dev
 # For the tests of the page: Debian's Chromium or Chrome where there is one, else Playwright's.
 $(VENV)/.browser: $(VENV)/.installed-dev
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
-		timeout 600 $(BIN)/playwright install --with-deps chromium || \
+		timeout 600 $(BIN)/playwright install --with-deps chromium < /dev/null || \
+		timeout 600 $(BIN)/playwright install chromium || \
 		{ apt-get update && apt-get install -y chromium; }
 	@touch $@
 

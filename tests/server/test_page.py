@@ -140,6 +140,9 @@ def test_from_the_first_look_to_what_if(address, visit, screen):
     first = titles(page)
     popular = httpx.get(f"{address}/v1/catalogue").json()["popular"]
     assert first[:3] == [item["title"] for item in popular[:3]]
+    page.get_by_role("tab", name="Teacher beside student").click()
+    expect(page.get_by_text("Without a history there is nothing to think about.")).to_be_visible()
+    page.get_by_role("tab", name="Recommendations").click()
     page.get_by_role("button", name="Try an example history").click()
     assert history(page) == first[:3]
     # The button is gone; whoever works with the keyboard is not sent back to the start.
@@ -271,6 +274,7 @@ def test_a_user_of_the_data_is_shown_with_her_history(address, visit):
     page.get_by_label("Or a user of the data").fill("u555")
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.locator(".user .problem")).to_contain_text("There is no user 'u555' in the data.")
+    expect(page.locator(".row")).to_have_count(0)
     # The browser itself notes an answer of 404 in its console.
     assert "404" in visit.complaints.pop()
 

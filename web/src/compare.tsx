@@ -6,7 +6,7 @@ import { useState } from "preact/hooks";
 import type { Answer } from "./state.ts";
 import { Title } from "./text.tsx";
 import { Clock, TraceView } from "./trace.tsx";
-import { candidatesOf, forget, traceOf, type Thinker, type Trace } from "./traces.ts";
+import { candidatesOf, forget, thinkable, traceOf, type Thinker, type Trace } from "./traces.ts";
 
 const WHO: [by: Thinker, name: string, what: string, other: string][] = [
   ["explain", "Student", "One small language model, which writes the whole trace itself", "teacher"],
@@ -15,7 +15,8 @@ const WHO: [by: Thinker, name: string, what: string, other: string][] = [
 
 export function Compare({ answer }: { answer: Answer }): JSX.Element {
   const candidates = candidatesOf(answer);
-  if (candidates.length < 2) return <p class="note">There is one item, so there is nothing to rank.</p>;
+  const nothing = thinkable(answer);
+  if (nothing) return <p class="note">{nothing}</p>;
   return <Pair answer={answer} candidates={candidates} />;
 }
 

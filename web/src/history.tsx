@@ -12,6 +12,7 @@ import {
   clear,
   example,
   failure,
+  isYear,
   leftOut,
   remove,
   taken,
@@ -209,6 +210,7 @@ function Filters(): JSX.Element | null {
       aria-label={name}
       placeholder={String(about.years?.[at] ?? "")}
       value={years.value[at]}
+      aria-invalid={years.value[at] && !isYear(years.value[at]) ? true : undefined}
       onChange={(event) => {
         const value = event.currentTarget.value.trim();
         years.value = at === 0 ? [value, years.value[1]] : [years.value[0], value];

@@ -7,7 +7,7 @@ import { Graph } from "./graph.tsx";
 import { answer, asking, count, leftOut, more, type Answer } from "./state.ts";
 import { Sentence, Title } from "./text.tsx";
 import { Clock, TraceView } from "./trace.tsx";
-import { candidatesOf, forget, traceOf, type Trace } from "./traces.ts";
+import { candidatesOf, forget, thinkable, traceOf, type Trace } from "./traces.ts";
 
 const MOVE: KeyframeAnimationOptions = { duration: 420, easing: "cubic-bezier(.2,.7,.2,1)" };
 
@@ -48,7 +48,7 @@ function Recommended(props: { row: Row; answer: Answer; open: boolean; flip: () 
   const { row, answer: found, open } = props;
   const panel = `why-${row.rank}`;
   return (
-    <li class="row" data-item={row.item_id}>
+    <li class="row">
       <div class="head">
         <span class="rank">{row.rank}</span>
         <div class="what">
@@ -86,7 +86,7 @@ function Why({ row, answer: found }: { row: Row; answer: Answer }): JSX.Element 
             <Sentence text={row.reason.counts} />
           </p>
         ))}
-      {candidates.length > 1 && <Thought row={row} answer={found} candidates={candidates} />}
+      {thinkable(found) === "" && <Thought row={row} answer={found} candidates={candidates} />}
     </>
   );
 }
@@ -179,23 +179,23 @@ const lastTitles = new Map<string, string>();
 
 /** Rows glide from where they were; at once for whoever asked for less motion. */
 function useMoves(list: { current: HTMLOListElement | null }, found: Answer): void {
-  const tops = useRef(new Map<string, number>());
+  // While this is computed the screen still shows the list before.
+  const before = tops(list.current);
   useLayoutEffect(() => {
-    const before = tops.current;
-    tops.current = new Map();
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     for (const row of found.ranking.rows) lastTitles.set(row.item_id, row.title);
-    for (const element of list.current?.children ?? []) {
-      if (!(element instanceof HTMLElement)) continue;
-      const id = element.dataset["item"] ?? "";
-      const top = element.offsetTop;
-      tops.current.set(id, top);
-      const was = before.get(id);
-      if (still || !before.size) continue;
+    if (!before.size || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    for (const [element, top] of tops(list.current)) {
+      const was = before.get(element);
       if (was === undefined) element.animate([{ opacity: 0 }, { opacity: 1 }], MOVE);
       else if (was !== top) element.animate([{ transform: `translateY(${was - top}px)` }, { transform: "none" }], MOVE);
     }
   }, [found]);
+}
+
+/** Where each row stands; rows are kept as long as their item is shown. */
+function tops(list: HTMLOListElement | null): Map<HTMLElement, number> {
+  const rows = [...(list?.children ?? [])].filter((row) => row instanceof HTMLElement);
+  return new Map(rows.map((row) => [row, row.offsetTop]));
 }
 
 /** What ranked, and how long it took. */

@@ -62,8 +62,10 @@ export const announced = signal("");
 export const leftOut = computed(() => taken.value.filter((item) => !item.on));
 export const more = computed(() => STEPS.find((step) => step > count.value) ?? null);
 
+export const isYear = (text: string): boolean => /^-?\d{1,4}$/.test(text);
+
 const where = computed<NonNullable<RecommendRequest["where"]>>(() => {
-  const [first, last] = years.value.map((year) => (/^-?\d{1,4}$/.test(year) ? Number(year) : null));
+  const [first, last] = years.value.map((year) => (isYear(year) ? Number(year) : null));
   const bounds = catalogue.value?.years;
   return {
     ...(category.value ? { categories: category.value } : {}),
@@ -202,6 +204,8 @@ async function refresh(): Promise<void> {
       phase.value = "locked";
     }
     failure.value = error instanceof ApiError ? error : new ApiError(inWords(error), 0, "page");
+    // What cannot be answered has no list; what could not be asked leaves the one before.
+    if (failure.value.status >= 400 && failure.value.status < 429) answer.value = null;
     announced.value = failure.value.message;
   } finally {
     if (under === control) {

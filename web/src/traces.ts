@@ -2,7 +2,7 @@
 
 import { effect, signal, type Signal } from "@preact/signals";
 import { inWords, isAbort, think, type Entry, type Fact, type Item, type StepEvent, type TaskEvent } from "./api.ts";
-import { answer, patience, type Answer } from "./state.ts";
+import { announced, answer, patience, type Answer } from "./state.ts";
 
 export type Thinker = "explain" | "teach";
 
@@ -40,6 +40,12 @@ export function candidatesOf(found: Answer, itemId?: string): string[] {
   const ids = found.ranking.rows.map((row) => row.item_id);
   const first = ids.slice(0, MOST);
   return itemId === undefined || first.includes(itemId) ? first : [...first.slice(0, MOST - 1), itemId];
+}
+
+/** Why there is nothing to think about; empty where there is. */
+export function thinkable(found: Answer): string {
+  if (!found.ranking.history.length) return "Without a history there is nothing to think about. Add an item first.";
+  return found.ranking.rows.length < 2 ? "There is one item only, so there is nothing to rank." : "";
 }
 
 /** A trace over these items; the same one whenever it is asked for again. */
@@ -95,6 +101,7 @@ async function run(by: Thinker, found: Answer, candidates: string[], shown: Sign
       }
     }
     change({ state: "done" });
+    announced.value = `The ${by === "explain" ? "student" : "teacher"} is done.`;
   } catch (error) {
     if (!isAbort(error)) change({ state: "failed", message: inWords(error) });
   }

@@ -408,7 +408,7 @@ def test_the_page_asks_for_the_key_once(run_folder, serving, tmp_path, visit):
     assert len(refused) == 2 and all("401" in said for said in refused)
 
 
-def test_a_key_that_asked_too_often_is_told_to_wait(folder, serving, tmp_path, visit):
+def test_a_key_that_asked_too_often_waits(folder, serving, tmp_path, visit):
     with locked(serving, folder, tmp_path, requests_per_minute=4) as (url, key):
         page = visit(url, ready="[type=password]")
         page.get_by_label("API key").fill(key)

@@ -85,7 +85,7 @@ export function lendKey(): void {
 
 export interface Asking {
   signal?: AbortSignal;
-  /** Told when the server wants to be asked again later. */
+  /** Called when the server wants to be asked again later. */
   waiting?: (seconds: number, why: string) => void;
 }
 
@@ -161,7 +161,7 @@ async function ask(path: string, init: RequestInit, asking: Asking = {}): Promis
 }
 
 /** Wait until the run is loaded, or cannot be.
- *  @param still told whenever it is not yet. */
+ *  @param still called whenever it is not yet. */
 export async function loaded(still: () => void, signal?: AbortSignal): Promise<"ok" | "failed"> {
   for (;;) {
     const status = await ready(signal);

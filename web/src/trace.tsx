@@ -97,14 +97,16 @@ function Line(props: { parts: Part[]; facts: Map<number, Fact>; about: string | 
           }
           const number = part.fact;
           if (number === undefined) return part.text;
-          if (!part.text.startsWith("#")) {
+          const cite = part.text.startsWith("#");
+          // Of what too few people did there are no counts to show.
+          if (!props.facts.has(number)) return cite ? <span class="cite none">{part.text}</span> : part.text;
+          if (!cite) {
             return (
               <mark key={at} class="figure" onClick={() => flip(number)}>
                 {part.text}
               </mark>
             );
           }
-          if (!props.facts.has(number)) return <span class="cite none">{part.text}</span>;
           return (
             <button
               key={at}

@@ -294,7 +294,7 @@ async def _trace(
     opening = service.explain(_person(body), body.candidates, by)
     steps = await _while_connected(request, opening)
 
-    async def told() -> AsyncIterator[ServerSentEvent]:
+    async def sent() -> AsyncIterator[ServerSentEvent]:
         try:
             async for each in steps:
                 yield ServerSentEvent(to_json(each.content).decode(), event=each.event)
@@ -303,7 +303,7 @@ async def _trace(
         else:
             yield ServerSentEvent("{}", event="end")
 
-    return EventSourceResponse(told())
+    return EventSourceResponse(sent())
 
 
 async def _while_connected(request: Request, asking: Coroutine[Any, Any, T]) -> T:

@@ -28,7 +28,7 @@ from starrec.server.live import Live
 from starrec.server.loaded import Loaded, Person
 from starrec.server.metrics import Metrics
 from starrec.server.streams import Streams
-from starrec.server.traces import Told, told
+from starrec.server.traces import TraceEvent, trace_events
 from starrec.store import StoreUnavailable
 
 A = TypeVar("A")
@@ -126,19 +126,19 @@ class Service:
 
     async def explain(
         self, person: Person, candidates: Sequence[str] | None, by: Literal["star", "teacher"]
-    ) -> AsyncIterator[Told]:
+    ) -> AsyncIterator[TraceEvent]:
         """The events of a trace, as they are written. Errors as of `Recommender.explain`, and before the first
         one."""
         person, loaded = await self._with_events(person), self.live.model
 
-        def steps() -> Iterator[Told]:
+        def steps() -> Iterator[TraceEvent]:
             user, history = loaded.asked(person)
             serving = loaded.model.serving
             try:
                 trace = loaded.model.explain(candidates, user=user, history=history, by=by)
             except ImportError as error:
                 raise ConfigError(f"Think mode needs the extra `train` ({error}).") from error
-            return told(trace, serving.fast.world, serving.catalogue)
+            return trace_events(trace, serving.fast.world, serving.catalogue)
 
         with self._counting("streams"):
             return await self._streams.open(steps)

@@ -17,19 +17,19 @@ from starrec.data import MENTION, Catalogue, plain, unescape
 from starrec.recommender import Explanation
 from starrec.recommender.reasons import figures
 from starrec.signals import Fact
-from starrec.signals.citations import CITATION, numerals
+from starrec.signals.citations import numerals
 from starrec.teacher import DECIDED, Entry, readable
 from starrec.tools import World
 from starrec.trajectories import LABEL, Element
 
 _PIECE: Final = re.compile(
-    rf"(?P<mention>{MENTION.pattern})|\s?(?P<label>{LABEL.pattern})|(?P<cite>{CITATION.pattern})"
+    rf"(?P<mention>{MENTION.pattern})|\s?(?P<label>{LABEL.pattern})|(?P<cite>(?<!&)#\d{{1,9}}(?!\d))"
     r"|(?P<entity>&#\d+;)|(?P<figure>\d+(?:[.,]\d+)*%?)"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TraceEvent:
     """One event of a trace."""
 
     event: str
@@ -37,7 +37,7 @@ class Told:
     content: dict[str, Any]
 
 
-def told(trace: Explanation, world: World, catalogue: Catalogue) -> Iterator[Told]:
+def trace_events(trace: Explanation, world: World, catalogue: Catalogue) -> Iterator[TraceEvent]:
     """The events of a trace: its task at once, then each step when it is written."""
     elements = [Element("task", trace.task)]
     shown = _until_decided(readable(elements))
@@ -48,7 +48,7 @@ def told(trace: Explanation, world: World, catalogue: Catalogue) -> Iterator[Tol
     facts: dict[int, Fact] = {}
     # What cannot be thought about is an error of the request, not of the stream.
     first = list(islice(trace, 1))
-    yield Told("task", {"candidates": candidates, "entries": _worded(shown, facts)})
+    yield TraceEvent("task", {"candidates": candidates, "entries": _worded(shown, facts)})
     for step in chain(first, trace):
         elements.append(Element(step.tag, step.text))
         facts |= dict(step.facts)
@@ -72,7 +72,7 @@ def told(trace: Explanation, world: World, catalogue: Catalogue) -> Iterator[Tol
         if step.tag == "recommend":
             named = [trace.candidates[found.group()] for found in LABEL.finditer(step.text)]
             content["ranking"] = [item.item_id for item in named]
-        yield Told(step.tag, content)
+        yield TraceEvent(step.tag, content)
 
 
 def _until_decided(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -32,6 +32,9 @@ HOSTILE = {
 }
 
 
+expect.set_options(timeout=15_000)  # a busy machine
+
+
 def hostile_title(item):
     return HOSTILE.get(item, f"Film {'ABCD'[item // 12]}{item:02}")
 
@@ -49,7 +52,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def server(run_folder, started):
+def server(browser, run_folder, started):
     """`starrec serve --no-auth` over a small run with a hostile catalogue and a report; it may still load."""
     folder = run_folder(title=hostile_title)
     (folder / "report.html").write_text("<!doctype html><style>p { color: red }</style><p>How good</p>")
@@ -72,7 +75,7 @@ def visit(browser):
         settings = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce", **settings}
         context = browser.new_context(**settings)
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -323,7 +326,19 @@ def test_titles_are_text_whatever_they_hold(address, visit, screen):
         cite.click()
     page.get_by_role("tab", name="Teacher beside student").click()
     expect(page.get_by_role("article", name="Teacher").get_by_text("What decided")).to_be_visible()
-    assert HOSTILE[33] in page.get_by_role("article", name="Teacher").inner_text()
+    teacher = page.get_by_role("article", name="Teacher")
+    assert HOSTILE[33] in teacher.inner_text()
+    for cite in teacher.locator(".cite:not(.none)").all()[:5]:
+        cite.click()
+        expect(teacher.locator("figure.graph svg").first).to_be_visible()
+    # Categories and what is typed are as little to be trusted.
+    if screen:
+        page.get_by_text("Filters, or a user of the data").click()
+    assert "100% <b>drama</b>" in page.get_by_label("Category").inner_text()
+    page.get_by_label("Or a user of the data").fill(HOSTILE[2])
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator(".user .problem")).to_contain_text("<img src=x onerror=")
+    assert "404" in visit.complaints.pop()
     assert page.title() == "starrec"
     assert page.locator("img, iframe, #page script, #page style, [onerror]").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -64,9 +64,8 @@ function Ranks(props: { trace: Trace; other: Trace; beside: string }): JSX.Eleme
   const elsewhere = new Map(other.ranking.map((item, at) => [item.item_id, at + 1]));
   return (
     <details class="ranks" open>
-      <summary>
-        Ranking{other.ranking.length > 0 && <span class="quiet">{beside}'s place, where it differs</span>}
-      </summary>
+      <summary>Ranking</summary>
+      {other.ranking.length > 0 && <p class="quiet">{beside}'s place, where it differs</p>}
       <ol>
         {trace.ranking.map((item, at) => {
           const there = elsewhere.get(item.item_id);

@@ -142,7 +142,7 @@ function Drawing({ root, leaves }: { root: string; leaves: Leaf[] }): JSX.Elemen
               <Box x={to} y={y} width={box} title={leaf.title} letters={letters} />
               {leaf.label && (
                 <text class="label" x={to - 8} y={y - 7} text-anchor="end">
-                  {leaf.label}
+                  {narrow && leaf.kind !== "own" ? grouped.format(leaf.people) : leaf.label}
                 </text>
               )}
             </g>

@@ -282,7 +282,7 @@ def test_a_user_of_the_data_is_shown_with_her_history(address, visit):
     assert "404" in visit.complaints.pop()
 
 
-def test_filters_hold_and_a_filter_that_leaves_nothing_says_so(address, visit):
+def test_filters_hold(address, visit):
     page = visit(address)
     build_history(page, "film a01")
     for category in httpx.get(f"{address}/v1/catalogue").json()["categories"][:2]:

@@ -12,6 +12,7 @@ import {
   answer,
   asking,
   catalogue,
+  clearFilters,
   failure,
   keyRefused,
   phase,
@@ -145,9 +146,15 @@ function Trouble(): JSX.Element | null {
       <p>
         <bdi>{error.message}</bdi>
       </p>
-      <button type="button" onClick={tryAgain}>
-        Try again
-      </button>
+      {error.code === "nothing_left" ? (
+        <button type="button" onClick={clearFilters}>
+          Clear the filters
+        </button>
+      ) : (
+        <button type="button" onClick={tryAgain}>
+          Try again
+        </button>
+      )}
     </div>
   );
 }

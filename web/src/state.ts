@@ -122,6 +122,13 @@ export function clear(): void {
   about("", []);
 }
 
+export function clearFilters(): void {
+  batch(() => {
+    category.value = "";
+    years.value = ["", ""];
+  });
+}
+
 /** A history to begin with: what most people took. */
 export function example(): void {
   about(

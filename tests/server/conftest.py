@@ -4,8 +4,11 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -62,7 +65,7 @@ def title(item):
 def run_folder(tmp_path_factory, titled, newborn):
     """Makes a run folder as the steps leave it, with a student that has learned nothing."""
 
-    def make(seed=0, toml=""):
+    def make(seed=0, toml="", title=title):
         with Run.open(tmp_path_factory.mktemp("served") / "run", toml) as run:
             data = run.product("data", {})
             save_dataset(titled(title), data.folder)
@@ -80,6 +83,52 @@ def run_folder(tmp_path_factory, titled, newborn):
 @pytest.fixture(scope="session")
 def folder(run_folder):
     return run_folder()
+
+
+class Server:
+    """`starrec serve` on a free port."""
+
+    def __init__(self, *arguments):
+        command = [
+            sys.executable,
+            "-c",
+            "from starrec.cli import main; main()",
+            "serve",
+            "--port",
+            "0",
+            *arguments,
+        ]
+        self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        line = self.process.stderr.readline()
+        assert line.startswith("serving "), line
+        self.url = line.split(" at ")[1].split(" ")[0]
+        self.lines = []
+        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
+        self._reader.start()
+
+    def until_ready(self, client=httpx):
+        while client.get(f"{self.url}/readyz").json()["status"] == "loading":
+            time.sleep(0.02)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        self._reader.join()
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+
+@pytest.fixture(scope="session")
+def started():
+    """Starts `starrec serve` with further arguments; a context."""
+    return Server
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The HTTP API of a run, over a real socket: what is answered, what is refused, what is remembered."""
 
 import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,14 @@ import redis
 
 from starrec import load
 from starrec.data import load_saved_dataset, plain
+from starrec.data.text import printable
 from starrec.pipeline.config import recorded_config
 from starrec.runs import current_product
 from starrec.server.keys import Keys
 from starrec.store import LmdbStore, Log, Settings, Versions, build, update
 from starrec.store.redis_store import push
+from starrec.teacher import readable
+from starrec.trajectories import Element
 
 CANDIDATES = [f"i{item}" for item in range(30, 40)]
 
@@ -74,6 +78,13 @@ def test_ranks_come_with_reasons_where_they_are_asked_for(client):
     reasoned = client.post("/rank", json={**asked, "reasons": True}).json()["rows"]
     assert all(row["reason"] is None for row in plain) and all(row["reason"] for row in reasoned)
     assert [row["item_id"] for row in plain] == [row["item_id"] for row in reasoned]
+    for row in reasoned:
+        # The counts that its sentence says, and none of fewer than three people.
+        figures, counts = row["reason"]["figures"], row["reason"]["counts"]
+        assert figures["item"]["item_id"] == row["item_id"] and figures["item"]["title"] in counts
+        assert figures["anchor"] is None or figures["anchor"]["title"] in counts
+        if figures["kind"] == "popularity":
+            assert f"{figures['both']} of {figures['base']} people" in counts and figures["both"] >= 3
 
 
 def test_filters_and_exclusions_hold(client, small):
@@ -194,22 +205,98 @@ def test_evidence_has_counts_of_three_people_at_least(client):
     error_of(client.get("/items/zzz/evidence"), 404, "unknown_item")
 
 
+def test_the_catalogue_is_told_in_a_few_lines(client, model):
+    about = client.get("/catalogue").json()
+    catalogue, counts = model.serving.catalogue, model.serving.fast.world.graph.counts
+    assert (about["dataset"], about["items"], about["people"]) == ("small", 48, 80)
+    assert (about["years"], about["report"], about["system"], about["why_served"]) == (None, False, "star", "")
+    taken = {item_id: int(n) for item_id, n in zip(catalogue.item_ids, counts.popularity, strict=True)}
+    popular = [taken[item["item_id"]] for item in about["popular"]]
+    assert popular == sorted(taken.values(), reverse=True)[:12]
+    # Every third of the 48 items is of this category, from the first on.
+    assert {"name": "Every. 3rd", "items": 16} in about["categories"]
+
+
 # Traces
 
 
 def test_the_teacher_is_told_step_by_step(client):
     steps = told(client.post("/teach", json={"user": "u5", "candidates": CANDIDATES}))
     kinds = [kind for kind, _ in steps]
-    assert kinds[0] == "plan" and kinds[-2:] == ["recommend", "end"] and "tool_response" in kinds
-    assert all(content["text"] for kind, content in steps[:-1])
+    assert kinds[:2] == ["task", "plan"] and kinds[-2:] == ["recommend", "end"] and "tool_response" in kinds
+    assert all(content["text"] for kind, content in steps[1:-1])
 
 
 def test_the_student_is_told_step_by_step_and_agrees_with_the_recommender(client, model):
     asked = {"user": "u5", "candidates": CANDIDATES[:3]}
     steps = told(client.post("/explain", json=asked))
     own = list(model.explain(**asked))
-    assert [kind for kind, _ in steps] == [*(step.tag for step in own), "end"]
-    assert [content["text"] for _, content in steps[:-1]] == [plain(step.text) for step in own]
+    assert [kind for kind, _ in steps] == ["task", *(step.tag for step in own), "end"]
+    assert [content["text"] for _, content in steps[1:-1]] == [plain(step.text) for step in own]
+
+
+@pytest.mark.parametrize("by", ["star", "teacher"])
+def test_a_trace_comes_as_a_person_reads_it_too(client, model, by):
+    """The entries of all events, put together, are those of the whole trace; a title in them is an item."""
+    asked = {"user": "u5", "candidates": CANDIDATES}
+    (_, task), *steps, _ = told(client.post("/explain" if by == "star" else "/teach", json=asked))
+    labels = {each["label"]: each["item_id"] for each in task["candidates"]}
+    assert sorted(labels.values()) == sorted(CANDIDATES)
+    entries = task["entries"]
+    for _, step in steps:
+        entries = entries[: step["kept"]] + step["entries"]
+    trace = model.explain(CANDIDATES, user="u5", by=by)
+    whole = readable([Element("task", trace.task), *(Element(step.tag, step.text) for step in trace)])
+
+    def worded(parts):
+        return "".join(part["text"] for part in parts)
+
+    def shown(text):
+        return re.sub(" ?‹[A-Z]+›", "", plain(text))
+
+    assert [(each["who"], worded(each["text"])) for each in entries] == [
+        (entry.who, shown(entry.text)) for entry in whole
+    ]
+    assert [worded(line) for each in entries for line in each["lines"]] == [
+        shown(line) for entry in whole for line in entry.lines
+    ]
+    catalogue = model.serving.catalogue
+    of = dict(zip(catalogue.item_ids, catalogue.titles, strict=True))
+    items = [part for each in entries for part in each["text"] if "item_id" in part]
+    assert items and all(part["text"] == printable(of[part["item_id"]]) for part in items)
+    assert steps[-1][1]["ranking"] == [labels[name] for name in re.findall("‹[A-Z]+›", steps[-1][1]["text"])]
+
+
+def test_every_figure_of_a_trace_leads_to_counts_of_the_graph(client, model):
+    steps = told(client.post("/teach", json={"user": "u5", "candidates": CANDIDATES}))[1:-1]
+    facts = {fact["number"]: fact for _, step in steps for fact in step["facts"]}
+    counts = model.serving.fast.world.graph.counts
+    at = {item_id: index for index, item_id in enumerate(model.serving.catalogue.item_ids)}
+    own = {item["item_id"] for item in client.post("/recommend", json={"user": "u5"}).json()["history"]}
+    seen = set()
+    for fact in facts.values():
+        figures = fact["figures"]
+        seen.add(figures["kind"])
+        if figures["kind"] in ("item_cf", "ease", "contrary", "popularity", "user_cf", "transition"):
+            assert figures["both"] >= 3
+        if figures["kind"] == "popularity":
+            # She took none of the candidates, and is not counted among the people.
+            index = at[figures["item"]["item_id"]]
+            taken = int(counts.popularity[index]) - (figures["item"]["item_id"] in own)
+            assert figures["both"] == taken and f"{taken} of {figures['base']} people" in fact["sentence"]
+        if figures["kind"] == "item_cf":
+            share = round(100 * figures["both"] / figures["base"])
+            said = f"{share}% of the" if figures["base"] > 10 else f"{figures['both']} of the {figures['base']}"
+            assert fact["sentence"].startswith(said) and figures["anchor"]["title"] in fact["sentence"]
+    assert {"popularity", "item_cf"} <= seen
+    lines = [line for _, step in steps for entry in step["entries"] for line in entry["lines"]]
+    for line in lines:
+        number = None
+        for part in line:
+            if part["text"].startswith("#") and "fact" in part:
+                number = part["fact"]
+            elif "fact" in part:
+                assert part["fact"] == number and part["text"] in facts[number]["sentence"]
 
 
 def test_a_trace_of_what_is_unknown_is_refused_before_it_begins(client):

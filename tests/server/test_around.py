@@ -92,6 +92,20 @@ def test_without_a_key_only_health_is_answered(tmp_path):
         assert client.post("/v1/echo/1", headers={"Authorization": f"Bearer {key}"}).status_code == 401
 
 
+def test_the_page_is_open_and_its_report_takes_the_key_that_the_page_lends_it(tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    own = {"Cookie": f"theme=dark; starrec_key={keys.add('anna')}"}
+    with _client(keys) as client:
+        # This application has no such files: 404 comes from behind the door.
+        assert [client.get(path).status_code for path in ("/", "/assets/page.js")] == [404, 404]
+        assert client.get("/report", headers=own).status_code == 404
+        for path in ("/report", "/report/", "/assets", "/nowhere"):
+            assert client.get(path).status_code == 401
+        assert client.get("/report", headers={"Cookie": "starrec_key=wrong"}).status_code == 401
+        # Nothing else takes it: another site's page can make a browser send cookies.
+        assert client.post("/v1/echo/1", headers=own).status_code == 401
+
+
 def test_each_key_has_a_rate_of_its_own(tmp_path):
     keys = Keys(tmp_path / "keys.json")
     anna, ben = ({"Authorization": f"Bearer {keys.add(name)}"} for name in ("anna", "ben"))

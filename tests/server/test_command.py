@@ -2,9 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,52 +23,12 @@ def starrec(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-class Server:
-    """`starrec serve` on a free port."""
-
-    def __init__(self, *arguments):
-        command = [
-            sys.executable,
-            "-c",
-            "from starrec.cli import main; main()",
-            "serve",
-            "--port",
-            "0",
-            *arguments,
-        ]
-        self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        assert line.startswith("serving "), line
-        self.url = line.split(" at ")[1].split(" ")[0]
-        self.lines = []
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
-        self._reader.start()
-
-    def until_ready(self, client):
-        while client.get(f"{self.url}/readyz").json()["status"] == "loading":
-            time.sleep(0.02)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        self._reader.join()
-        return code
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-
-
-def test_a_server_answers_who_has_a_key_and_ends_what_it_began(run_folder):
+def test_a_server_answers_who_has_a_key_and_ends_what_it_began(run_folder, started):
     folder = run_folder()
     added = starrec("keys", "add", "shop", "--run", folder)
     key = added.stdout.strip()
     assert added.exit_code == 0 and starrec("keys", "list", "--run", folder).stdout.endswith("  shop\n")
-    with Server("--run", folder) as server, httpx.Client(timeout=30) as client, ThreadPoolExecutor(16) as pool:
+    with started("--run", folder) as server, httpx.Client(timeout=30) as client, ThreadPoolExecutor(16) as pool:
         server.until_ready(client)
 
         def ask(headers):
@@ -162,3 +119,17 @@ def test_events_become_evidence_that_the_server_takes_in_and_deleted_users_leave
         assert until(popularity + 1) == popularity + 1
         gone = client.post("/rank", json={"user": "new0", "candidates": CANDIDATES})
         assert gone.status_code == 404
+
+
+def test_the_page_opens_when_the_run_is_loaded(folder, started, tmp_path, monkeypatch):
+    # What BROWSER names is what `webbrowser` asks to open an address.
+    seen, browser = tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+    with started("--run", folder, "--no-auth", "--open") as server:
+        deadline = time.monotonic() + 60
+        while not seen.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert seen.read_text().strip() == server.url
+        assert httpx.get(f"{server.url}/readyz").status_code == 200

@@ -64,6 +64,10 @@ def serve(
         ),
     ] = False,
     key_file: KeyFileOption = None,
+    open_page: Annotated[
+        bool,
+        typer.Option("--open", help="Open the page in a browser when the run is loaded.", show_default=False),
+    ] = False,
     system: Annotated[
         str | None,
         typer.Option(
@@ -74,14 +78,14 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve a run over HTTP until it is stopped: rankings, recommendations, traces, events.
+    """Serve a run over HTTP until it is stopped: its page, rankings, recommendations, traces, events.
 
     Its limits are the run's `[serving]` settings. A new student or new counts in the run folder are taken in
     while it answers. The log on stderr is one JSON object a line. docs/serving.md has the rest.
 
     \b
     Examples:
-      starrec serve --no-auth
+      starrec serve --no-auth --open
       starrec keys add shop --run runs/mine && starrec serve --run runs/mine --port 9000
       starrec serve --run runs/mine --host 0.0.0.0 --key-file /etc/starrec/keys.json --workers 4
     """
@@ -114,6 +118,7 @@ def serve(
     # The address first: nobody should wait for a run that cannot be asked.
     with listen(host, port) as listening:
         from starrec.server.app import application
+        from starrec.server.browser import open_when_loaded
         from starrec.server.observing import log_json
 
         config = _config(run)
@@ -128,6 +133,8 @@ def serve(
         if workers == 1:
             app = build()
         announce(Console(stderr=True), f"serving {run} at {url}{told} (Ctrl+C stops it)")
+        if open_page:
+            open_when_loaded(url)
         log_json()
         if workers == 1:
             answer(app, listening, **settings)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from starrec.pipeline.serving import CountsChoice, open_serving
-from starrec.recommender.answers import Item, Reason, Recommendations, Row
+from starrec.recommender.answers import Explanation, Figures, Item, Reason, Recommendations, Row
 from starrec.recommender.filters import FilterLeavesNothing
 from starrec.recommender.fitting import fit
 from starrec.recommender.recommender import Recommender
 from starrec.recommender.requests import UnknownUser
 
 __all__ = [
+    "Explanation",
+    "Figures",
     "FilterLeavesNothing",
     "Item",
     "Reason",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
+from starrec.signals.facts import Kind, Window
+
 if TYPE_CHECKING:
-    from starrec.student import Thought
+    from starrec.student import Step, Thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,26 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """The counts of a fact, with its items by id and title."""
+
+    kind: Kind
+    """What was counted, such as `item_cf`."""
+    window: Window
+    """Of the history, where that matters."""
+    anchor: Item | None
+    """The item that it starts from; None for a neighbourhood, the history or everybody."""
+    item: Item | None
+    """The item that it is about; None for the history itself."""
+    both: int
+    """What was counted, such as people who took both items."""
+    base: int
+    """Out of how many; 0 where there is no such number."""
+    lift: float | None
+    """How many times more often than popularity predicts, where that was counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why an item stands where it stands: the family of signals that moved its score most, as a fact of it."""
 
@@ -29,6 +51,8 @@ class Reason:
     """In a few words, for the person who is recommended to."""
     counts: str
     """The same fact with its counts."""
+    figures: Figures | None = None
+    """The counts themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +94,17 @@ class Recommendations(Sequence[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
+
+
+class Explanation(Iterator["Step"]):
+    """The steps of a trace, each as soon as it is written, and what they are about."""
+
+    def __init__(self, task: str, candidates: Mapping[str, Item], steps: Iterator[Step]) -> None:
+        self.task = task
+        """The task as whoever thinks reads it; items are mentions."""
+        self.candidates = candidates
+        """By the label that stands for them in the trace, such as `‹A›`."""
+        self._steps = steps
+
+    def __next__(self) -> Step:
+        return next(self._steps)

@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.data import plain
+from starrec.data import Catalogue, plain
 from starrec.evaluation.systems import SYSTEMS
-from starrec.recommender.answers import Reason
+from starrec.recommender.answers import Figures, Item, Reason
 from starrec.signals import Evidence, Fact, select
+from starrec.signals.facts import PEOPLE
 from starrec.signals.shopper import short_reason
 from starrec.student import FAMILIES, weights_of_families
 from starrec.student.fast import FastNetwork
@@ -45,7 +46,9 @@ def families_of(system: str) -> tuple[str, ...]:
     return (*own, *(name for name in FAMILIES if name not in own))
 
 
-def reason(world: World, evidence: Evidence, column: int, families: Sequence[str]) -> Reason | None:
+def reason(
+    world: World, catalogue: Catalogue, evidence: Evidence, column: int, families: Sequence[str]
+) -> Reason | None:
     """The most telling fact of the first of these families that has one for this candidate."""
     for family in families:
         if (fact := _fact(world, evidence, column, family)) is not None:
@@ -53,8 +56,28 @@ def reason(world: World, evidence: Evidence, column: int, families: Sequence[str
                 family,
                 plain(short_reason(fact, world.mentions)),
                 plain(world.sentence(fact)),
+                figures(world, catalogue, fact),
             )
     return None
+
+
+def figures(world: World, catalogue: Catalogue, fact: Fact) -> Figures | None:
+    """The counts of a fact; None where fewer people than the run's support are behind them."""
+    if fact.kind in (*PEOPLE, "ease") and fact.both < world.config.support:
+        return None
+
+    def item(index: int) -> Item | None:
+        return Item(catalogue.item_ids[index], catalogue.titles[index]) if index >= 0 else None
+
+    return Figures(
+        fact.kind,
+        fact.window,
+        item(fact.anchor),
+        item(fact.subject),
+        fact.both,
+        fact.base,
+        round(fact.lift, 3) if fact.kind in _LIFTED else None,
+    )
 
 
 def _fact(world: World, evidence: Evidence, column: int, family: str) -> Fact | None:

@@ -18,22 +18,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starrec.data import RankingTask
+from starrec.data import MENTION, RankingTask
 from starrec.engines import run_async
 from starrec.errors import StarrecError
 from starrec.evaluation.systems import SYSTEMS
 from starrec.hashing import combine
 from starrec.pipeline.serving import Serving
 from starrec.ranking import order_by_scores
-from starrec.recommender.answers import Item, Recommendations, Row
+from starrec.recommender.answers import Explanation, Item, Recommendations, Row
 from starrec.recommender.batches import recommend_all
 from starrec.recommender.filters import Where
 from starrec.recommender.ranked import Ranked, columns_of, of_star, rank_with
 from starrec.recommender.reasons import deciding_families, families_of, reason
 from starrec.recommender.requests import Requests, require_count
+from starrec.signals.citations import CITATION
 from starrec.student.fast_mode import TIE_SEED
 from starrec.teacher import EmbeddedPolicy, run
-from starrec.tools import NOMINATED, Toolbox
+from starrec.tools import NOMINATED, Toolbox, think_task
 from starrec.trajectories import elements
 
 if TYPE_CHECKING:
@@ -228,8 +229,9 @@ class Recommender:
         user: str | None = None,
         history: Sequence[str] | None = None,
         by: str = "star",
-    ) -> Iterator[Step]:
-        """Think mode: the steps of a trace that ranks the candidates, each as soon as it is written.
+    ) -> Explanation:
+        """Think mode: an iterator over the steps of a trace that ranks the candidates, each as soon as it is
+        written.
 
         Args:
             candidates: without, what `recommend` puts first.
@@ -248,7 +250,11 @@ class Recommender:
         else:
             first = self.requests.candidates(candidates)
         task = _shuffled(asked.task, first)
-        return self.star.thinking(task) if by == "star" else self._taught(task)
+        toolbox = self._world.toolbox(task)
+        items = map(self._item, task.candidates.tolist())
+        named = dict(zip(toolbox.labels, items, strict=True))
+        steps = self.star.thinking(task) if by == "star" else _taught(toolbox)
+        return Explanation(think_task(toolbox), named, steps)
 
     def items(self, query: str, n: int = 10) -> list[Item]:
         """Items by what a person has typed of their titles, best first."""
@@ -297,20 +303,12 @@ class Recommender:
             item = int(ranked.task.candidates[column])
             why = None
             if toolbox is not None:
-                why = reason(self._world, toolbox.evidence, column, families[rank - 1])
+                why = reason(self._world, catalogue, toolbox.evidence, column, families[rank - 1])
             rows.append(
                 Row(rank, catalogue.item_ids[item], catalogue.titles[item], float(ranked.scores[column]), why)
             )
         history = tuple(self._item(item) for item in ranked.task.history.tolist())
         return Recommendations(tuple(rows), history, ranked.system, notes)
-
-    def _taught(self, task: RankingTask) -> Iterator[Step]:
-        from starrec.student import Step
-
-        trajectory = run_async(run(EmbeddedPolicy(), self._world.toolbox(task))).trajectory
-        for element in elements(trajectory):
-            if element.tag != "task":
-                yield Step(element.tag, element.text, element.tag != "tool_response")
 
     def _item(self, item: int) -> Item:
         catalogue = self.serving.catalogue
@@ -320,3 +318,20 @@ class Recommender:
 def _shuffled(task: RankingTask, items: NDArray[np.int32]) -> RankingTask:
     """The task about these items: labels must not repeat an order, which would be a hint of its own."""
     return replace(task, candidates=items[np.argsort(combine(11, items))])
+
+
+def _taught(toolbox: Toolbox) -> Iterator[Step]:
+    """The steps of the embedded policy."""
+    from starrec.student import Step
+
+    outcome = run_async(run(EmbeddedPolicy(), toolbox))
+    said = 0
+    for element in elements(outcome.trajectory):
+        if element.tag == "task":
+            continue
+        answer = element.tag == "tool_response"
+        # Numbers are given in the order in which facts are first stated.
+        cited = map(int, CITATION.findall(MENTION.sub("", element.text))) if answer else ()
+        last = max(said, *cited, said)
+        yield Step(element.tag, element.text, not answer, outcome.facts.between(said, last))
+        said = last

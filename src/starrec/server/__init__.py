@@ -1,6 +1,7 @@
 """Floor 10: what answers over a socket: a run over HTTP, the embedded policy, a GGUF file.
 
     app        the HTTP API of a run: routes over `service`, guarded by `observing`, `protection`, `access`
+    page_files  the page (`page/`, built from `web/`) and the report; `about`, `traces` say what it shows
     service    the recommender in batches (`batching`), traces (`streams`), the run that answers (`live`)
     events     what users took since (`database`), and how it becomes evidence (`feeding`)
     workers    several processes of it on one socket

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiolimiter import AsyncLimiter
+from starlette.requests import cookie_parser
 
 from starrec.errors import ConfigError
 from starrec.server.asgi import HOLDER, App, Receive, Scope, Send, header, refuse
@@ -22,7 +23,13 @@ from starrec.server.keys import Keys
 
 _LOG: Final = logging.getLogger(__name__)
 OPEN: Final = frozenset({"/healthz", "/readyz"})
-"""Paths that need no key: they say nothing about data."""
+"""Paths of the API that need no key: they say nothing about data."""
+PAGE: Final = "/"
+ASSETS: Final = "/assets/"
+"""The page and its files need no key either: they are the same for every run."""
+REPORT: Final = "/report"
+COOKIE: Final = "starrec_key"
+"""Whoever opens the report follows a link, which sends no header: the page lends its key to this path."""
 _MINUTE: Final = 60.0
 
 
@@ -62,11 +69,13 @@ class Access:
                 await self._app(scope, receive, send)
             else:
                 await refuse(scope, send, 403, "forbidden", _STRANGE)
-        elif scope["path"] in OPEN or await self._admitted(self._keys, scope, send):
+        elif _is_open(scope["path"]) or await self._admitted(self._keys, scope, send):
             await self._app(scope, receive, send)
 
     async def _admitted(self, keys: Keys, scope: Scope, send: Send) -> bool:
         kind, _, key = (header(scope, b"authorization") or "").partition(" ")
+        if not key and scope["path"] == REPORT:
+            kind, key = "bearer", cookie_parser(header(scope, b"cookie") or "").get(COOKIE, "")
         try:
             holder = keys.holder(key.strip()) if kind.lower() == "bearer" else None
         except ConfigError as error:
@@ -97,6 +106,10 @@ _STRANGE: Final = (
     "This server runs without API keys and answers requests of this machine alone, addressed to localhost or a "
     "loopback address, and of no other site's page."
 )
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path == PAGE or path.startswith(ASSETS)
 
 
 def _from_this_machine(scope: Scope) -> bool:

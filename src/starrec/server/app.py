@@ -2,9 +2,11 @@
 
     /v1/rank, /v1/recommend, /v1/similar       rankings
     /v1/explain, /v1/teach                     traces as Server-Sent Events, step by step
-    /v1/items, /v1/items/{item_id}/evidence    the catalogue, and what is counted of an item
+    /v1/catalogue, /v1/items                   what the run is about; items by what is typed
+    /v1/items/{item_id}/evidence               what is counted of an item
     /v1/events, /v1/users/{user}               what users took since, and forgetting them
     /healthz, /readyz, /metrics                for whoever runs it
+    /, /assets, /report                        the page and the run's report (`page_files`)
 
 Needs the extra `serve`.
 """
@@ -24,10 +26,10 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from starrec.data import plain
 from starrec.errors import StarrecError
 from starrec.pipeline.serving_config import ServingConfig
 from starrec.recommender import Item, Recommendations, Row
+from starrec.server.about import CatalogueBody, about
 from starrec.server.access import OPEN, Access
 from starrec.server.asgi import App
 from starrec.server.events import KEY_LENGTH
@@ -36,6 +38,7 @@ from starrec.server.keys import Keys
 from starrec.server.loaded import Person
 from starrec.server.metrics import CONTENT_TYPE, Metrics
 from starrec.server.observing import Observed
+from starrec.server.page_files import has_report, page_files
 from starrec.server.problems import DOCUMENTED, CallerGone, answer_problems, problem_of
 from starrec.server.protection import BodyLimit, SecurityHeaders
 from starrec.server.schema import (
@@ -110,6 +113,11 @@ def application(run: Folder, config: ServingConfig, keys: Keys | None, *, system
     return Observed(SecurityHeaders(guarded), metrics)
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document, of no run in particular: the page's types are made of it."""
+    return _routes(Service(Folder(), ServingConfig()), secured=True).openapi()
+
+
 def _routes(service: Service, secured: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -131,6 +139,7 @@ def _routes(service: Service, secured: bool) -> FastAPI:
     app.include_router(_catalogue(service))
     app.include_router(_people(service))
     app.include_router(_operating(service))
+    app.include_router(page_files(service.run))
     if secured:
         # `Access` asks for the key; here the document says so.
         document = app.openapi()
@@ -166,8 +175,10 @@ def _rankings(service: Service) -> APIRouter:
 
     stream: dict[int | str, dict[str, Any]] = {
         200: {
-            "description": "Server-Sent Events, each with JSON: plan, tool_call, tool_response, reflection, "
-            "recommend; in the end `end`, or `error`.",
+            "description": "Server-Sent Events, each with JSON: `task` with the candidates; plan, tool_call, "
+            "tool_response, reflection, recommend, each as it was written (`text`), as a person reads it "
+            "(`entries`, after the first `kept` of those before) and with the facts that it states first; in "
+            "the end `end`, or `error`.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         }
     }
@@ -186,14 +197,20 @@ def _rankings(service: Service) -> APIRouter:
 
 
 def _catalogue(service: Service) -> APIRouter:
-    router = APIRouter(prefix="/v1/items", tags=["catalogue"])
+    router = APIRouter(prefix="/v1", tags=["catalogue"])
 
-    @router.get("", response_model=ItemsBody)
+    @router.get("/catalogue", response_model=CatalogueBody)
+    async def catalogue() -> Response:
+        """What the run is about, for whoever does not know it."""
+        report = has_report(service.run)
+        return _json(await service.ask(lambda loaded: about(loaded, report=report)))
+
+    @router.get("/items", response_model=ItemsBody)
     async def items(query: Annotated[Text, Query()], n: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:
         """Find items by what somebody has typed of their titles."""
         return _json({"items": await service.items(query, n)})
 
-    @router.get("/{item_id:path}/evidence", response_model=EvidenceBody)
+    @router.get("/items/{item_id:path}/evidence", response_model=EvidenceBody)
     async def item_evidence(
         item_id: Annotated[Text, Path()], n: Annotated[int, Query(ge=1, le=MOST)] = 5
     ) -> Response:
@@ -277,17 +294,16 @@ async def _trace(
     opening = service.explain(_person(body), body.candidates, by)
     steps = await _while_connected(request, opening)
 
-    async def told() -> AsyncIterator[ServerSentEvent]:
+    async def sent() -> AsyncIterator[ServerSentEvent]:
         try:
-            async for step in steps:
-                content = {"text": plain(step.text), "written": step.written}
-                yield ServerSentEvent(to_json(content).decode(), event=step.tag)
+            async for each in steps:
+                yield ServerSentEvent(to_json(each.content).decode(), event=each.event)
         except StarrecError as error:
             yield ServerSentEvent(problem_of(request, error).decode(), event="error")
         else:
             yield ServerSentEvent("{}", event="end")
 
-    return EventSourceResponse(told())
+    return EventSourceResponse(sent())
 
 
 async def _while_connected(request: Request, asking: Coroutine[Any, Any, T]) -> T:

@@ -21,17 +21,19 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
+from pydantic import TypeAdapter
 from pydantic_core import from_json
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from starrec.data import UnknownItem
 from starrec.errors import StarrecError
-from starrec.recommender import FilterLeavesNothing, Item, Reason, Recommendations, Row, UnknownUser
+from starrec.recommender import FilterLeavesNothing, Item, Recommendations, Row, UnknownUser
 
 _AGAIN: Final = (429, 502, 503, 504)
 _FIRST_WAIT: Final = 0.25
 """Seconds before the second attempt; doubled for each further one, unless the server says."""
 _LONGEST_WAIT: Final = 30.0
+_ROWS: Final = TypeAdapter(tuple[Row, ...])
 
 
 class ServerError(StarrecError):
@@ -161,6 +163,8 @@ class Client:
                         return
                     if event == "error":
                         raise _refused(content["error"], 200)
+                    if event == "task":
+                        continue
                     yield TraceStep(event, content["text"], content["written"])
         except httpx.HTTPError as error:
             raise _unreached(error) from error
@@ -251,10 +255,7 @@ def _listed(names: Sequence[str] | None) -> list[str] | None:
 
 
 def _recommendations(found: Any) -> Recommendations:
-    rows = tuple(
-        Row(**{**row, "reason": None if row["reason"] is None else Reason(**row["reason"])})
-        for row in found["rows"]
-    )
+    rows = _ROWS.validate_python(found["rows"])
     history = tuple(Item(**item) for item in found["history"])
     return Recommendations(rows, history, found["system"], tuple(found["notes"]))
 

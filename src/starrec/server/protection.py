@@ -1,7 +1,8 @@
 """What every answer and every body is held to: security headers, and a limit on the bytes of a body.
 
-The page is served by this process alone, so its content-security policy allows nothing from elsewhere. There is
-no CORS header on any answer: a page of another origin cannot read one.
+The page is served by this process alone, so its content-security policy allows nothing from elsewhere, no
+script or style inside a document, and no text to be parsed as one (trusted types). There is no CORS header on
+any answer: a page of another origin cannot read one.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 
+from starrec.server.access import REPORT
 from starrec.server.asgi import App, Message, Receive, Scope, Send, header
 
 HEADERS: Final = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'; object-src 'none'",
+    "frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -23,7 +25,16 @@ HEADERS: Final = {
     "x-frame-options": "DENY",
 }
 """On every answer."""
+REPORT_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
+"""Content-security policy of the report: one file with its style in it, without script, link or form."""
 _PAIRS: Final = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_REPORT_PAIRS: Final = [
+    (name.encode(), value.encode())
+    for name, value in {**HEADERS, "content-security-policy": REPORT_POLICY}.items()
+]
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 """Of answers about people and items; files of the page may be kept."""
 
@@ -38,7 +49,9 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        added = [*_PAIRS, _NOT_KEPT] if scope["path"].startswith("/v1/") else _PAIRS
+        added = _REPORT_PAIRS if scope["path"] == REPORT else _PAIRS
+        if scope["path"].startswith("/v1/"):
+            added = [*added, _NOT_KEPT]
         names = {name for name, _ in added}
 
         async def with_headers(message: Message) -> None:

@@ -136,6 +136,24 @@ class ItemBody(BaseModel):
     title: str
 
 
+class FiguresBody(BaseModel):
+    """The counts of a fact."""
+
+    kind: str
+    """What was counted, such as `item_cf`."""
+    window: str
+    anchor: ItemBody | None
+    """The item that it starts from; null for a neighbourhood, the history or everybody."""
+    item: ItemBody | None
+    """The item that it is about; null for the history itself."""
+    both: int
+    """What was counted, such as people who took both items."""
+    base: int
+    """Out of how many; 0 where there is no such number."""
+    lift: float | None
+    """How many times more often than popularity predicts, where that was counted."""
+
+
 class ReasonBody(BaseModel):
     """Why an item stands where it does: the family of signals without which its score would change most."""
 
@@ -143,6 +161,7 @@ class ReasonBody(BaseModel):
     text: str
     counts: str
     """The same fact with its counts."""
+    figures: FiguresBody | None
 
 
 class RowBody(BaseModel):

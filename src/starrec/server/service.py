@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from starrec.errors import ConfigError, StarrecError
 from starrec.pipeline.serving import redis_stores
@@ -27,10 +27,8 @@ from starrec.server.live import Live
 from starrec.server.loaded import Loaded, Person
 from starrec.server.metrics import Metrics
 from starrec.server.streams import Streams
+from starrec.server.traces import TraceEvent, trace_events
 from starrec.store import StoreUnavailable
-
-if TYPE_CHECKING:
-    from starrec.student import Step
 
 A = TypeVar("A")
 
@@ -65,7 +63,7 @@ class Service:
         """
         if config.redis:
             redis_stores()
-        self.config, self.metrics = config, metrics or Metrics()
+        self.run, self.config, self.metrics = run, config, metrics or Metrics()
         self.events = Events.of_run(run, config.events_url)
         self.live: Live[Loaded] = Live(
             lambda: Loaded.of(load(run, system=system), config.in_memory),
@@ -130,17 +128,19 @@ class Service:
 
     async def explain(
         self, person: Person, candidates: Sequence[str] | None, by: Literal["star", "teacher"]
-    ) -> AsyncIterator[Step]:
-        """The steps of a trace, as they are written. Errors as of `Recommender.explain`, and before the first
-        step."""
+    ) -> AsyncIterator[TraceEvent]:
+        """The events of a trace, as they are written. Errors as of `Recommender.explain`, and before the first
+        one."""
         person, loaded = await self._with_events(person), self.live.model
 
-        def steps() -> Iterator[Step]:
+        def steps() -> Iterator[TraceEvent]:
             user, history = loaded.asked(person)
+            serving = loaded.model.serving
             try:
-                return loaded.model.explain(candidates, user=user, history=history, by=by)
+                trace = loaded.model.explain(candidates, user=user, history=history, by=by)
             except ImportError as error:
                 raise ConfigError(f"Think mode needs the extra `train` ({error}).") from error
+            return trace_events(trace, serving.fast.world, serving.catalogue)
 
         with self._counting("streams"):
             return await self._streams.open(steps)

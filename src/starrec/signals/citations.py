@@ -50,6 +50,10 @@ class FactNumbers:
         """The fact with this number; None where none was said under it."""
         return self._facts[number - 1] if 1 <= number <= len(self._facts) else None
 
+    def between(self, after: int, last: int) -> tuple[tuple[int, Fact], ...]:
+        """The facts behind the number `after`, up to `last`, each with its number."""
+        return tuple(enumerate(self._facts[after:last], start=after + 1))
+
     def __iter__(self) -> Iterator[Fact]:
         return iter(self._facts)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 
 from starrec.ranking import Ranking
-from starrec.signals import FactNumbers
+from starrec.signals import Fact, FactNumbers
 from starrec.student.calls import FAST_ORDER, CallForm
 from starrec.student.grounding import Grounding, Open
 from starrec.student.rows import hashed_order, trace_rows
@@ -47,6 +47,8 @@ class Step:
     """What stands between the tags."""
     written: bool
     """Whether the model wrote it (a tool response it did not)."""
+    facts: tuple[tuple[int, Fact], ...] = field(default=(), compare=False)
+    """Of a tool response: those that it states first, by the numbers under which they are cited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Trace:
 
     def ask(self, form: CallForm) -> None:
         """The model writes a tool call; the answer is looked up and read."""
-        call = parse_call(self.write("tool_call", form))
+        call, said = parse_call(self.write("tool_call", form)), len(self.facts)
         self.calls += 1
         self.compared |= call.name == "compare"
         if call.name == FAST_ORDER.name:
@@ -158,7 +160,7 @@ class Trace:
             answer = self.edit(answer)
         self.answers.append((call.name, answer))
         self.read(spoken(Element("tool_response", answer), call.name))
-        self.steps.append(Step("tool_response", answer, False))
+        self.steps.append(Step("tool_response", answer, False, self.facts.between(said, len(self.facts))))
         if self.grounding is not None:
             self.grounding.add(self.names.short(answer))
 

@@ -19,7 +19,7 @@ from starrec.teacher.budget import Budget, Ended, Spending
 from starrec.teacher.config import TeacherConfig
 from starrec.teacher.estimate import Estimate, Range, estimate
 from starrec.teacher.policy import Constants, EmbeddedPolicy
-from starrec.teacher.readable import Entry, readable
+from starrec.teacher.readable import DECIDED, Entry, readable
 from starrec.teacher.replay import Fusion
 from starrec.teacher.signature import policy_sha
 from starrec.teacher.teach import Work, advice, missing, rank_with_teacher, ranking_of, teach, teach_with
@@ -28,6 +28,7 @@ from starrec.teacher.workflow import Outcome, run
 
 __all__ = [
     "ANALYSTS",
+    "DECIDED",
     "TOOLS_OF",
     "AgentError",
     "Agents",

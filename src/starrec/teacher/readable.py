@@ -58,6 +58,10 @@ _SIGNALS: Final[Mapping[str, str]] = {"semantic": "wording"}
 _TASK: Final = re.compile(r"(?:Earlier: (.*)\. )?History: ((?:⟦[^⟦⟧]*⟧)*) Candidates: ", re.DOTALL)
 
 
+DECIDED: Final = "What decided"
+"""Who speaks in the last entry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One paragraph."""
@@ -108,7 +112,7 @@ class _Reader:
                 yield Entry("Ranker", f"Ranks {self.names.ordered([label] for label in labels)}.")
         yield from self._moved(len(self.trace))
         if (found := decided(self.trace)) is not None:
-            yield Entry("What decided", in_words(found, self.names))
+            yield Entry(DECIDED, in_words(found, self.names))
 
     # Who, what
 

@@ -40,6 +40,8 @@ class Outcome:
 
     trajectory: Trajectory
     ranking: Ranking
+    facts: FactNumbers = field(compare=False)
+    """That tools stated, by the numbers under which it cites them."""
 
 
 @dataclass(slots=True)
@@ -168,7 +170,7 @@ async def run(
         labels,
         cost=brief.meter.cost(),
     )
-    return Outcome(trajectory, ranking)
+    return Outcome(trajectory, ranking, record.facts)
 
 
 def _in_bounds(trust: Mapping[Analyst, int]) -> dict[Analyst, int]:

@@ -103,6 +103,8 @@ def test_the_installed_wheel_serves(environment, folder):
             assert line.startswith("serving "), line
             url = line.split(" at ")[1].split(" ")[0]
             assert httpx.get(f"{url}/healthz", timeout=30).json()["status"] == "ok"
+            page = httpx.get(url, timeout=30)
+            assert page.status_code == 200 and "<title>starrec</title>" in page.text
             described = httpx.get(f"{url}/openapi.json", timeout=30).json()["paths"]
             assert "/v1/recommend" in described
         finally:

@@ -241,8 +241,6 @@ def _show(
         return
     from rich.table import Table
 
-    from starrec.evaluation import trace_table
-
     console = output()
     latest = [item.title for item in answer.history[-_LATEST:]]
     others = len(answer.history) - len(latest)
@@ -253,6 +251,8 @@ def _show(
         if note:
             console.print(text(note, "dim"))
     if thought is not None:
+        from starrec.evaluation import trace_table
+
         console.print()
         console.print(text(thought.text) if raw else trace_table(entries), soft_wrap=raw)
     table = Table(box=None, pad_edge=False)

@@ -26,8 +26,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import LinearOperator, svds
 
 from starrec.data.dataset import SECONDS_A_DAY, Dataset, Sequences
 from starrec.data.split import Held, Split
@@ -141,6 +139,10 @@ def item_vectors(train: Sequences, n_items: int) -> NDArray[np.float64]:
     embedding of Dhillon (KDD 2001). The trivial one, of value 1, is popularity alone. Made from interactions,
     so that any dataset has them.
     """
+    # Here: whoever only asks a run would wait for SciPy at every start.
+    from scipy.sparse import csr_matrix, diags
+    from scipy.sparse.linalg import LinearOperator, svds
+
     taken = csr_matrix((np.ones(len(train.items)), train.items, train.ptr), shape=(train.n_users, n_items))
     of_users, of_items = train.lengths, taken.getnnz(axis=0)
     wanted = min(_DIMENSIONS, int((of_users > 0).sum()) - 1, int((of_items > 0).sum()) - 1)
@@ -203,6 +205,8 @@ def _sums(histories: Sequence[NDArray[np.int32]], vectors: NDArray[np.float64]) 
     """`(len(histories), d)` the sum of the vectors of each history's items."""
     ptr = np.append(0, np.cumsum([len(history) for history in histories], dtype=np.int64))
     items = np.concatenate([*histories, np.empty(0, dtype=np.int32)])
+    from scipy.sparse import csr_matrix
+
     summing = csr_matrix((np.ones(len(items)), items, ptr), shape=(len(histories), len(vectors)))
     sums: NDArray[np.float64] = np.asarray(summing @ vectors)
     return sums

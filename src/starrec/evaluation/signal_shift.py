@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
 
 QUANTILES: Final = (0.1, 0.5, 0.9)
 COMPARED_WITH: Final[Mapping[str, str]] = {"evaluated": "trained_random", "live": "trained_retrieved"}
@@ -45,6 +44,9 @@ def shift(trained: NDArray[np.float64], asked: NDArray[np.float64]) -> float:
     """The two-sample Kolmogorov–Smirnov statistic, the greatest distance between two distribution functions:
     0 where they are the same, 1 where all scores of one lie above all of the other. Unknown (NaN) counts as one
     score below all others."""
+    # Here: it takes longer to import than a run to answer.
+    from scipy.stats import ks_2samp
+
     one, other = (np.where(np.isnan(scores), -np.inf, scores) for scores in (trained, asked))
     # Its p-value would take the candidates of a task for independent; only the distance is used.
     return float(ks_2samp(one, other, method="asymp").statistic)

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit  # what scipy.stats would call, without importing all of it
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,16 @@ class StandardError:
 
     def half_width(self, level: float) -> float:
         """Of the interval around the estimate that holds the truth with probability `level`."""
+        from scipy.special import stdtrit
+
         return float(stdtrit(self.df, (1 + level) / 2)) * self.value
 
     def p(self, estimate: float) -> float:
         """Two-sided p-value of a true value of 0."""
         if self.value == 0:
             return float(estimate == 0)
+        from scipy.special import stdtr  # what scipy.stats would call, without importing all of it
+
         return float(2 * stdtr(self.df, -abs(estimate) / self.value))
 
 

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from starrec.data import Sequences
 from starrec.signals import counting
@@ -102,6 +101,9 @@ def solve(chosen: EaseItems, gram: NDArray[np.int32], ridge: float) -> EaseModel
 
 def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of a positive definite matrix, symmetric to the last bit."""
+    # Here: whoever only asks a run would wait for SciPy at every start.
+    from scipy.linalg import lapack
+
     factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=0)
     inverse, failed_too = lapack.dpotri(factor, lower=1, overwrite_c=1)
     assert not failed and not failed_too, "a Gram matrix with a positive ridge has an inverse"

@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from starrec.data import Dataset, RankingTask, Split
 from starrec.errors import StarrecError
@@ -65,6 +64,8 @@ def solve(gram: NDArray[np.int32], ridge: float) -> NDArray[np.float32]:
     Raises:
         StarrecError: the matrix cannot be inverted in float32: the ridge is too small.
     """
+    from scipy.linalg import lapack
+
     # In place, and symmetric: LAPACK's lower triangle of the transpose is the upper one here.
     matrix = np.asfortranarray(gram, dtype=np.float32)
     matrix[np.diag_indices(len(matrix))] += np.float32(ridge)

@@ -121,7 +121,8 @@ def fit(
     """Train model in place and leave it with its best weights.
 
     Args:
-        losses: the parts of a step's loss.
+        losses: the parts of a step's loss; called by another thread, step by step, one step ahead. It must not
+            read the model: only the parts do, when they are computed.
         evaluate: avg_hr on validation half A; the highest decides which weights are kept.
         checkpoint: file to resume from if it exists; stays until the caller has saved the result.
         fingerprint: of everything that the steps depend on; a checkpoint of other inputs is started over.
@@ -161,11 +162,15 @@ def fit(
     started = saved = time.monotonic()
     before = progress.seconds
     model.train()
-    with _Gradients(model) as gradients:
-        while progress.step < schedule.steps:
+    with _Gradients(model) as gradients, ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(losses, progress.step) if progress.step < schedule.steps else None
+        while coming is not None:
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(progress.step)
-            numbers = gradients(losses(progress.step))
+            parts, following = coming.result(), progress.step + 1
+            # What the next step consists of is put together while this one is computed.
+            coming = ahead.submit(losses, following) if following < schedule.steps else None
+            numbers = gradients(parts)
             if not torch.isfinite(nn.utils.clip_grad_norm_(model.parameters(), 1.0)):
                 raise RunError(
                     f"Training diverged at step {progress.step + 1:,}: its gradients are no numbers any more. "

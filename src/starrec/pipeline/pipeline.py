@@ -25,6 +25,7 @@ from starrec.evaluation.peers import require
 from starrec.pipeline.config import RunConfig
 from starrec.pipeline.data import read_or_load
 from starrec.pipeline.forecast import Forecast, expected_seconds
+from starrec.pipeline.memory import few_arenas
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared, prepare
 from starrec.pipeline.store import Where, build_store
@@ -73,6 +74,7 @@ class Pipeline:
         Raises:
             RunError: the folder is in use, or is no run folder of this release.
         """
+        few_arenas()
         # Whole paths: the next call may come from another folder.
         paths = {name: path.absolute() for name, path in config.data.files.items()}
         config = config.model_copy(update={"data": config.data.model_copy(update=paths)})

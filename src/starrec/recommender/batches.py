@@ -47,7 +47,6 @@ def recommend_all(
     require_count(n)
     wanted = list(serving.user_ids if users is None else users)
     allowed = requests.allowed(where, exclude)
-    serving = serving.in_memory()
     fast, catalogue, requests = serving.fast, serving.catalogue, Requests(serving)
     columns: list[tuple[NDArray[Any], ...]] = []
 

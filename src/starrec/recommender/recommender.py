@@ -66,7 +66,11 @@ class Recommender:
 
     def in_memory(self) -> Recommender:
         """The same with its counts in memory: worth it for whoever asks a thousand times."""
-        return Recommender(self.serving.in_memory(), self.system)
+        return Recommender(self._in_memory, self.system)
+
+    @cached_property
+    def _in_memory(self) -> Serving:
+        return self.serving.in_memory()
 
     @property
     def why_served(self) -> str:
@@ -178,7 +182,7 @@ class Recommender:
     ) -> pl.DataFrame:
         """The best n items of each user, by the student, in batches on all cores: rows of `user_id, rank,
         item_id, title, score`, users in the order given, else in that of the data. A user who took all that
-        passes has none.
+        passes has none. Counts are read into memory at the first call, and stay there.
 
         Args:
             users: ids; None for every user of the data.
@@ -189,7 +193,7 @@ class Recommender:
             StarrecError: as of `recommend`.
         """
         return recommend_all(
-            self.serving,
+            self._in_memory,
             self.requests,
             n,
             users=users,

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
-from tests.commands.conftest import ROOT, own, refused, starrec, write_shop
+from tests.commands.conftest import ROOT, TINY, own, refused, starrec, write_shop
 
 from starrec.config import dump_toml, load_toml
 from starrec.data import load_saved_dataset
@@ -45,37 +45,6 @@ COMMANDS = [
     "report",
 ]
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
-
-TINY = """
-[data]
-draws = 1
-[teacher]
-tasks_per_user = 12
-runs = 3
-[student]
-evaluate_every = 4
-[student.nano]
-width = 64
-intermediate = 64
-heads = 2
-[student.sft]
-steps = 8
-fast_batch = 4
-think_batch = 1
-[student.grpo]
-steps = 8
-batch = 4
-group = 4
-tasks_per_user = 2
-[evaluation]
-n_resamples = 100
-think_users = 1
-latency_requests = 20
-probe_tasks = 4
-tie_seeds = 1
-worked_examples = 1
-controls = ["teacher_tuned"]
-"""
 
 
 def start(*arguments):

@@ -9,6 +9,37 @@ from typer.testing import CliRunner
 from starrec.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = """
+[data]
+draws = 1
+[teacher]
+tasks_per_user = 12
+runs = 3
+[student]
+evaluate_every = 4
+[student.nano]
+width = 64
+intermediate = 64
+heads = 2
+[student.sft]
+steps = 8
+fast_batch = 4
+think_batch = 1
+[student.grpo]
+steps = 8
+batch = 4
+group = 4
+tasks_per_user = 2
+[evaluation]
+n_resamples = 100
+think_users = 1
+latency_requests = 20
+probe_tasks = 4
+tie_seeds = 1
+worked_examples = 1
+controls = ["teacher_tuned"]
+"""
+"""The smallest configuration of a whole run."""
 
 
 def starrec(*arguments, input=None):

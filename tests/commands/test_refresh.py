@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from tests.commands.conftest import done, own, refused, starrec, write_shop
+from tests.commands.conftest import TINY, done, own, refused, starrec, write_shop
 
 from starrec import load
 from starrec.data import build
@@ -14,28 +14,6 @@ from starrec.errors import DataError
 from starrec.pipeline.refresh import with_log
 from starrec.runs import current_product, products
 from starrec.store import Log
-
-TINY = """
-[data]
-draws = 1
-[teacher]
-tasks_per_user = 4
-runs = 2
-[student]
-evaluate_every = 4
-[student.nano]
-width = 64
-intermediate = 64
-heads = 2
-[student.sft]
-steps = 8
-fast_batch = 4
-think_batch = 1
-[student.grpo]
-steps = 8
-batch = 4
-tasks_per_user = 2
-"""
 
 
 @pytest.fixture(scope="module")

@@ -99,9 +99,9 @@ class Server:
             *arguments,
         ]
         self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        assert line.startswith("serving "), line
-        self.url = line.split(" at ")[1].split(" ")[0]
+        self.first_line = self.process.stderr.readline()
+        assert self.first_line.startswith("serving "), self.first_line
+        self.url = self.first_line.split(" at ")[1].split(" ")[0]
         self.lines = []
         self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
         self._reader.start()

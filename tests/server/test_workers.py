@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -11,25 +9,19 @@ from contextlib import contextmanager
 import httpx
 import psutil
 import pytest
+from tests.server.conftest import Server
 
 from starrec.server.events import Events
 
 PROGRAM = "from starrec.cli import main; main()"
 
 
-class Servers:
+class Servers(Server):
     """The processes of `starrec serve --workers 2` over a run."""
 
     def __init__(self, folder):
-        command = [sys.executable, "-c", PROGRAM, "serve", "--workers", "2", "--no-auth", "--port", "0"]
-        command += ["--run", str(folder)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        assert " with 2 workers " in line, line
-        self.url = line.split(" at ")[1].split(" ")[0]
-        self.lines = []
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
-        self._reader.start()
+        super().__init__("--workers", 2, "--no-auth", "--run", folder)
+        assert " with 2 workers " in self.first_line, self.first_line
 
     def workers(self):
         children = psutil.Process(self.process.pid).children()
@@ -60,14 +52,6 @@ class Servers:
         finally:
             for other in others:
                 other.resume()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
 
 
 @pytest.fixture(scope="module")

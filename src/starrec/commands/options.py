@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _RUNS: Final = Path("runs")
 DEMO: Final = _RUNS / "demo"
 """The run of commands that name none."""
+GRACE: Final = 600.0
+"""Seconds that the version of the evidence before stays."""
 
 
 class TimeUnitChoice(StrEnum):
@@ -68,6 +70,13 @@ UpdateDataOption = Annotated[
         "--update-data",
         help="Take in your files as they are now, where they changed since the run read them.",
         show_default=False,
+    ),
+]
+
+GraceOption = Annotated[
+    float,
+    typer.Option(
+        "--grace", min=0, metavar="SECONDS", help="How long the version before stays for its readers."
     ),
 ]
 

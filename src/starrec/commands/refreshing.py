@@ -12,11 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from starrec.commands.opening import counting_bars, data_settings, open_pipeline
-from starrec.commands.options import DEMO, file_options
+from starrec.commands.options import DEMO, GRACE, GraceOption, file_options
 from starrec.errors import StarrecError
 from starrec.terminal import announce, progress
-
-_GRACE = 600.0
 
 
 @file_options
@@ -35,13 +33,17 @@ def refresh(
         Path | None,
         typer.Option("--items", metavar="FILE", help="Items that the run does not know.", show_default=False),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Of training on.")] = 400,
-    grace: Annotated[
-        float,
+    steps: Annotated[
+        int | None,
         typer.Option(
-            "--grace", min=0, metavar="SECONDS", help="How long the evidence before stays for its readers."
+            "--steps",
+            min=1,
+            metavar="N",
+            help="Of training on. Left out: a sixth of a full run's default.",
+            show_default=False,
         ),
-    ] = _GRACE,
+    ] = None,
+    grace: GraceOption = GRACE,
     *,
     overrides: dict[str, Any],
 ) -> None:

@@ -16,7 +16,9 @@ import typer
 from starrec.commands.opening import counting_bars, data_settings, open_pipeline, recorded_section
 from starrec.commands.options import (
     DEMO,
+    GRACE,
     ConfigOption,
+    GraceOption,
     RunOption,
     UpdateDataOption,
     data_options,
@@ -47,18 +49,11 @@ class EngineChoice(StrEnum):
 FinishedRunOption = Annotated[
     Path, typer.Option("--run", metavar="FOLDER", help="Run folder whose evidence is meant.")
 ]
-GraceOption = Annotated[
-    float,
-    typer.Option(
-        "--grace", min=0, metavar="SECONDS", help="How long the version before stays for its readers."
-    ),
-]
 RedisOption = Annotated[
     str, typer.Option("--redis", metavar="URL", help="Redis, such as redis://localhost:6379/0.")
 ]
 PrefixOption = Annotated[str, typer.Option("--prefix", metavar="NAME", help="Prefix of all keys in Redis.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)]
-_GRACE = 600.0
 
 
 @app.callback()
@@ -109,7 +104,7 @@ def build(
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Of a Ray cluster.", show_default=False),
     ] = None,
-    grace: GraceOption = _GRACE,
+    grace: GraceOption = GRACE,
     *,
     overrides: dict[str, Any],
 ) -> None:
@@ -142,7 +137,7 @@ def update(
             "--items", metavar="FILE", help="Items that the evidence does not know yet.", show_default=False
         ),
     ] = None,
-    grace: GraceOption = _GRACE,
+    grace: GraceOption = GRACE,
     *,
     overrides: dict[str, Any],
 ) -> None:
@@ -226,7 +221,7 @@ def push(
     redis: RedisOption,
     run: FinishedRunOption = DEMO,
     prefix: PrefixOption = "starrec",
-    grace: GraceOption = _GRACE,
+    grace: GraceOption = GRACE,
 ) -> None:
     """Put the evidence into a Redis, for several servers. What was stopped goes on where it was.
 

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.pipeline.serving import Serving
-from starrec.recommender.filters import FilterLeavesNothing, Where
+from starrec.recommender.filters import FilterLeavesNothing
 from starrec.recommender.requests import Requests, require_count
 from starrec.runs import write_atomic
 from starrec.tools import NOMINATED
@@ -34,19 +34,20 @@ SCHEMA: Final = pl.Schema(
 
 def recommend_all(
     serving: Serving,
-    requests: Requests,
     n: int,
     *,
     users: Sequence[str] | None,
-    where: Where | None,
-    exclude: Sequence[str],
+    allowed: NDArray[np.bool_],
     out: Path | None,
     advance: Callable[[int], object],
 ) -> pl.DataFrame:
-    """As `Recommender.recommend_all`."""
+    """As `Recommender.recommend_all`.
+
+    Args:
+        allowed: `(n_items,)` items that may be an answer.
+    """
     require_count(n)
     wanted = list(serving.user_ids if users is None else users)
-    allowed = requests.allowed(where, exclude)
     fast, catalogue, requests = serving.fast, serving.catalogue, Requests(serving)
     columns: list[tuple[NDArray[Any], ...]] = []
 

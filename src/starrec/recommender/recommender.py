@@ -194,11 +194,9 @@ class Recommender:
         """
         return recommend_all(
             self._in_memory,
-            self.requests,
             n,
             users=users,
-            where=where,
-            exclude=exclude,
+            allowed=self.requests.allowed(where, exclude),
             out=None if out is None else Path(out),
             advance=advance,
         )

@@ -11,7 +11,8 @@ from starrec.signals.counts import Counts, CountStore
 
 
 def in_memory(counts: CountStore) -> Counts:
-    """The same counts, read once: two int32 an interaction and two for each neighbour that is kept.
+    """The same counts, read once: up to five int32 an interaction, two for each neighbour that is kept, and the
+    EASE model.
 
     A store checks and copies each record each time it is asked; what is in memory is pointed at.
     """

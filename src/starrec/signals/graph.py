@@ -73,8 +73,8 @@ class Graph:
 
     def __init__(self, counts: CountStore, pair_table: PairTable | None = None) -> None:
         """Args:
-        pair_table: of these counts (`count_pairs`), where thousands of tasks will ask: saves half of each
-            task's evidence.
+        pair_table: of these counts (`count_pairs`), where thousands of tasks will ask: the more of
+            their items are popular, the more it saves them.
         """
         self._shared = _Shared(counts, pair_table)
         self._leave_out(NOBODY)

@@ -5,10 +5,10 @@ starrec.
     python sasrec.py score FOLDER CHECKPOINT TASKS SCORES
 
 FOLDER, as `starrec.evaluation.peers.exchange` writes it, has `training.npz` (`ptr`, `items`: each user's
-training items, oldest first) and `settings.json`. Recbole gives the model, its loss and its batches of training
-sequences, nothing else: no split (everything it is given is training), no negatives (softmax over all items),
-no evaluation. Times are positions, for recbole turns seconds into float32; the dataset is called `exchanged`,
-for `ml-100k` would make it read a copy of its own.
+training items, oldest first) and `settings.json`. Recbole gives the model, its loss and its training examples,
+nothing else: no split (everything it is given is training), no negatives (softmax over all items), no
+evaluation. Batches are of examples of about one length, which spares padding. Times are positions, for recbole
+turns seconds into float32; the dataset is called `exchanged`, for `ml-100k` would make it read its own copy.
 
 Every epoch ends with a checkpoint and has its own seed, so a training that was killed gives what it would have
 given.
@@ -29,10 +29,13 @@ import torch
 from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.dataloader.general_dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
 from recbole.model.sequential_recommender import SASRec
 
 NAME = "exchanged"
 BATCH_OF_TASKS = 256
+SORTED_BATCHES = 64
+"""Batches whose examples are sorted by length."""
 
 
 def load(folder: Path):
@@ -82,6 +85,14 @@ def load(folder: Path):
     return given, config, dataset, SASRec(config, dataset)
 
 
+def by_length(lengths: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """All examples once, in random batches of such as are about equally long, in random order."""
+    shuffled = torch.randperm(len(lengths))
+    parts = [part[torch.argsort(lengths[part])] for part in shuffled.split(size * SORTED_BATCHES)]
+    batches = [batch for part in parts for batch in part.split(size)]
+    return [batches[place] for place in torch.randperm(len(batches)).tolist()]
+
+
 def save(path: Path, state: dict) -> None:
     """Put the file there whole or not at all."""
     beside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
@@ -101,15 +112,20 @@ def train(folder: Path, until: int) -> None:
         state = stored["state"]
     # What `Dataset.build` would do less its split: training examples are all prefixes of all sequences.
     dataset._change_feat_format()
-    batches = TrainDataLoader(config, dataset, None, shuffle=True)
+    examples = TrainDataLoader(config, dataset, None, shuffle=False)
+    lengths = dataset.inter_feat[dataset.item_list_length_field]
     model.train()
     while state["epochs"] < until:
         started = time.monotonic()
         seed = given["seed"] * 1_000_003 + state["epochs"]
-        batches.generator.manual_seed(seed)
         torch.manual_seed(seed)
-        total = 0.0
-        for interaction in batches:
+        total, batches = 0.0, by_length(lengths, given["settings"]["batch"])
+        for batch in batches:
+            interaction = examples.collate_fn(batch)
+            # Recbole pads every example to the longest that there may be; what stands after the end of the
+            # longest of a batch changes nothing.
+            longest = int(interaction[dataset.item_list_length_field].max())
+            interaction.update(Interaction({"item_id_list": interaction["item_id_list"][:, :longest]}))
             optimizer.zero_grad()
             loss = model.calculate_loss(interaction)
             loss.backward()

@@ -35,7 +35,7 @@ from starrec.runs import write_atomic
 
 RECBOLE_VERSION: Final = "1.2.1"
 MAKE: Final = "bash benchmarks/recbole/environment.sh"
-TRY_EPOCHS: Final = 8
+TRY_EPOCHS: Final = 4
 """Epochs of a try of the settings."""
 MOST_EPOCHS: Final = 200
 MOST_SECONDS: Final = 4 * 3600.0
@@ -194,9 +194,8 @@ RECBOLE_SASREC: Final = Peer(
     name="recbole_sasrec",
     about="recbole: SASRec",
     grid=tuple(
-        {**PAPER, "length": length, "width": width, "heads": 2, "dropout": dropout, "batch": 256}
+        {**PAPER, "length": length, "width": 64, "heads": 2, "dropout": dropout, "batch": 256}
         for length in (20, 50)
-        for width in (64, 128)
         for dropout in (0.2, 0.5)
     ),
     fit=fit,

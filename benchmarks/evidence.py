@@ -93,13 +93,13 @@ def _gather_in_parts(request: Callable[[], TaskView], found: dict[str, list[floa
     start, end, users, places = graph.postings(asked)
     done("postings")
     lengths, left_out, own = graph.counts.lengths, graph.user, slice(len(history))
-    whole, nearness, totals, _ = similar_users.neighbourhoods(
+    numbers, met, whole, nearness, totals, _ = similar_users.neighbourhoods(
         start[own], end[own], users, len(recent), lengths, graph.user_ties, left_out, NEIGHBOURS
     )
     done("similar users")
     sweep.sweep(
-        start, end, users, places, len(history), whole, nearness, totals, len(recent), DECAYS, lengths,
-        left_out, BETA, graph.pair_table.counts, graph.pair_table.rows[asked],
+        start, end, users, places, len(history), numbers, met, whole, nearness, totals, len(recent), DECAYS,
+        lengths, left_out, BETA, graph.pair_table.counts, graph.pair_table.rows[asked],
     )  # fmt: skip
     done("sweep")
     kernels.decayed_sums(graph.ease(history, candidates), SLOW_DECAYS)

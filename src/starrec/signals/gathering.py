@@ -64,13 +64,13 @@ def gather(view: TaskView) -> Evidence:
     lengths, left_out = graph.counts.lengths, graph.user
     asked = np.concatenate([history, candidates])
     start, end, users, places = graph.postings(asked)
-    whole, nearness, totals, sizes = similar_users.neighbourhoods(
+    numbers, met, whole, nearness, totals, sizes = similar_users.neighbourhoods(
         start[: len(history)], end[: len(history)], users, len(recent), lengths, graph.user_ties, left_out,
         NEIGHBOURS,
     )  # fmt: skip
     taken, pairs, took, scores[_SWEPT] = sweep.sweep(
-        start, end, users, places, len(history), whole, nearness, totals, len(recent), DECAYS, lengths,
-        left_out, BETA, graph.pair_table.counts, graph.pair_table.rows[asked],
+        start, end, users, places, len(history), numbers, met, whole, nearness, totals, len(recent), DECAYS,
+        lengths, left_out, BETA, graph.pair_table.counts, graph.pair_table.rows[asked],
     )  # fmt: skip
     popular = taken[len(history) :]
     people = kernels.strongest_pairs(pairs, taken[: len(history)], popular, DECAYS, len(recent))

@@ -132,6 +132,13 @@ class Graph:
         """`(len(items),)` how many others took each item."""
         return self.counts.popularity[items] - self.owns(items)
 
+    @property
+    def all_popularity(self) -> NDArray[np.int32]:
+        """`(n_items,)` of every item."""
+        popularity = self.counts.popularity.copy()
+        popularity[self._own] -= 1
+        return popularity
+
     def postings(self, items: NDArray[np.int32]) -> Packed:
         """The users of each item; the left-out one still stands there, and whoever counts leaves her out."""
         return self.counts.packed_postings(items)
@@ -182,8 +189,10 @@ class Graph:
         |window ∩ items(v)| / sqrt(|window| · |items(v)|), users ascending. Users without overlap are no
         neighbours, so there may be fewer than k; ties are ordered by a hash of the user."""
         start, end, users, _ = self.postings(window)
-        overlap = similar_users.overlaps(start, end, users, self.counts.about.n_users)
-        return similar_users.nearest(overlap, len(window), self.counts.lengths, self.user_ties, self.user, k)
+        numbers, people, _, overlap = similar_users.meet(start, end, users, 0, self.counts.about.n_users)
+        return similar_users.nearest(
+            numbers, people, overlap, len(window), self.counts.lengths, self.user_ties, self.user, k
+        )
 
     @property
     def user_ties(self) -> NDArray[np.float64]:

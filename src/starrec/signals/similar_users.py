@@ -10,68 +10,100 @@ from numpy.typing import NDArray
 
 from starrec.signals.kernels import Floats, Ints, Ptr, compiled
 
+Counts16 = NDArray[np.uint16]
+
 
 @compiled
 def neighbourhoods(
     start: Ptr, end: Ptr, users: Ints, n_recent: int, lengths: Ints, ties: Floats, left_out: int, k: int
-) -> tuple[NDArray[np.uint16], Floats, Floats, NDArray[np.int64]]:
+) -> tuple[Ints, Ints, Counts16, Floats, Floats, NDArray[np.int64]]:
     """The k users nearest to the recent items of a history, and to all of it (see `nearest`).
 
     Args:
         start, end, users: postings of the history, oldest first, of which `n_recent` are recent.
 
     Returns:
-        Items of the history that each user took `(n_users,)`; similarity of the members of the recent and of
-        the whole neighbourhood, 0 of others `(n_users, 2)`, its sum `(2,)`, and how many they are `(2,)`.
+        `numbers` and `people` as of `meet`; items of the history that each of them took `(m + 1,)`; similarity
+        of the members of the recent and of the whole neighbourhood, 0 of others `(m + 1, 2)`, its sum `(2,)`,
+        and how many they are `(2,)`.
     """
-    n_users = len(lengths)
-    whole = overlaps(start, end, users, n_users)
-    recent = overlaps(start[len(start) - n_recent :], end[len(start) - n_recent :], users, n_users)
-    weights, totals, sizes = np.zeros((n_users, 2), np.float64), np.zeros(2, np.float64), np.zeros(2, np.int64)
+    numbers, people, recent, whole = meet(start, end, users, n_recent, len(lengths))
+    weights, totals, sizes = np.zeros((len(whole), 2)), np.zeros(2), np.zeros(2, np.int64)
     for which in range(2):
         overlap, size = (recent, n_recent) if which == 0 else (whole, len(start))
-        near, similarity = nearest(overlap, size, lengths, ties, left_out, k)
+        near, similarity = nearest(numbers, people, overlap, size, lengths, ties, left_out, k)
         sizes[which], totals[which] = len(near), _sum(similarity)
         for place in range(len(near)):
-            weights[near[place], which] = similarity[place]
-    return whole, weights, totals, sizes
+            weights[numbers[near[place]], which] = similarity[place]
+    return numbers, people, whole, weights, totals, sizes
 
 
 @compiled
-def overlaps(start: Ptr, end: Ptr, users: Ints, n_users: int) -> NDArray[np.uint16]:
-    """`(n_users,)` how many of these items each user took."""
-    found = np.zeros(n_users, np.uint16)
+def meet(
+    start: Ptr, end: Ptr, users: Ints, n_recent: int, n_users: int
+) -> tuple[Ints, Ints, Counts16, Counts16]:
+    """Those who took anything of a history. In a large catalogue they are few: what is counted by person has
+    one cell for each of them, and cell 0 for all others.
+
+    Returns:
+        `numbers`: the cell of each user `(n_users,)`; `people`: the user of each cell from 1 `(m,)`; how many
+        of the recent items, and of all, each took `(m + 1,)`.
+    """
+    numbers, postings = np.zeros(n_users, np.int32), 0
+    for row in range(len(start)):
+        postings += end[row] - start[row]
+    people, met = np.empty(min(postings, n_users), np.int32), 0
+    older = len(start) - n_recent
     for row in range(len(start)):
         for entry in range(start[row], end[row]):
-            found[np.uint64(users[entry])] += np.uint16(1)
-    return found
+            user = np.uint64(users[entry])
+            if numbers[user] == 0:
+                people[met] = user
+                met += 1
+                numbers[user] = met
+    recent, whole = np.zeros(met + 1, np.uint16), np.zeros(met + 1, np.uint16)
+    for row in range(len(start)):
+        for entry in range(start[row], end[row]):
+            cell = np.uint64(numbers[np.uint64(users[entry])])
+            whole[cell] += np.uint16(1)
+            recent[cell] += np.uint16(row >= older)
+    return numbers, people[:met], recent, whole
 
 
 @compiled
 def nearest(
-    overlap: NDArray[np.uint16], size: int, lengths: Ints, ties: Floats, left_out: int, k: int
+    numbers: Ints,
+    people: Ints,
+    overlap: Counts16,
+    size: int,
+    lengths: Ints,
+    ties: Floats,
+    left_out: int,
+    k: int,
 ) -> tuple[NDArray[np.int64], Floats]:
     """The k users with the highest overlap / sqrt(size · length), one left out, by ascending index.
 
     Args:
-        overlap: `(n_users,)` items of the window that each took, of `size`.
+        numbers, people: as of `meet`.
+        overlap: `(m + 1,)` items of the window that each took, of `size`.
         ties: `(n_users,)` far below one unit of similarity; orders equal ones.
     """
     # A heap with the farthest of the nearest at its root.
     keys, users = np.empty(k, np.float64), np.empty(k, np.int64)
     # Squares sort out who cannot be near; a root for every user would double the time.
-    squares = np.empty(len(overlap), np.float64)
-    for user in range(len(overlap)):
-        shared = np.float64(overlap[user])
-        squares[user] = shared * shared / np.float64(max(lengths[user], 1))
-    if left_out >= 0:
-        squares[left_out] = 0
+    squares = np.empty(len(people), np.float64)
+    for at in range(len(people)):
+        shared = np.float64(overlap[at + 1])
+        squares[at] = shared * shared / np.float64(max(lengths[people[at]], 1))
+    if left_out >= 0 and numbers[left_out]:
+        squares[numbers[left_out] - 1] = 0
     enough = _enough(squares, size, k)
     n = 0
-    for user in range(len(overlap)):
-        if squares[user] == 0 or squares[user] < enough:
+    for at in range(len(people)):
+        if squares[at] == 0 or squares[at] < enough:
             continue
-        key = np.int64(overlap[user]) / np.sqrt(np.float64(size * lengths[user])) + ties[user]
+        user = people[at]
+        key = np.int64(overlap[at + 1]) / np.sqrt(np.float64(size * lengths[user])) + ties[user]
         if n < k:
             place = n
             n += 1
@@ -100,14 +132,16 @@ def nearest(
     similarities = np.empty(n, np.float64)
     for place in range(n):
         user = found[place]
-        similarities[place] = np.int64(overlap[user]) / np.sqrt(np.float64(size * lengths[user]))
+        similarities[place] = np.int64(overlap[numbers[user]]) / np.sqrt(np.float64(size * lengths[user]))
     return found, similarities
 
 
 @compiled
 def _enough(squares: Floats, size: int, k: int) -> float:
     """A bound that overlap² / length of the k nearest does not fall below, from a histogram of up to 1,024
-    users: most others need not enter the heap."""
+    people: most others need not enter the heap."""
+    if not len(squares):
+        return 0.0
     step = len(squares) // 1024 + 1
     highest = 0.0
     for user in range(0, len(squares), step):

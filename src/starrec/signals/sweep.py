@@ -64,6 +64,7 @@ def pair_counts(
         start, end, users, places: postings of the anchors, then of the subjects.
     """
     counts = np.zeros((len(start) - n_anchors, BUCKETS, n_anchors), np.int32)
+    everyone = np.arange(n_users).astype(np.int32)
     for low in range(0, n_anchors, ROWS):
         high = min(low + ROWS, n_anchors)
         size = np.zeros(n_users, np.int32)
@@ -73,7 +74,7 @@ def pair_counts(
         if left_out >= 0:
             size[left_out] = 0
         laid_out = np.ones(high - low, np.bool_)
-        begin, taken = _by_user(start[low:], end[low:], users, places, laid_out, size)
+        begin, taken = _by_user(start[low:], end[low:], users, places, everyone, laid_out, size)
         first = _first_cells(n_anchors)
         for column in range(len(counts)):
             of = counts[column].reshape(-1)[low:]
@@ -89,14 +90,15 @@ def pair_counts(
 
 @compiled
 def _by_user(
-    start: Ptr, end: Ptr, users: Ints, places: Ints, laid_out: NDArray[np.bool_], size: Ints
+    start: Ptr, end: Ptr, users: Ints, places: Ints, numbers: Ints, laid_out: NDArray[np.bool_], size: Ints
 ) -> tuple[Ints, NDArray[np.uint32]]:
-    """The first postings by user: where those of each user begin `(n_users,)`; place · ROWS + row of each, rows
-    of a user ascending.
+    """The first postings by user: where those of each user begin `(m,)`; place · ROWS + row of each, rows of a
+    user ascending.
 
     Args:
+        numbers: `(n_users,)` the cell of each user.
         laid_out: which of the first rows are, at most ROWS.
-        size: `(n_users,)` postings of each user in these rows; 0 for those who are not wanted.
+        size: `(m,)` postings in these rows of the user of each cell; 0 for those who are not wanted.
     """
     begin = np.empty(len(size), np.int32)
     free = 0
@@ -114,7 +116,7 @@ def _by_user(
         if not laid_out[row]:
             continue
         for entry in range(start[row], end[row]):
-            of = np.uint64(users[entry])
+            of = np.uint64(numbers[np.uint64(users[entry])])
             taken[np.uint64(begin[of])] = places[entry] * ROWS + row
             begin[of] += wanted[of]
     for user in range(len(size)):
@@ -190,6 +192,8 @@ def sweep(
     users: Ints,
     places: Ints,
     n_history: int,
+    numbers: Ints,
+    people: Ints,
     whole: NDArray[np.uint16],
     weights: Floats,
     totals: Floats,
@@ -206,7 +210,7 @@ def sweep(
     Args:
         start, end, users, places: postings of the `n_history` items of the history (at most ROWS, oldest
             first), then of the candidates.
-        whole, weights, totals: as of `similar_users.neighbourhoods`.
+        numbers, people, whole, weights, totals: as of `similar_users.neighbourhoods`.
         n_recent: latest items of the history that are recent ones.
         decay: weight of an item by its age, 1 for age 0.
         lengths: `(n_users,)` counted items.
@@ -220,7 +224,7 @@ def sweep(
         scores `(9, c)`: item_cf recent and whole, user_cf recent and whole, transitions, following 1 and 30,
         around 20, walk; NaN where there is no basis.
     """
-    n_users, n, first = len(lengths), len(start) - n_history, n_history - n_recent
+    n, first = len(start) - n_history, n_history - n_recent
     taken, own = np.empty(len(start), np.int32), np.empty(len(start), np.int32)
     for row in range(len(start)):
         own[row] = _place_of(users[start[row] : end[row]], places[start[row] : end[row]], left_out)
@@ -236,34 +240,35 @@ def sweep(
         base = max(np.float64(taken[row]), 1.0)
         steps[row] = decay[n_history - 1 - row] / base
         shares[row] = decay[n_history - 1 - row] / np.sqrt(base)
-    walked = np.zeros(n_users, np.float64)
+    # By cells: what belongs to nobody of `people`, the one left out among them, is 0.
+    none = numbers[left_out] if left_out >= 0 else 0
+    walked = np.zeros(len(whole), np.float64)
     for row in range(n_history):
         step = steps[row]
         for entry in range(start[row], end[row]):
-            walked[np.uint64(users[entry])] += step
-    if left_out >= 0:
-        walked[left_out] = 0
-    for other in range(n_users):
-        walked[other] /= np.float64(max(lengths[other], 1))
+            walked[np.uint64(numbers[np.uint64(users[entry])])] += step
+    walked[none] = 0
+    for at in range(len(people)):
+        walked[at + 1] /= np.float64(max(lengths[people[at]], 1))
 
     # A candidate of the table is walked against what the table lacks of the history, others against all of it.
     lacking, tabled = rows[:n_history] < 0, rows[n_history:] >= 0
-    size, size_all = np.zeros(n_users, np.int32), np.zeros(n_users, np.int32)
+    size, size_all = np.zeros(len(whole), np.int32), np.zeros(len(whole), np.int32)
     for row in range(n_history):
         if lacking[row]:
             for entry in range(start[row], end[row]):
-                size[np.uint64(users[entry])] += 1
+                size[np.uint64(numbers[np.uint64(users[entry])])] += 1
     for column in range(n):
         if not tabled[column]:
             for entry in range(start[n_history + column], end[n_history + column]):
-                user = np.uint64(users[entry])
-                size_all[user] = whole[user]
-    if left_out >= 0:
-        size[left_out], size_all[left_out] = 0, 0
-    begin, taken_by = _by_user(start, end, users, places, lacking, size)
+                taker = np.uint64(numbers[np.uint64(users[entry])])
+                size_all[taker] = whole[taker]
+    size[none], size_all[none] = 0, 0
+    begin, taken_by = _by_user(start, end, users, places, numbers, lacking, size)
     begin_all, taken_by_all = begin, taken_by
     if not tabled.all():
-        begin_all, taken_by_all = _by_user(start, end, users, places, np.ones(n_history, np.bool_), size_all)
+        every = np.ones(n_history, np.bool_)
+        begin_all, taken_by_all = _by_user(start, end, users, places, numbers, every, size_all)
     first_cells, walks = _first_cells(n_history), lacking.any()
     for column in range(n):
         of = counts[column].reshape(-1)
@@ -271,7 +276,7 @@ def sweep(
         if tabled[column]:
             _look_up(counts[column], table[rows[n_history + column]], rows, own, own[n_history + column])
         for entry in range(start[n_history + column], end[n_history + column]):
-            taker = np.uint64(users[entry])
+            taker = np.uint64(numbers[np.uint64(users[entry])])
             if not tabled[column]:
                 _meet(of, first_cells, places[entry], begin_all[taker], size_all[taker], taken_by_all)
             elif walks:

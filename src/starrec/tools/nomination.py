@@ -6,6 +6,8 @@ in one file: numba's cache does not notice a change in another one.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ from starrec.hashing import Keys
 from starrec.signals.kernels import Floats, Ints, compiled
 
 Open = NDArray[np.bool_]
+_FEW: Final = 16
+"""Equal scores that are ordered by insertion: most ties are of two or three, and arrays of them cost more."""
 
 
 @compiled
@@ -58,7 +62,7 @@ def fused(
     """`(n_items,)` the sum of 1 / (rrf + place) over the `depth` best of each score that are allowed."""
     total = np.zeros(len(popularity))
     for each in scores:
-        items = np.flatnonzero((each > 0) & allowed)
+        items = _scored(each, allowed)
         first = _best(each[items], popularity, ties, items, depth)
         for place in range(len(first)):
             total[first[place]] += 1 / (rrf + place)
@@ -68,7 +72,7 @@ def fused(
 @compiled
 def nominated(scores: Floats, popularity: Ints, ties: Keys, allowed: Open, k: int) -> NDArray[np.int64]:
     """The k items with the highest scores above 0, best first, and then the most popular that are allowed."""
-    items = np.flatnonzero(scores > 0)
+    items = _scored(scores, allowed)
     found = _best(scores[items], popularity, ties, items, k)
     if len(found) == k:
         return found
@@ -77,6 +81,18 @@ def nominated(scores: Floats, popularity: Ints, ties: Keys, allowed: Open, k: in
     others = np.flatnonzero(rest)
     more = _best(popularity[others].astype(np.float64), popularity, ties, others, k - len(found))
     return np.concatenate((found, more))
+
+
+@compiled
+def _scored(scores: Floats, allowed: Open) -> NDArray[np.int64]:
+    """Allowed items with a score above 0, ascending."""
+    # Most have none, so a branch is guessed right, and costs a third of a mask and its indices.
+    items, n = np.empty(len(scores), np.int64), 0
+    for item in range(len(scores)):
+        if scores[item] > 0 and allowed[item]:
+            items[n] = item
+            n += 1
+    return items[:n]
 
 
 @compiled
@@ -98,9 +114,24 @@ def _best(scores: Floats, popularity: Ints, ties: Keys, items: NDArray[np.int64]
         high = low + 1
         while high < len(order) and scores[order[high]] == scores[order[low]]:
             high += 1
-        if high - low > 1:
+        if 1 < high - low <= _FEW:
+            for at in range(low + 1, high):
+                place, one = at, order[at]
+                while place > low and _before(items[one], items[order[place - 1]], popularity, ties):
+                    order[place] = order[place - 1]
+                    place -= 1
+                order[place] = one
+        elif high - low > 1:
             equal = order[low:high]
             equal = equal[np.argsort(ties[items[equal]], kind="mergesort")]
             order[low:high] = equal[np.argsort(-popularity[items[equal]], kind="mergesort")]
         low = high
     return items[order][:k]
+
+
+@compiled
+def _before(item: int, other: int, popularity: Ints, ties: Keys) -> bool:
+    """Of two items that score alike, whether this one is first."""
+    if popularity[item] != popularity[other]:
+        return bool(popularity[item] > popularity[other])
+    return bool(ties[item] < ties[other])

@@ -49,7 +49,7 @@ def retrieve(
     open_ = np.ones(graph.n_items, dtype=np.bool_) if allowed is None else allowed.copy()
     open_[history] = False
     recent = distinct_latest(history)[-RECENT:]
-    popularity = graph.popularity(np.arange(graph.n_items, dtype=np.int32))
+    popularity = graph.all_popularity
     ties, fused = _ties(graph.n_items), np.zeros(graph.n_items)
     if len(recent):
         decays = _DECAYS[-len(recent) :]

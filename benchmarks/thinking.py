@@ -1,6 +1,7 @@
 """What a trace of think mode is worth, on validation half B of MovieLens-100K: nothing is chosen on test.
 
     .venv/bin/python benchmarks/thinking.py turns --run runs/demo [--users 300]
+    .venv/bin/python benchmarks/thinking.py batch --run runs/demo
 
 `turns`: in every tool answer of a trace, the evidence of the student's first candidate and of another one drawn
 by chance is exchanged: places in orders, facts, levels, and places in the student's own fast order. A ranking
@@ -11,6 +12,7 @@ traces ask.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter
@@ -24,7 +26,7 @@ import typer
 from record import keep
 from starrec.data import RankingTask, Targets
 from starrec.hashing import text_keys
-from starrec.pipeline.tasks import reopen
+from starrec.pipeline.tasks import Tasks, reopen
 from starrec.ranking import Ranking, avg_hr, ratio_ci
 from starrec.runs import current_product
 from starrec.student import Star, Thought
@@ -133,12 +135,8 @@ def turns(
     users: Annotated[int, typer.Option(help="Users of validation half B.")] = 300,
 ) -> None:
     """Exchanged evidence of two candidates: their order turns (bar: .90)."""
-    opened = reopen(run)
-    student = current_product(run, "distill")
-    if student is None:
-        raise SystemExit(f"{run} holds no finished student.")
+    opened, star = _open(run)
     tasks, targets = opened.validation("B")
-    star = Star.load(student.path("star"), opened.prepared.world)
     keep("traces_turns", *measure(star, _first_tasks(tasks, users), targets))
 
 
@@ -148,14 +146,10 @@ def think(
     users: Annotated[int, typer.Option(help="Test users, one draw of candidates each.")] = 943,
 ) -> None:
     """Think mode over fast mode on test, the same tasks (bar: .985)."""
-    opened = reopen(run)
-    student = current_product(run, "distill")
-    if student is None:
-        raise SystemExit(f"{run} holds no finished student.")
+    opened, star = _open(run)
     tasks, targets = opened.test
     tasks = _first_tasks(tasks, users)
-    star = Star.load(student.path("star"), opened.prepared.world)
-    fast, thoughts = star.rank_many(tasks), [star.think(task) for task in tasks]
+    fast, thoughts = star.rank_many(tasks), list(star.think_many(tasks))
     thinking, quick = (
         avg_hr(
             np.array(
@@ -175,6 +169,43 @@ def think(
         },
         {"think_over_star": compared.ratio},
     )
+
+
+@app.command()
+def batch(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a run with a student.")] = Path("runs/demo"),
+    single: Annotated[int, typer.Option(help="Traces written one after the other, a round.")] = 64,
+    together: Annotated[int, typer.Option(help="Traces written side by side, a round.")] = 512,
+) -> None:
+    """Traces a second, 64 side by side on each core over one after the other (bar: 6); 5 interleaved rounds."""
+    opened, star = _open(run)
+    tasks = _first_tasks(opened.test[0], together)
+    rounds: dict[str, list[float]] = {"one_per_s": [], "one_core_per_s": [], "per_s": []}
+    alone = [star.think(task).text for task in tasks[:single]]
+    for _ in range(5):
+        started = time.perf_counter()
+        for task in tasks[:single]:
+            star.think(task)
+        rounds["one_per_s"].append(single / (time.perf_counter() - started))
+        for name, threads in (("one_core_per_s", 1), ("per_s", os.cpu_count() or 1)):
+            started = time.perf_counter()
+            thoughts = list(star.think_many(tasks, threads=threads))
+            rounds[name].append(len(tasks) / (time.perf_counter() - started))
+    same = _share(thought.text == text for thought, text in zip(thoughts, alone, strict=False))
+    one, one_core, many = (float(np.median(found)) for found in rounds.values())
+    keep(
+        "traces_batch",
+        {**rounds, "cores": os.cpu_count(), "one_core_ratio": one_core / one, "same_traces": same},
+        {"think_batch_ratio": many / one},
+    )
+
+
+def _open(run: Path) -> tuple[Tasks, Star]:
+    student = current_product(run, "distill")
+    if student is None:
+        raise SystemExit(f"{run} holds no finished student.")
+    opened = reopen(run)
+    return opened, Star.load(student.path("star"), opened.prepared.world)
 
 
 @app.callback()

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from starrec.data import RankingTask, build, leave_one_out
-from starrec.errors import RunError
+from starrec.errors import RunError, StarrecError
 from starrec.signals import FactNumbers, Graph, check_citations
-from starrec.student import Sample, Star, gather_tasks, read_samples
+from starrec.student import Sample, Star, engine, gather_tasks, read_samples
 from starrec.student.rows import trace_rows
 from starrec.student.tokenizer import Names
 from starrec.teacher import readable
@@ -28,17 +28,17 @@ def think_aloud(star, task):
     """The thought, and the token ids that were read when it ranked."""
     ids = []
 
-    def before(_, __, given):
-        if "input_ids" in given:
-            assert given["past_key_values"].get_seq_length() == len(ids)
-            ids.extend(given["input_ids"][0].tolist())
+    def before(_, given):
+        # Tokens are read as a batch of one, in the end with places for the candidates behind them.
+        if given[0].ndim == 2:
+            ids.extend(given[0][0].tolist())
 
-    hook = star.model.lm.base_model.register_forward_pre_hook(before, with_kwargs=True)
+    hook = star.model.lm.get_input_embeddings().register_forward_pre_hook(before)
     try:
         thought = star.think(task)
     finally:
         hook.remove()
-    return thought, ids
+    return thought, ids[: len(ids) - len(thought.labels)]
 
 
 def answers_of(thought):
@@ -99,6 +99,37 @@ def test_an_untrained_model_writes_a_trace_that_parses(newborn, world, lessons, 
     assert [int(each.candidates[column[name]]) for name in written.ranking] == list(thought.ranking.items)
     assert thought.steps[0].tag == "plan" and thought.steps[-1].tag == "recommend"
     assert star.think(each) == thought
+
+
+def test_traces_written_side_by_side_are_those_written_alone(newborn, lessons, monkeypatch):
+    """More tasks than are written at a time, of different lengths, with few candidates and many."""
+    star = newborn(2)
+    tasks = [*lessons[0], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
+    alone = [star.think(task) for task in tasks]
+    assert len({thought.tokens_written for thought in alone}) > 3
+    for slots, threads in ((1, 1), (7, 1), (7, 2), (64, 3)):
+        monkeypatch.setattr(engine, "TOGETHER", slots)
+        assert list(star.think_many(tasks, threads=threads)) == alone
+    assert list(star.think_many([])) == []
+
+
+def test_whoever_stops_asking_for_thoughts_waits_for_no_more(newborn, lessons, monkeypatch):
+    monkeypatch.setattr(engine, "TOGETHER", 2)
+    star, begun = newborn(2), []
+    monkeypatch.setattr(star, "_trace", lambda *given: begun.append(1) or Star._trace(star, *given))
+    thoughts = star.think_many(lessons[0], threads=2)
+    assert next(thoughts) == star.think(lessons[0][0])
+    thoughts.close()
+    assert len(begun) < len(lessons[0])
+
+
+def test_what_fails_in_one_trace_is_raised(newborn, lessons, task):
+    star = newborn()
+    with pytest.raises(StarrecError, match="names a candidate twice"):
+        list(star.think_many([*lessons[0][:3], task(-1, [], [1, 1])]))
+    star.world = replace(star.world, mentions=())
+    with pytest.raises(IndexError):
+        list(star.think_many(lessons[0][:3]))
 
 
 def test_a_trace_ends_within_the_context_and_an_element(newborn, lessons):

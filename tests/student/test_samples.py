@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from starrec.student import make_samples, read_samples, with_fast_order
 from starrec.student.calls import CallForm
+from starrec.student.reading import read_together
 from starrec.student.rows import trace_rows
 from starrec.student.samples import Augmentation, spoken
 from starrec.student.tokenizer import Names
@@ -121,16 +122,21 @@ def test_the_engine_scores_a_trace_as_training_does(newborn, world, lessons, ask
         toolbox = world.toolbox(task)
         if asks_fast:
             run = with_fast_order(run, star.fast_order(toolbox))
-        trace, call = Trace(star, toolbox, CallForm(toolbox.labels), None, None), ""
-        with torch.inference_mode():
+        trace = Trace(star, toolbox, CallForm(toolbox.labels), None, None)
+
+        def again(trace=trace, run=run):
+            call = ""
             for element in elements(run)[:-1]:
                 if element.tag == "tool_call":
                     call = parse_call(element.text).name
                 elif element.tag == "tool_response":
                     trace.answers.append((call, element.text))
                 trace.read(spoken(element, call))
-                trace.state()
-            scores = trace.rank()
+                yield from trace.logits()
+            return (yield from trace.rank())
+
+        with torch.inference_mode():
+            ((_, scores),) = read_together(star.model, [(0, again())], 1)
             (sample,) = make_samples(star.tokenizer, [run], 10_000)
             _, expected = read_samples(star.model, [sample], star.tokenizer.pad_token_id)
         np.testing.assert_allclose(scores, expected[0].numpy(), atol=1e-4)

@@ -136,7 +136,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     if greedy.latency is not None:
         latency_ms[TEACHER] = greedy.latency
     # How well the student copies on its own: the control for what grounding does.
-    ungrounded = [star.think(task, grounded=False) for task in subset[: config.ungrounded_users]]
+    ungrounded = list(star.think_many(subset[: config.ungrounded_users], grounded=False))
     probed = half_b[:: max(1, len(half_b) // config.probe_tasks)][: config.probe_tasks]
     beside = {
         "data": data_summary(prepared.dataset, prepared.split, test),

@@ -16,7 +16,8 @@ permutation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,20 +29,22 @@ from transformers import logging as transformers_logging
 
 from starrec.data import RankingTask
 from starrec.errors import RunError
-from starrec.ranking import from_scores
 from starrec.student.calls import CallForm, fast_order
 from starrec.student.export import export
 from starrec.student.fast import FAST_FILE, FastNetwork
-from starrec.student.fast_mode import TIE_SEED, FastMode, load_network
+from starrec.student.fast_mode import FastMode, load_network
 from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.nano import ROWS_FILE, Nano
+from starrec.student.reading import Reading, read_alone, read_by_threads
 from starrec.student.rows import gather_tasks
 from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought, Trace
 from starrec.student.training import THREADS
-from starrec.tools import Toolbox, World, think_task
+from starrec.tools import Toolbox, World
 from starrec.trajectories import TAGS
 
+TOGETHER: Final = 64
+"""Traces that are written side by side."""
 _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 
@@ -64,11 +67,11 @@ class Star(FastMode):
         self._fast = fast
         self.tokenizer = tokenizer
         self.world = world
-        self.figures = torch.tensor(figure_tokens(tokenizer))
+        self.figures = np.array(figure_tokens(tokenizer))
         vocabulary = tokenizer.get_vocab().items()
         self.words = tokenizer.batch_decode([[at] for at in range(len(tokenizer))])
         """Each token's text."""
-        self.brackets = torch.tensor(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
+        self.brackets = np.array(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
         """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
         self.tags = {token: at for token, at in vocabulary if token in _TAGS}
         """The token of each opening and closing tag."""
@@ -155,37 +158,36 @@ class Star(FastMode):
         self, task: RankingTask, *, grounded: bool = True, edit: Callable[[str], str] | None = None
     ) -> Generator[Step, None, Thought]:
         """`think` as it is written: each step when it is complete, in the end the whole."""
-        self._check(task, MAX_LABELS)
-        toolbox = self.world.toolbox(task)
-        prompt = think_task(toolbox)
-        grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
-        trace = Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
-        shown = 0
-        trace.read(f"<task>{prompt}</task>")
-        trace.write("plan")
-        while (tag := trace.choose()) != "recommend":
+        trace = self._trace(task, grounded, edit)
+        passes, shown = read_alone(self.model, trace.run()), 0
+        while True:
+            try:
+                next(passes)
+            except StopIteration as ended:
+                yield from trace.steps[shown:]
+                thought: Thought = ended.value
+                return thought
             yield from trace.steps[shown:]
             shown = len(trace.steps)
-            if tag == "reflection":
-                trace.write(tag)
-            else:
-                trace.ask(trace.form)
-        if not trace.compared and not trace.full:
-            trace.repairs.append("asked `compare` before the ranking")
-            trace.ask(CallForm(toolbox.labels, ["compare"]))
-        yield from trace.steps[shown:]
-        ranking = from_scores(task.candidates, trace.rank(), TIE_SEED)
-        column = {item: at for at, item in enumerate(task.candidates.tolist())}
-        order = "".join(toolbox.labels[column[item]] for item in ranking.items)
-        trace.steps.append(Step("recommend", order, True))
-        yield trace.steps[-1]
-        return Thought(
-            ranking,
-            prompt,
-            toolbox.labels,
-            tuple(trace.steps),
-            tuple(trace.repairs),
-            trace.written,
-            trace.length - trace.written,
-            trace.facts,
-        )
+
+    def think_many(
+        self, tasks: Sequence[RankingTask], *, grounded: bool = True, threads: int = os.cpu_count() or 1
+    ) -> Iterator[Thought]:
+        """`think` of many tasks, in order; arguments and errors as there.
+
+        Args:
+            threads: each of which writes `TOGETHER` traces side by side.
+        """
+        for task in tasks:
+            self._check(task, MAX_LABELS)
+
+        def start(task: RankingTask) -> Reading[Thought]:
+            return self._trace(task, grounded, None).run()
+
+        return read_by_threads(self.model, start, tasks, TOGETHER, threads)
+
+    def _trace(self, task: RankingTask, grounded: bool, edit: Callable[[str], str] | None) -> Trace:
+        self._check(task, MAX_LABELS)
+        toolbox = self.world.toolbox(task)
+        grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
+        return Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)

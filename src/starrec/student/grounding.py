@@ -51,18 +51,18 @@ class Grounding:
         self._labels = {_token(tokenizer, name): name for name in labels(MAX_LABELS)}
         self._foreign = [token for token, name in self._labels.items() if name not in candidates]
         self._degrees = [_token(tokenizer, str(degree)) for degree in range(1, 10)]
+        self._said: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        """Facts of each label: its number, and its sentence."""
         self._citations: dict[str, dict[tuple[int, ...], bool]] = defaultdict(dict)
-        """Of each label, and whether they end with the space that stands before another label."""
+        """Of each label, those that were asked for, and whether they end with the space that stands before
+        another label."""
         self._starts: set[int] = set()
 
     def add(self, answer: str) -> None:
         """Take in a tool's answer, items called by their names in the trace."""
         for label, cite, words in read_facts(answer):
-            for said in (cite, f"{cite} {words}"):
-                # Pieces of text may span the full stop and the space behind it.
-                for tokens, spaced in zip(self._encode([f" {said}", f" {said} "]), (False, True), strict=True):
-                    self._citations[label][tuple(tokens)] = spaced
-                    self._starts.add(tokens[0])
+            self._said[label].append((cite, words))
+            self._starts.add(self._encode(f" {cite}")[0])
 
     def open(self, written: Sequence[int], closing: int) -> Open:
         """What may follow.
@@ -74,7 +74,7 @@ class Grounding:
         since = tuple(takewhile(lambda token: token not in self._labels, reversed(written)))[::-1]
         if len(since) == len(written):
             return self._words(written)
-        known = self._citations.get(self._labels[written[-len(since) - 1]], {})
+        known = self._known(self._labels[written[-len(since) - 1]])
         going_on = {cited[len(since)] for cited in known if cited[: len(since)] == since != cited}
         if not since:
             return Open(sorted(going_on), True)
@@ -97,8 +97,19 @@ class Grounding:
         end = str(self._tokenizer.decode(list(written[-_TRUST_TOKENS:])))
         return Open(self._degrees, False) if _TRUST.search(end) else Open([], True)
 
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        encoded: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    def _known(self, label: str) -> dict[tuple[int, ...], bool]:
+        """Citations of a label, encoded when it was written: most facts are never cited."""
+        known, facts = self._citations[label], self._said[label]
+        while facts:
+            cite, words = facts.pop(0)
+            for said in (cite, f"{cite} {words}"):
+                # Pieces of text may span the full stop and the space behind it.
+                for text, spaced in ((f" {said}", False), (f" {said} ", True)):
+                    known[tuple(self._encode(text))] = spaced
+        return known
+
+    def _encode(self, text: str) -> list[int]:
+        encoded: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return encoded
 
 

@@ -163,13 +163,14 @@ def _attend(
     # Positions at one place turn alike, and what they attend to does not depend on it.
     if turns is not None:
         cosine, sine = (turn[:, None] for turn in turns)
-        query, key = (part * cosine + _turned(part) * sine for part in (query, key))
+        query, key = (part * cosine + turned(part) * sine for part in (query, key))
     found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     written: torch.Tensor = attention.o_proj(found.transpose(1, 2).reshape(n, length, width))
     return written
 
 
-def _turned(part: torch.Tensor) -> torch.Tensor:
+def turned(part: torch.Tensor) -> torch.Tensor:
+    """Queries or keys `(..., size)` a quarter turn on in each rotary pair (Su et al., RoFormer, 2021)."""
     first, second = part.chunk(2, dim=-1)
     return torch.cat((-second, first), dim=-1)
 

@@ -4,7 +4,7 @@ The model is free in what it writes, not in which tag may come next: between ele
 form allows are open, inside an element only its own end. So every trace parses. Facts are cited from this
 trace's tool responses (`grounding`), and calls are decoded under their schema (`calls`). Tokens without an
 alternative (tags, answers, the rest of a sentence that was begun) are read together with those after them, in
-one pass over the key-value cache.
+one pass over the key-value cache (`reading`), and many traces are written side by side.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
 
-from starrec.ranking import Ranking
+from starrec.ranking import Ranking, from_scores
 from starrec.signals import Fact, FactNumbers
 from starrec.student.calls import FAST_ORDER, CallForm
+from starrec.student.fast_mode import TIE_SEED
 from starrec.student.grounding import Grounding, Open
+from starrec.student.reading import Read, Reading
 from starrec.student.rows import hashed_order, trace_rows
 from starrec.student.samples import spoken
 from starrec.student.tokenizer import Names
-from starrec.tools import Toolbox
+from starrec.tools import Toolbox, think_task
 from starrec.trajectories import Element, parse_call
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Thought:
 
 @dataclass
 class Trace:
-    """A trajectory being written: the cache, what stands so far, and what went wrong."""
+    """A trajectory being written: what stands so far, and what went wrong. What writes is a coroutine that asks
+    for what its model says (`reading`)."""
 
     star: Star
     toolbox: Toolbox
@@ -91,11 +93,8 @@ class Trace:
     names: Names = field(default_factory=Names)
     answers: list[tuple[str, str]] = field(default_factory=list)
     """Names of the tools that were asked, and what was answered."""
-    cache: DynamicCache = field(default_factory=DynamicCache)
     pending: list[int] = field(default_factory=list)
     """Tokens at the end that the model has not read yet."""
-    hidden: torch.Tensor = field(default_factory=lambda: torch.empty(0))
-    """`(1, width)` state after the last token that it has read."""
     length: int = 0
     written: int = 0
     calls: int = 0
@@ -112,19 +111,49 @@ class Trace:
     def read(self, text: str) -> None:
         """Text that the model did not write."""
         short = self.names.short(text)
-        self._add(self.star.tokenizer(short, add_special_tokens=False)["input_ids"])
+        self._add(self.star.tokenizer.backend_tokenizer.encode(short, add_special_tokens=False).ids)
 
-    def choose(self) -> str:
+    def run(self) -> Reading[Thought]:
+        """The whole trajectory."""
+        labels = self.toolbox.labels
+        prompt = think_task(self.toolbox)
+        self.read(f"<task>{prompt}</task>")
+        yield from self.write("plan")
+        while (tag := (yield from self.choose())) != "recommend":
+            if tag == "reflection":
+                yield from self.write(tag)
+            else:
+                yield from self.ask(self.form)
+        if not self.compared and not self.full:
+            self.repairs.append("asked `compare` before the ranking")
+            yield from self.ask(CallForm(labels, ["compare"]))
+        candidates = self.toolbox.task.candidates
+        ranking = from_scores(candidates, (yield from self.rank()), TIE_SEED)
+        column = {item: at for at, item in enumerate(candidates.tolist())}
+        order = "".join(labels[column[item]] for item in ranking.items)
+        self.steps.append(Step("recommend", order, True))
+        return Thought(
+            ranking,
+            prompt,
+            labels,
+            tuple(self.steps),
+            tuple(self.repairs),
+            self.written,
+            self.length - self.written,
+            self.facts,
+        )
+
+    def choose(self) -> Reading[str]:
         """The element that the model opens next."""
         open_ = ["reflection", "recommend"]
         if self.calls < MAX_CALLS:
             open_.append("tool_call")
         if len(self.steps) > 2 * MAX_CALLS or self.full:
             open_ = ["recommend"]
-        scores = self._logits()[[self.star.tags[f"<{tag}>"] for tag in open_]]
+        scores = (yield from self.logits())[[self.star.tags[f"<{tag}>"] for tag in open_]]
         return open_[int(scores.argmax())]
 
-    def write(self, tag: str, form: CallForm | None = None) -> str:
+    def write(self, tag: str, form: CallForm | None = None) -> Reading[str]:
         """The model writes one element; the text between its tags.
 
         Args:
@@ -134,7 +163,8 @@ class Trace:
         self._add([opening])
         tokens: list[int] = []
         while len(tokens) < MAX_ELEMENT:
-            token = self._next_of_call(tokens, form, closing) if form else self._next(tokens, closing)
+            following = self._next_of_call(tokens, form, closing) if form else self._next(tokens, closing)
+            token = yield from following
             if token == closing:
                 break
             tokens.append(token)
@@ -147,9 +177,9 @@ class Trace:
         self.steps.append(Step(tag, text, True))
         return text
 
-    def ask(self, form: CallForm) -> None:
+    def ask(self, form: CallForm) -> Reading[None]:
         """The model writes a tool call; the answer is looked up and read."""
-        call, said = parse_call(self.write("tool_call", form)), len(self.facts)
+        call, said = parse_call((yield from self.write("tool_call", form))), len(self.facts)
         self.calls += 1
         self.compared |= call.name == "compare"
         if call.name == FAST_ORDER.name:
@@ -164,32 +194,26 @@ class Trace:
         if self.grounding is not None:
             self.grounding.add(self.names.short(answer))
 
-    def rank(self) -> NDArray[np.float32]:
+    def rank(self) -> Reading[NDArray[np.float32]]:
         """Scores of the candidates `(c,)` by what was written and answered; ends the trace."""
         self.read("<recommend>")
-        self.state()
         order = hashed_order(self.toolbox.task.candidates)
         labels = [self.toolbox.labels[at] for at in order.tolist()]
         numbers = torch.from_numpy(trace_rows(self.answers, labels))
         ids = torch.tensor(self.star.tokenizer.convert_tokens_to_ids(labels))
         # Candidates see all that was written, and each other.
-        output = self.star.model.lm.base_model(
-            inputs_embeds=self.star.model.labelled_rows(numbers, ids)[None],
-            attention_mask=torch.zeros(1, 1, len(labels), self.length + len(labels)),
-            position_ids=torch.full((1, len(labels)), self.length),
-            past_key_values=self.cache,
-        )
+        found = yield Read(self.pending, self.star.model.labelled_rows(numbers, ids))
         scores = np.empty(len(labels), dtype=np.float32)
-        scores[order] = self.star.model.scores(output.last_hidden_state[0]).numpy()
+        scores[order] = found
         return scores
 
-    def _next(self, written: Sequence[int], closing: int) -> int:
+    def _next(self, written: Sequence[int], closing: int) -> Reading[int]:
         """The likeliest token of a plan or reflection after what was written of it."""
         open_ = Open([], True) if self.grounding is None else self.grounding.open(written, closing)
         if not open_.free and len(open_.tokens) == 1:
             return open_.tokens[0]
-        logits = self._logits()
-        shut = torch.ones(len(logits), dtype=torch.bool)
+        logits = yield from self.logits()
+        shut = np.ones(len(logits), dtype=np.bool_)
         if open_.free:
             shut[:] = False
             shut[self.star.brackets] = True
@@ -198,32 +222,25 @@ class Trace:
                 shut[self.star.figures] = True
                 shut[self.grounding.barred(written)] = True
         shut[open_.tokens] = False
-        logits[shut] = float("-inf")
-        return int(logits.argmax())
+        return int(np.where(shut, -np.inf, logits).argmax())
 
-    def _next_of_call(self, written: Sequence[int], form: CallForm, closing: int) -> int:
+    def _next_of_call(self, written: Sequence[int], form: CallForm, closing: int) -> Reading[int]:
         """The likeliest token after which this still is the beginning of a call."""
         text = "".join(self.star.words[token] for token in written)
         if form.whole(text):
             return closing
-        for token in self._logits().argsort(descending=True).tolist():
-            if (word := self.star.words[token]) and form.open(text + word):
-                return int(token)
-        raise AssertionError("single characters are tokens, so some token always goes on")
+        logits = (yield from self.logits()).copy()
+        # The likeliest is nearly always open.
+        while not ((word := self.star.words[token := int(logits.argmax())]) and form.open(text + word)):
+            assert np.isfinite(logits[token]), "single characters are tokens, so some token always goes on"
+            logits[token] = -np.inf
+        return token
 
     def _add(self, ids: Sequence[int]) -> None:
         self.pending += ids
         self.length += len(ids)
 
-    def state(self) -> torch.Tensor:
-        """`(1, width)` state after the last token."""
-        if self.pending:
-            ids = torch.tensor([self.pending])
-            output = self.star.model.lm.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
-            self.hidden = output.last_hidden_state[:, -1]
-            self.pending = []
-        return self.hidden
-
-    def _logits(self) -> torch.Tensor:
-        logits: torch.Tensor = self.star.model.lm.get_output_embeddings()(self.state())[0].float()
-        return logits
+    def logits(self) -> Reading[NDArray[np.float32]]:
+        """`(vocabulary,)` logits of the next token."""
+        ids, self.pending = self.pending, []
+        return (yield Read(ids))

@@ -1,0 +1,280 @@
+"""Traces read side by side: one key-value cache, one pass for what all of them have to read next.
+
+A trace is a coroutine (`trace`): it yields what its model is to read (`Read`), and is sent what the model says
+after it. Whoever runs coroutines decides how many are read together: one for a person who waits, dozens where
+traces are sampled or evaluated. A pass over 64 tokens of 64 traces takes little longer than one over one token,
+as most of a small pass is not arithmetic.
+
+Traces are of different lengths and read different things at a time: one token, or an answer of a hundred.
+Single tokens of all traces are read in one pass; what is longer, in passes of about equal lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any, Final, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from starrec.student.nano import Nano, turned
+from starrec.student.training import THREADS
+
+_T = TypeVar("_T")
+_Asked = TypeVar("_Asked")
+_CELLS: Final = 256
+"""Cells of a trace by which the cache grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a model is to read next in a trace."""
+
+    ids: Sequence[int]
+    """Tokens, at least one."""
+    rows: torch.Tensor | None = None
+    """`(c, width)` candidates behind them, all at one place, which see all that was read and each other."""
+
+    @property
+    def size(self) -> int:
+        """Positions."""
+        return len(self.ids) + (0 if self.rows is None else len(self.rows))
+
+
+Reading: TypeAlias = Generator[Read, NDArray[np.float32], _T]
+"""Yields what is to be read; is sent the logits of the next token `(vocabulary,)`, or scores `(c,)` of the rows
+that it gave."""
+
+
+class Reader:
+    """A model with the keys and values of what it has read in each of some slots."""
+
+    def __init__(self, model: Nano, slots: int) -> None:
+        config = model.lm.config
+        self._model = model
+        self._lengths = np.zeros(slots, dtype=np.int64)
+        self._size = config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, 2, slots, config.num_attention_heads, 0, self._size)
+        self._cache = torch.empty(shape)
+        """`(layers, 2, slots, heads, cells, size)` keys and values. A head's cells lie side by side: otherwise
+        attention over many slots takes twice as long."""
+        self._turns = (torch.empty(0), torch.empty(0))
+        """Cosine and sine of each place, `(cells, size)`."""
+
+    def begin(self, slot: int) -> None:
+        """Forget what was read in a slot."""
+        self._lengths[slot] = 0
+
+    def read(self, asked: Mapping[int, Read]) -> dict[int, NDArray[np.float32]]:
+        """What the model says after each of these, by slot."""
+        found: dict[int, NDArray[np.float32]] = {}
+        single = [slot for slot, read in asked.items() if read.size == 1]
+        every = list(range(len(self._lengths)))
+        if 2 * len(single) >= len(every):
+            # Slots as they lie: what the others read now is read again in its place.
+            nothing = Read([0])
+            said = self._together(every, [asked[slot] if slot in single else nothing for slot in every])
+            found |= {slot: said[slot] for slot in single}
+            self._lengths[single] += 1
+        elif single:
+            self._read(single, asked, found)
+        longer = sorted((slot for slot, read in asked.items() if read.size > 1), key=lambda s: asked[s].size)
+        for group in _alike(longer, [asked[slot].size for slot in longer]):
+            self._read(group, asked, found)
+        return found
+
+    def _read(self, slots: list[int], asked: Mapping[int, Read], found: dict[int, NDArray[np.float32]]) -> None:
+        reads = [asked[slot] for slot in slots]
+        found |= dict(zip(slots, self._together(slots, reads), strict=True))
+        self._lengths[slots] += [read.size for read in reads]
+
+    def _together(self, slots: list[int], reads: Sequence[Read]) -> list[NDArray[np.float32]]:
+        """One pass. What is written behind the end of a slot is overwritten by what it reads next."""
+        before, model = self._lengths[slots], self._model
+        texts, sizes = (np.array(of) for of in ([len(r.ids) for r in reads], [r.size for r in reads]))
+        columns = np.arange(sizes.max())
+        cells = before[:, None] + columns
+        self._grow(int(cells.max()) + 1)
+        ids = np.zeros(cells.shape, dtype=np.int64)
+        for row, read in enumerate(reads):
+            ids[row, : texts[row]] = read.ids
+        hidden = model.lm.get_input_embeddings()(torch.from_numpy(ids))
+        for row, read in enumerate(reads):
+            if read.rows is not None:
+                hidden[row, texts[row] : sizes[row]] = read.rows
+        # Text sees what stands before it; candidates also see each other.
+        sees = np.where(columns < texts[:, None], cells, (before + sizes - 1)[:, None])
+        upto = int(cells.max()) + 1
+        mask = torch.from_numpy((np.arange(upto) <= sees[:, :, None])[:, None])
+        places = torch.from_numpy(before[:, None] + np.minimum(columns, texts[:, None]))
+        hidden = self._layers(hidden, slots, torch.from_numpy(cells), places, mask, upto)
+        ends = hidden[torch.arange(len(reads)), torch.from_numpy(texts - 1)]
+        logits = model.lm.get_output_embeddings()(ends).float().numpy()
+        return [
+            logits[row]
+            if read.rows is None
+            else model.scores(hidden[row, texts[row] : sizes[row]]).float().numpy()
+            for row, read in enumerate(reads)
+        ]
+
+    def _layers(
+        self,
+        hidden: torch.Tensor,
+        slots: list[int],
+        cells: torch.Tensor,
+        places: torch.Tensor,
+        mask: torch.Tensor,
+        upto: int,
+    ) -> torch.Tensor:
+        """Last hidden states `(n, length, width)` of embedded inputs, whose keys and values are kept."""
+        lm: Any = self._model.lm.model
+        n, length, width = hidden.shape
+        # Slots that lie side by side are read where they are; of others the cache is copied.
+        start, rows = slots[0], torch.tensor(slots)
+        side_by_side = slots == list(range(start, start + n))
+        chosen: Any = slice(start, start + n) if side_by_side else rows
+        to = (rows[:, None, None], torch.arange(self._cache.shape[3])[:, None], cells[:, None])
+        cosine, sine = (turn[places][:, None] for turn in self._turns)
+        for layer, cache in zip(lm.layers, self._cache, strict=True):
+            attention: Any = layer.self_attn
+            normed = _normed(layer.input_layernorm, hidden)
+            query, key, value = (
+                projection(normed).view(n, length, -1, self._size).transpose(1, 2)
+                for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+            )
+            query, key = (part * cosine + turned(part) * sine for part in (query, key))
+            cache[0][to], cache[1][to] = key, value
+            keys, values = (cache[which][chosen, :, :upto] for which in range(2))
+            seen = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+            hidden = hidden + attention.o_proj(seen.transpose(1, 2).reshape(n, length, width))
+            hidden = hidden + layer.mlp(_normed(layer.post_attention_layernorm, hidden))
+        return _normed(lm.norm, hidden)
+
+    def _grow(self, cells: int) -> None:
+        """Have so many cells in each slot, at least."""
+        have = self._cache.shape[4]
+        if cells <= have:
+            return
+        more = -(-cells // _CELLS) * _CELLS
+        shape = list(self._cache.shape)
+        shape[4] = more - have
+        self._cache = torch.cat([self._cache, torch.zeros(shape)], dim=4)
+        cosine, sine = self._model.lm.model.rotary_emb(self._cache, torch.arange(more)[None])
+        self._turns = (cosine[0], sine[0])
+
+
+def _normed(norm: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """What a norm of transformers gives, in one kernel in place of six."""
+    return functional.rms_norm(hidden, hidden.shape[-1:], norm.weight, norm.variance_epsilon)
+
+
+def _alike(slots: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Slots in groups of ascending sizes, of which padding is a fifth at most."""
+    group: list[int] = []
+    total = 0
+    for slot, size in zip(slots, sizes, strict=True):
+        if group and (len(group) + 1) * size > 1.25 * (total + size):
+            yield group
+            group, total = [], 0
+        group.append(slot)
+        total += size
+    if group:
+        yield group
+
+
+def read_alone(model: Nano, reading: Reading[_T]) -> Generator[None, None, _T]:
+    """Run one coroutine; yields after each pass, so that what it has written can be looked at."""
+    reader = Reader(model, 1)
+    try:
+        read = next(reading)
+        while True:
+            read = reading.send(reader.read({0: read})[0])
+            yield
+    except StopIteration as ended:
+        found: _T = ended.value
+        return found
+
+
+def read_together(
+    model: Nano, readings: Iterable[tuple[int, Reading[_T]]], slots: int
+) -> Iterator[tuple[int, _T]]:
+    """Run numbered coroutines, so many at a time: the number of each and its result, when it has ended."""
+    reader, coming = Reader(model, slots), iter(readings)
+    running: dict[int, tuple[int, Reading[_T]]] = {}
+    asked: dict[int, Read] = {}
+    free = list(range(slots))[::-1]
+    while True:
+        while free and (following := next(coming, None)) is not None:
+            slot = free.pop()
+            running[slot] = following
+            reader.begin(slot)
+            asked[slot] = next(following[1])
+        if not running:
+            return
+        said, asked = reader.read(asked), {}
+        for slot, logits in said.items():
+            number, reading = running[slot]
+            try:
+                asked[slot] = reading.send(logits)
+            except StopIteration as ended:
+                del running[slot]
+                free.append(slot)
+                yield number, ended.value
+
+
+def read_by_threads(
+    model: Nano, start: Callable[[_Asked], Reading[_T]], asked: Sequence[_Asked], slots: int, threads: int
+) -> Iterator[_T]:
+    """The result of a coroutine for each of these, in order.
+
+    Args:
+        start: makes the coroutine of one.
+        slots: that a thread reads side by side.
+    """
+    coming: Iterator[tuple[int, _Asked]] = iter(enumerate(asked))
+    lock, done = Lock(), SimpleQueue[tuple[int, _T] | None]()
+    threads = max(1, min(threads, len(asked)))
+    slots = min(slots, -(-len(asked) // threads)) or 1
+
+    def started() -> Iterator[tuple[int, Reading[_T]]]:
+        while True:
+            with lock:
+                following = next(coming, None)
+            if following is None:
+                return
+            yield following[0], start(following[1])
+
+    def work() -> None:
+        torch.set_num_threads(THREADS)
+        try:
+            with torch.inference_mode():
+                for found in read_together(model, started(), slots):
+                    done.put(found)
+        finally:
+            done.put(None)
+
+    with ThreadPoolExecutor(threads) as pool:
+        workers = [pool.submit(work) for _ in range(threads)]
+        try:
+            waiting, given, ended = dict[int, _T](), 0, 0
+            while ended < threads:
+                found = done.get()
+                if found is None:
+                    ended += 1
+                    continue
+                waiting[found[0]] = found[1]
+                while given in waiting:
+                    yield waiting.pop(given)
+                    given += 1
+        finally:
+            # Whoever stops asking wants no more of them.
+            with lock:
+                coming = iter(())
+        for worker in workers:
+            worker.result()

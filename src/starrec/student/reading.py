@@ -28,6 +28,8 @@ from starrec.student.training import THREADS
 
 _T = TypeVar("_T")
 _Asked = TypeVar("_Asked")
+_SHARE: Final = 0.5
+"""Slots that wait for a longer read before it is made, while others go on token by token."""
 _CELLS: Final = 256
 """Cells of a trace by which the cache grows."""
 
@@ -72,7 +74,8 @@ class Reader:
         self._lengths[slot] = 0
 
     def read(self, asked: Mapping[int, Read]) -> dict[int, NDArray[np.float32]]:
-        """What the model says after each of these, by slot."""
+        """What the model says after some of these, by slot: single tokens at once, what is longer when enough of
+        it has come together."""
         found: dict[int, NDArray[np.float32]] = {}
         single = [slot for slot, read in asked.items() if read.size == 1]
         every = list(range(len(self._lengths)))
@@ -85,6 +88,8 @@ class Reader:
         elif single:
             self._read(single, asked, found)
         longer = sorted((slot for slot, read in asked.items() if read.size > 1), key=lambda s: asked[s].size)
+        if single and len(longer) < _SHARE * len(every):
+            return found
         for group in _alike(longer, [asked[slot].size for slot in longer]):
             self._read(group, asked, found)
         return found
@@ -217,9 +222,9 @@ def read_together(
             asked[slot] = next(following[1])
         if not running:
             return
-        said, asked = reader.read(asked), {}
-        for slot, logits in said.items():
+        for slot, logits in reader.read(asked).items():
             number, reading = running[slot]
+            del asked[slot]
             try:
                 asked[slot] = reading.send(logits)
             except StopIteration as ended:

@@ -122,7 +122,8 @@ class Requests:
             FilterLeavesNothing: there is none outside the history.
         """
         task = asked.task
-        if not np.delete(allowed, task.history).any():
+        # Without a copy of the catalogue, wherever more may be an answer than the history could take away.
+        if np.count_nonzero(allowed) <= len(task.history) and not np.delete(allowed, task.history).any():
             raise FilterLeavesNothing(
                 "Nothing is left to recommend: every item of the catalogue is in the history or left out by "
                 "`where` or `exclude`. Ask for more."
@@ -186,6 +187,9 @@ def _require_names(what: str, names: Sequence[str]) -> None:
 
 
 def _repeated(items: NDArray[np.int32]) -> list[int]:
+    ordered = np.sort(items)
+    if (ordered[1:] != ordered[:-1]).all():
+        return []
     found, counts = np.unique(items, return_counts=True)
     repeated: list[int] = found[counts > 1].tolist()
     return repeated

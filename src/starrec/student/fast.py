@@ -22,8 +22,8 @@ INPUT: Final = "numbers"
 """The graph's input, `(n, c, N_NUMBERS) float32`; its one output is scores `(n, c) float32`."""
 CANDIDATES: Final = 200
 """Candidates that are ranked in one pass."""
-_BATCH: Final = 32
-"""Tasks in one run: what they are computed by stays in the processor's cache."""
+_POSITIONS: Final = 800
+"""Candidates in one run, of all tasks together: what they are computed by stays in the processor's cache."""
 
 
 class FastNetwork:
@@ -56,8 +56,8 @@ class FastNetwork:
         found = np.full(tasks.order.shape, -np.inf, dtype=np.float32)
         sizes = tasks.present.sum(axis=1)
         for size in np.unique(sizes).tolist():
-            alike = np.flatnonzero(sizes == size)
-            for start in range(0, len(alike), _BATCH):
-                part = alike[start : start + _BATCH]
+            alike, tasks_a_run = np.flatnonzero(sizes == size), max(1, _POSITIONS // size)
+            for start in range(0, len(alike), tasks_a_run):
+                part = alike[start : start + tasks_a_run]
                 found[part, :size] = self.score(tasks.numbers[part, :size])
         return found

@@ -133,7 +133,8 @@ class FastMode:
             )
         if n < 2:
             raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")
-        if len(np.unique(task.candidates)) < n:
+        ordered = np.sort(task.candidates)
+        if (ordered[1:] == ordered[:-1]).any():
             raise StarrecError(f"Task {task.task_id} names a candidate twice. Give each once.")
         graph = self.world.graph
         check_known(task, graph.n_items, len(graph.counts.lengths))

@@ -74,8 +74,8 @@ class Reader:
         self._lengths[slot] = 0
 
     def read(self, asked: Mapping[int, Read]) -> dict[int, NDArray[np.float32]]:
-        """What the model says after some of these, by slot: single tokens at once, what is longer when enough of
-        it has come together."""
+        """What the model says after some of these, by slot: single tokens at once, what is longer when enough
+        of it has come together."""
         found: dict[int, NDArray[np.float32]] = {}
         single = [slot for slot, read in asked.items() if read.size == 1]
         every = list(range(len(self._lengths)))

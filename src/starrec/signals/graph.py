@@ -207,13 +207,6 @@ class Graph:
         found = [kernels.count_members(takers, users, weights) for takers in self.counts.postings(subjects)]
         return np.array([count for count, _ in found], dtype=np.int64), np.array([mass for _, mass in found])
 
-    def all_taken_by(self, users: Ints, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`(n_items,)` the sum of the weights of those users who took each item, from their sequences."""
-        taken = self.counts.sequences(users.astype(np.int32))
-        repeated = np.repeat(weights, np.diff(taken.ptr))
-        mass = np.bincount(taken.values, weights=repeated, minlength=self.n_items)
-        return mass.astype(np.float64)
-
     def recent_choices(self, items: NDArray[np.int32], day: int) -> tuple[Ints, int]:
         """How often others took each item in the `TREND_DAYS` whole days before this one `(len(items),)`, and
         how often they took anything.

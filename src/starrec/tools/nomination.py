@@ -1,7 +1,8 @@
-"""What retrieval adds up, compiled: scores of the whole catalogue, the best of each, and their fusion.
+"""What retrieval adds up, compiled: three scores of the catalogue, the best of each, and their fusion.
 
-Sums are added in the order of the history. Kernels that call each other stand
-in one file: numba's cache does not notice a change in another one.
+Each score is that of a few hundred items, so items are listed as they come and the catalogue is never walked.
+Sums are added in the order of the history. Kernels that call each other stand in one file: numba's cache does
+not notice a change in another one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.hashing import Keys
-from starrec.signals.kernels import Floats, Ints, compiled
+from starrec.signals.kernels import Floats, Ints, Ptr, compiled
 
 Open = NDArray[np.bool_]
 _FEW: Final = 16
@@ -20,79 +21,124 @@ _FEW: Final = 16
 
 
 @compiled
-def by_item(near: Ints, both: Ints, base: Ints, popularity: Ints, decays: Floats) -> Floats:
-    """`(n_items,)` Σ_h decay · cosine(h, c) over lists of neighbours.
+def nominate(
+    near: Ints,
+    both: Ints,
+    base: Ints,
+    weights: Floats,
+    known: Ints,
+    unit: float,
+    ptr: Ptr,
+    taken: Ints,
+    similarity: Floats,
+    decays: Floats,
+    popularity: Ints,
+    ties: Keys,
+    allowed: Open,
+    depth: int,
+    rrf: float,
+    k: int,
+) -> NDArray[np.int64]:
+    """The k items with the highest sums of 1 / (rrf + place) over the `depth` best of each score, best first,
+    and then the most popular that are allowed.
+
+    Scores of an item c: Σ_h decay · cosine(h, c) over the anchors' lists of neighbours; Σ_h decay · B[h, c] of
+    EASE, as a multiple of a unit; the similarity of those of the nearest people who took c.
 
     Args:
         near, both: `(a, k)` neighbours of the anchors, -1 for none, and the people who took both.
         base: `(a,)` people of the anchors.
+        weights: `(a, s)` B of the anchors with the items that the model knows (`known`), NaN for none.
+        ptr, taken, similarity: what each of the nearest people took, and how similar she is.
         decays: `(a,)` weight of each anchor; the last is added first.
+        popularity, ties, allowed: `(n_items,)` people, what orders items that are equal in all else, and which
+            may be nominated.
     """
-    scores = np.zeros(len(popularity))
+    total, listed = np.zeros(len(popularity)), np.empty(3 * depth, np.int64)
+    scores, items = np.zeros(len(popularity)), np.empty(len(popularity), np.int64)
+    n_listed = 0
+    for which in range(3):
+        if which == 0:
+            n = _by_item(scores, items, near, both, base, popularity, decays)
+        elif which == 1:
+            n = _by_ease(scores, items, weights, known, decays, unit)
+        else:
+            n = _by_people(scores, items, ptr, taken, similarity)
+        found, kept = np.empty(n, np.int64), 0
+        for place in range(n):
+            if scores[items[place]] > 0 and allowed[items[place]]:
+                found[kept] = items[place]
+                kept += 1
+        first = _best(scores[found[:kept]], popularity, ties, found[:kept], depth)
+        for place in range(len(first)):
+            if total[first[place]] == 0:
+                listed[n_listed] = first[place]
+                n_listed += 1
+            total[first[place]] += 1 / (rrf + place)
+        scores[items[:n]] = 0
+    best = _best(total[listed[:n_listed]], popularity, ties, listed[:n_listed], k)
+    if len(best) == k:
+        return best
+    rest = allowed.copy()
+    rest[best] = False
+    others = np.flatnonzero(rest)
+    more = _best(popularity[others].astype(np.float64), popularity, ties, others, k - len(best))
+    return np.concatenate((best, more))
+
+
+# Each adds up a score, of zeros before, and lists the items that have one; their number is returned.
+
+
+@compiled
+def _by_item(
+    scores: Floats,
+    items: NDArray[np.int64],
+    near: Ints,
+    both: Ints,
+    base: Ints,
+    popularity: Ints,
+    decays: Floats,
+) -> int:
+    n = 0
     for anchor in range(len(near) - 1, -1, -1):
         for place in range(near.shape[1]):
             item = near[anchor, place]
-            if item >= 0:
+            if item >= 0 and both[anchor, place] > 0:
                 product = max(np.float64(base[anchor]) * np.float64(popularity[item]), 1.0)
+                if scores[item] == 0:
+                    items[n] = item
+                    n += 1
                 scores[item] += decays[anchor] * both[anchor, place] / np.sqrt(product)
-    return scores
+    return n
 
 
 @compiled
-def by_ease(weights: Floats, subjects: Ints, decays: Floats, n_items: int, unit: float) -> Floats:
-    """`(n_items,)` Σ_h decay · B[h, c], as a multiple of a unit; what the model does not know adds nothing.
-
-    Args:
-        weights: `(a, s)` B of the anchors with the subjects.
-    """
-    scores = np.zeros(n_items)
+def _by_ease(
+    scores: Floats, items: NDArray[np.int64], weights: Floats, known: Ints, decays: Floats, unit: float
+) -> int:
     for anchor in range(len(weights)):
-        for column in range(len(subjects)):
+        for column in range(len(known)):
             weight = weights[anchor, column]
             if not np.isnan(weight):
-                scores[subjects[column]] += decays[anchor] * weight
-    # Without a user the model is another matrix: what is equal must not differ in its last bits.
-    return np.rint(scores / unit) * unit
+                scores[known[column]] += decays[anchor] * weight
+    for column in range(len(known)):
+        # Without a user the model is another matrix: what is equal must not differ in its last bits.
+        scores[known[column]] = np.rint(scores[known[column]] / unit) * unit
+        items[column] = known[column]
+    return len(known)
 
 
 @compiled
-def fused(
-    scores: tuple[Floats, Floats, Floats], popularity: Ints, ties: Keys, allowed: Open, depth: int, rrf: float
-) -> Floats:
-    """`(n_items,)` the sum of 1 / (rrf + place) over the `depth` best of each score that are allowed."""
-    total = np.zeros(len(popularity))
-    for each in scores:
-        items = _scored(each, allowed)
-        first = _best(each[items], popularity, ties, items, depth)
-        for place in range(len(first)):
-            total[first[place]] += 1 / (rrf + place)
-    return total
-
-
-@compiled
-def nominated(scores: Floats, popularity: Ints, ties: Keys, allowed: Open, k: int) -> NDArray[np.int64]:
-    """The k items with the highest scores above 0, best first, and then the most popular that are allowed."""
-    items = _scored(scores, allowed)
-    found = _best(scores[items], popularity, ties, items, k)
-    if len(found) == k:
-        return found
-    rest = allowed.copy()
-    rest[found] = False
-    others = np.flatnonzero(rest)
-    more = _best(popularity[others].astype(np.float64), popularity, ties, others, k - len(found))
-    return np.concatenate((found, more))
-
-
-@compiled
-def _scored(scores: Floats, allowed: Open) -> NDArray[np.int64]:
-    """Allowed items with a score above 0, ascending."""
-    # Most have none, so a branch is guessed right, and costs a third of a mask and its indices.
-    items, n = np.empty(len(scores), np.int64), 0
-    for item in range(len(scores)):
-        if scores[item] > 0 and allowed[item]:
-            items[n] = item
-            n += 1
-    return items[:n]
+def _by_people(scores: Floats, items: NDArray[np.int64], ptr: Ptr, taken: Ints, similarity: Floats) -> int:
+    n = 0
+    for person in range(len(similarity)):
+        for entry in range(ptr[person], ptr[person + 1]):
+            item = taken[entry]
+            if scores[item] == 0:
+                items[n] = item
+                n += 1
+            scores[item] += similarity[person]
+    return n
 
 
 @compiled

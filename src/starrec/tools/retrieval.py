@@ -50,18 +50,14 @@ def retrieve(
     open_[history] = False
     recent = distinct_latest(history)[-RECENT:]
     popularity = graph.all_popularity
-    ties, fused = _ties(graph.n_items), np.zeros(graph.n_items)
-    if len(recent):
-        decays = _DECAYS[-len(recent) :]
-        near, both = graph.item_neighbours(recent)
-        known = graph.ease_items
-        scores = (
-            nomination.by_item(near, both, popularity[recent], popularity, decays),
-            nomination.by_ease(graph.ease(recent, known), known, decays, graph.n_items, _UNIT),
-            graph.all_taken_by(*graph.neighbours(recent, NEIGHBOURS)),
-        )
-        fused = nomination.fused(scores, popularity, ties, open_, _DEPTH, _RRF)
-    return nomination.nominated(fused, popularity, ties, open_, k).astype(np.int32)
+    near, both = graph.item_neighbours(recent)
+    known = graph.ease_items
+    people, similarity = graph.neighbours(recent, NEIGHBOURS)
+    taken = graph.counts.sequences(people.astype(np.int32))
+    return nomination.nominate(
+        near, both, popularity[recent], graph.ease(recent, known), known, _UNIT, taken.ptr, taken.values,
+        similarity, _DECAYS[RECENT - len(recent) :], popularity, _ties(graph.n_items), open_, _DEPTH, _RRF, k,
+    ).astype(np.int32)  # fmt: skip
 
 
 @lru_cache(maxsize=4)

@@ -195,8 +195,7 @@ RECBOLE_SASREC: Final = Peer(
     about="recbole: SASRec",
     grid=tuple(
         {**PAPER, "length": length, "width": 64, "heads": 2, "dropout": dropout, "batch": 256}
-        for length in (20, 50)
-        for dropout in (0.2, 0.5)
+        for length, dropout in ((20, 0.2), (20, 0.5), (50, 0.2))
     ),
     fit=fit,
     version=recbole_version,

@@ -4,7 +4,7 @@
 
 Settings of each peer are chosen on validation half B; test is ranked once, with what was chosen. What is done
 is kept in `runs/benchmarks/peers`, so a row that was killed goes on and its peers can be run one by one. Each
-row is kept as `benchmarks/results/peers_ROW.json`.
+row is kept as `benchmarks/results/peers_ROW.json`, some peers of it by their names behind.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ _Peer = Annotated[
 @app.command()
 def movielens(run: _Run = None, peer: _Peer = None) -> None:
     """MovieLens-100K, classic: lenskit's peers and the decayed EASE; `--peer recbole_sasrec` takes hours."""
-    _row("movielens", peer or [name for name in PEERS if name != "recbole_sasrec"], run)
+    _row("movielens", [name for name in PEERS if name != "recbole_sasrec"], peer or [], run)
 
 
 @app.command()
 def games(run: _Run = None, peer: _Peer = None) -> None:
     """Amazon Games, classic, 5,000 users; SASRec with the one setting of its paper, four hours at most."""
-    _row("games", peer or list(PEERS), run)
+    _row("games", list(PEERS), peer or [], run)
 
 
 @app.command()
@@ -97,7 +97,8 @@ def constant() -> None:
     keep("peers_constant", {"scorers": found, "tasks": len(tasks)}, {"constant_z": worst})
 
 
-def _row(name: DatasetName, names: Sequence[str], run: Path | None) -> None:
+def _row(name: DatasetName, every: Sequence[str], only: Sequence[str], run: Path | None) -> None:
+    names = only or every
     if unknown := sorted(set(names) - set(PEERS)):
         raise typer.BadParameter(f"{', '.join(unknown)}: the peers are {', '.join(PEERS)}")
     require(names)
@@ -115,7 +116,7 @@ def _row(name: DatasetName, names: Sequence[str], run: Path | None) -> None:
     )
     records = {peer: json.loads((folder / "record.json").read_text()) for peer, folder in folders.items()}
     keep(
-        f"peers_{name}",
+        "_".join(["peers", name, *only]),
         {"systems": results["systems"], "comparisons": results["comparisons"], "peers": records},
     )
 

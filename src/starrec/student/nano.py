@@ -23,8 +23,10 @@ equal.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -50,6 +52,9 @@ _CLIP: Final = 8.0
 """Standard deviations beyond which a number says no more."""
 _SMALLEST: Final = 1e-2
 """Spread below which a number is read as it is: in training it hardly moves, as what only a trace can hold."""
+
+
+Keep: TypeAlias = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 class RowReader(nn.Module):
@@ -130,19 +135,27 @@ class Nano(nn.Module):
         return self.reader.read(numbers) + embedded
 
     def hidden_states(
-        self, inputs: torch.Tensor, mask: torch.Tensor | None, places: torch.Tensor | None = None
+        self,
+        inputs: torch.Tensor,
+        mask: torch.Tensor | None,
+        places: torch.Tensor | None = None,
+        keep: Keep | None = None,
     ) -> torch.Tensor:
         """Last hidden states `(n, length, width)` of embedded inputs.
 
         Args:
-            mask: `(n, 1, 1 or length, length)` what each position attends to; None for everything.
+            mask: `(n, 1, 1 or length, cells)` what each position attends to; None for everything. Cells are the
+                positions themselves, or what `keep` gives.
             places: `(n, length)` of the positions in the sequence; None where all stand at one place.
+            keep: given each layer's number and the keys and values of these inputs, gives those to attend to
+                (all `(n, heads, cells, size)`); None for these alone.
         """
         model: Any = self.lm.model
         turns = None if places is None else model.rotary_emb(inputs, places)
         hidden = inputs
-        for layer in model.layers:
-            hidden = hidden + _attend(layer.self_attn, layer.input_layernorm(hidden), mask, turns)
+        for number, layer in enumerate(model.layers):
+            kept = None if keep is None else partial(keep, number)
+            hidden = hidden + _attend(layer.self_attn, layer.input_layernorm(hidden), mask, turns, kept)
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         last: torch.Tensor = model.norm(hidden)
         return last
@@ -153,6 +166,7 @@ def _attend(
     hidden: torch.Tensor,
     mask: torch.Tensor | None,
     turns: tuple[torch.Tensor, torch.Tensor] | None,
+    keep: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None,
 ) -> torch.Tensor:
     n, length, width = hidden.shape
     size = attention.head_dim
@@ -163,14 +177,15 @@ def _attend(
     # Positions at one place turn alike, and what they attend to does not depend on it.
     if turns is not None:
         cosine, sine = (turn[:, None] for turn in turns)
-        query, key = (part * cosine + turned(part) * sine for part in (query, key))
+        query, key = (part * cosine + _turned(part) * sine for part in (query, key))
+    if keep is not None:
+        key, value = keep(key, value)
     found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     written: torch.Tensor = attention.o_proj(found.transpose(1, 2).reshape(n, length, width))
     return written
 
 
-def turned(part: torch.Tensor) -> torch.Tensor:
-    """Queries or keys `(..., size)` a quarter turn on in each rotary pair (Su et al., RoFormer, 2021)."""
+def _turned(part: torch.Tensor) -> torch.Tensor:
     first, second = part.chunk(2, dim=-1)
     return torch.cat((-second, first), dim=-1)
 

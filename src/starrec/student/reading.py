@@ -21,9 +21,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from starrec.student.nano import Nano, turned
+from starrec.student.nano import Keep, Nano
 from starrec.student.training import THREADS
 
 _T = TypeVar("_T")
@@ -61,13 +60,11 @@ class Reader:
         config = model.lm.config
         self._model = model
         self._lengths = np.zeros(slots, dtype=np.int64)
-        self._size = config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, 2, slots, config.num_attention_heads, 0, self._size)
+        heads = config.num_attention_heads
+        shape = (config.num_hidden_layers, 2, slots, heads, 0, config.hidden_size // heads)
         self._cache = torch.empty(shape)
         """`(layers, 2, slots, heads, cells, size)` keys and values. A head's cells lie side by side: otherwise
         attention over many slots takes twice as long."""
-        self._turns = (torch.empty(0), torch.empty(0))
-        """Cosine and sine of each place, `(cells, size)`."""
 
     def begin(self, slot: int) -> None:
         """Forget what was read in a slot."""
@@ -77,16 +74,16 @@ class Reader:
         """What the model says after some of these, by slot: single tokens at once, what is longer when enough
         of it has come together."""
         found: dict[int, NDArray[np.float32]] = {}
-        single = [slot for slot, read in asked.items() if read.size == 1]
+        single = {slot for slot, read in asked.items() if read.size == 1}
         every = list(range(len(self._lengths)))
         if 2 * len(single) >= len(every):
             # Slots as they lie: what the others read now is read again in its place.
             nothing = Read([0])
             said = self._together(every, [asked[slot] if slot in single else nothing for slot in every])
             found |= {slot: said[slot] for slot in single}
-            self._lengths[single] += 1
+            self._lengths[list(single)] += 1
         elif single:
-            self._read(single, asked, found)
+            self._read(sorted(single), asked, found)
         longer = sorted((slot for slot, read in asked.items() if read.size > 1), key=lambda s: asked[s].size)
         if single and len(longer) < _SHARE * len(every):
             return found
@@ -118,7 +115,7 @@ class Reader:
         upto = int(cells.max()) + 1
         mask = torch.from_numpy((np.arange(upto) <= sees[:, :, None])[:, None])
         places = torch.from_numpy(before[:, None] + np.minimum(columns, texts[:, None]))
-        hidden = self._layers(hidden, slots, torch.from_numpy(cells), places, mask, upto)
+        hidden = model.hidden_states(hidden, mask, places, self._keep(slots, cells))
         ends = hidden[torch.arange(len(reads)), torch.from_numpy(texts - 1)]
         logits = model.lm.get_output_embeddings()(ends).float().numpy()
         return [
@@ -128,38 +125,21 @@ class Reader:
             for row, read in enumerate(reads)
         ]
 
-    def _layers(
-        self,
-        hidden: torch.Tensor,
-        slots: list[int],
-        cells: torch.Tensor,
-        places: torch.Tensor,
-        mask: torch.Tensor,
-        upto: int,
-    ) -> torch.Tensor:
-        """Last hidden states `(n, length, width)` of embedded inputs, whose keys and values are kept."""
-        lm: Any = self._model.lm.model
-        n, length, width = hidden.shape
+    def _keep(self, slots: list[int], cells: NDArray[np.int64]) -> Keep:
+        """What takes keys and values of these slots' cells `(n, length)` in, and gives those up to the last."""
+        rows, upto = torch.tensor(slots), int(cells.max()) + 1
+        heads = torch.arange(self._cache.shape[3])[:, None]
+        to = (rows[:, None, None], heads, torch.from_numpy(cells)[:, None])
         # Slots that lie side by side are read where they are; of others the cache is copied.
-        start, rows = slots[0], torch.tensor(slots)
-        side_by_side = slots == list(range(start, start + n))
-        chosen: Any = slice(start, start + n) if side_by_side else rows
-        to = (rows[:, None, None], torch.arange(self._cache.shape[3])[:, None], cells[:, None])
-        cosine, sine = (turn[places][:, None] for turn in self._turns)
-        for layer, cache in zip(lm.layers, self._cache, strict=True):
-            attention: Any = layer.self_attn
-            normed = _normed(layer.input_layernorm, hidden)
-            query, key, value = (
-                projection(normed).view(n, length, -1, self._size).transpose(1, 2)
-                for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-            )
-            query, key = (part * cosine + turned(part) * sine for part in (query, key))
-            cache[0][to], cache[1][to] = key, value
-            keys, values = (cache[which][chosen, :, :upto] for which in range(2))
-            seen = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
-            hidden = hidden + attention.o_proj(seen.transpose(1, 2).reshape(n, length, width))
-            hidden = hidden + layer.mlp(_normed(layer.post_attention_layernorm, hidden))
-        return _normed(lm.norm, hidden)
+        start, n = slots[0], len(slots)
+        chosen: Any = slice(start, start + n) if slots == list(range(start, start + n)) else rows
+
+        def keep(layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            keys, values = self._cache[layer]
+            keys[to], values[to] = key, value
+            return keys[chosen, :, :upto], values[chosen, :, :upto]
+
+        return keep
 
     def _grow(self, cells: int) -> None:
         """Have so many cells in each slot, at least."""
@@ -170,13 +150,6 @@ class Reader:
         shape = list(self._cache.shape)
         shape[4] = more - have
         self._cache = torch.cat([self._cache, torch.zeros(shape)], dim=4)
-        cosine, sine = self._model.lm.model.rotary_emb(self._cache, torch.arange(more)[None])
-        self._turns = (cosine[0], sine[0])
-
-
-def _normed(norm: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """What a norm of transformers gives, in one kernel in place of six."""
-    return functional.rms_norm(hidden, hidden.shape[-1:], norm.weight, norm.variance_epsilon)
 
 
 def _alike(slots: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -255,6 +228,11 @@ def read_by_threads(
                 return
             yield following[0], start(following[1])
 
+    def stop() -> None:
+        nonlocal coming
+        with lock:
+            coming = iter(())
+
     def work() -> None:
         torch.set_num_threads(THREADS)
         try:
@@ -262,6 +240,8 @@ def read_by_threads(
                 for found in read_together(model, started(), slots):
                     done.put(found)
         finally:
+            # Where one fails, or all have begun, the others begin no more.
+            stop()
             done.put(None)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -279,7 +259,6 @@ def read_by_threads(
                     given += 1
         finally:
             # Whoever stops asking wants no more of them.
-            with lock:
-                coming = iter(())
+            stop()
         for worker in workers:
             worker.result()

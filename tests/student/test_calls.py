@@ -7,12 +7,25 @@ from hypothesis import strategies as st
 
 from starrec.hashing import text_keys
 from starrec.signals import labels
-from starrec.student.calls import STUDENT_TOOLS, CallForm, fast_order, with_fast_order
+from starrec.student import build_tokenizer
+from starrec.student.calls import STUDENT_TOOLS, CallGrammar, fast_order, with_fast_order
 from starrec.tools import TOOLS, read_orders
 from starrec.trajectories import ToolCall, linear, parse_call
 
 LABELS = labels(6)
-FORM = CallForm(LABELS)
+TOKENIZER = build_tokenizer([ToolCall(name, {"window": "recent"}).json() for name in STUDENT_TOOLS])
+WORDS = TOKENIZER.batch_decode([[at] for at in range(len(TOKENIZER))])
+GRAMMAR = CallGrammar(TOKENIZER)
+
+
+def follows(text, tools=tuple(STUDENT_TOOLS), labels=LABELS):
+    """What may follow this beginning of a call, as texts; none if the beginning itself is shut."""
+    call = GRAMMAR.begin(labels, tools)
+    for token in TOKENIZER.encode(text, add_special_tokens=False):
+        if call.shut()[token]:
+            return []
+        call.add(token)
+    return [WORDS[token] for token in np.flatnonzero(~call.shut())]
 
 
 @st.composite
@@ -26,14 +39,14 @@ def calls(draw):
     return ToolCall(spec.name, arguments)
 
 
-@given(calls(), st.data())
-def test_every_call_and_every_beginning_of_one_is_open_and_only_the_end_is_whole(call, data):
+@given(calls())
+def test_every_call_can_be_written_and_ends_where_it_ends(call):
     text = call.json()
-    cut = data.draw(st.integers(0, len(text) - 1))
-    assert FORM.whole(text) and FORM.open(text) and parse_call(text) == call
-    assert FORM.open(text[:cut]) and not FORM.whole(text[:cut])
-    # A call ends where it ends.
-    assert not FORM.open(text + data.draw(st.characters()))
+    assert follows(text) == ["</tool_call>"] and parse_call(text) == call
+    written = GRAMMAR.begin(LABELS)
+    for token in TOKENIZER.encode(text, add_special_tokens=False):
+        assert written.shut()[TOKENIZER.convert_tokens_to_ids("</tool_call>")] and not written.shut()[token]
+        written.add(token)
 
 
 @pytest.mark.parametrize(
@@ -43,32 +56,37 @@ def test_every_call_and_every_beginning_of_one_is_open_and_only_the_end_is_whole
         '{"name":"item_d',
         '{"name":"profile","arguments":{"',
         '{"name":"item_cf","arguments":{"window":"f',
-        '{"name":"item_cf","arguments":{"candidates":["‹G',
         '{"name":"item_cf","arguments":{"candidates":[]',
         '{"name":"item_cf","arguments":{"candidates":["‹A›"],',
-        '{"name":"item_cf","arguments":{"candidates":["‹A›","‹A›',
         '{"name":"transitions","arguments":{"w',
     ],
 )
 def test_what_no_tool_could_answer_is_never_begun(text):
-    assert FORM.open(text[:-1]) and not FORM.open(text)
+    following = follows(text[:-1])
+    assert following and not any(word.startswith(text[-1]) for word in following)
+
+
+def test_a_label_is_its_token_and_written_once():
+    assert set(follows('{"name":"item_cf","arguments":{"candidates":["')) == set(LABELS)
+    following = follows('{"name":"item_cf","arguments":{"candidates":["‹B›","')
+    assert set(following) == set(LABELS) - {"‹B›"}
 
 
 def test_some_tools_only():
-    form = CallForm(LABELS, ["compare"])
-    assert form.whole(ToolCall("compare").json()) and not form.open('{"name":"p')
+    assert follows(ToolCall("compare").json(), ["compare"]) == ["</tool_call>"]
+    assert not any(word.startswith("p") for word in follows('{"name":"', ["compare"]))
 
 
 def test_all_that_the_teacher_asked_is_a_call(lessons):
     for run in lessons[2]:
-        form = CallForm(run.labels)
         asked = [message.tool_call for message in run.messages if message.tool_call is not None]
-        assert asked and all(form.whole(call.json()) for call in asked)
+        assert asked
+        assert all(follows(call.json(), labels=run.labels) == ["</tool_call>"] for call in asked)
 
 
 def test_only_the_student_has_its_fast_order():
-    assert CallForm(LABELS).whole(ToolCall("fast_order").json())
-    assert not CallForm(LABELS, TOOLS).open('{"name":"fast')
+    assert follows(ToolCall("fast_order").json()) == ["</tool_call>"]
+    assert not any(word.startswith("f") for word in follows('{"name":"', tuple(TOOLS)))
 
 
 def test_the_fast_order_is_that_of_the_log_probabilities():

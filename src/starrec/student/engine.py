@@ -29,7 +29,7 @@ from transformers import logging as transformers_logging
 
 from starrec.data import RankingTask
 from starrec.errors import RunError
-from starrec.student.calls import CallForm, fast_order
+from starrec.student.calls import CallGrammar, fast_order
 from starrec.student.export import export
 from starrec.student.fast import FAST_FILE, FastNetwork
 from starrec.student.fast_mode import FastMode, load_network
@@ -69,8 +69,7 @@ class Star(FastMode):
         self.world = world
         self.figures = np.array(figure_tokens(tokenizer))
         vocabulary = tokenizer.get_vocab().items()
-        self.words = tokenizer.batch_decode([[at] for at in range(len(tokenizer))])
-        """Each token's text."""
+        self.calls = CallGrammar(tokenizer)
         self.brackets = np.array(sorted(at for token, at in vocabulary if "<" in token or ">" in token))
         """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
         self.tags = {token: at for token, at in vocabulary if token in _TAGS}
@@ -190,4 +189,4 @@ class Star(FastMode):
         self._check(task, MAX_LABELS)
         toolbox = self.world.toolbox(task)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
-        return Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
+        return Trace(self, toolbox, grounding, edit)

@@ -9,7 +9,7 @@ one pass over the key-value cache (`reading`), and many traces are written side 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from starrec.ranking import Ranking, from_scores
 from starrec.signals import Fact, FactNumbers
-from starrec.student.calls import FAST_ORDER, CallForm
+from starrec.student.calls import FAST_ORDER, STUDENT_TOOLS, Call
 from starrec.student.fast_mode import TIE_SEED
 from starrec.student.grounding import Grounding, Open
 from starrec.student.reading import Read, Reading
@@ -86,7 +86,6 @@ class Trace:
 
     star: Star
     toolbox: Toolbox
-    form: CallForm
     grounding: Grounding | None
     edit: Callable[[str], str] | None
     facts: FactNumbers = field(default_factory=FactNumbers)
@@ -123,10 +122,10 @@ class Trace:
             if tag == "reflection":
                 yield from self.write(tag)
             else:
-                yield from self.ask(self.form)
+                yield from self.ask()
         if not self.compared and not self.full:
             self.repairs.append("asked `compare` before the ranking")
-            yield from self.ask(CallForm(labels, ["compare"]))
+            yield from self.ask(["compare"])
         candidates = self.toolbox.task.candidates
         ranking = from_scores(candidates, (yield from self.rank()), TIE_SEED)
         column = {item: at for at, item in enumerate(candidates.tolist())}
@@ -153,17 +152,17 @@ class Trace:
         scores = (yield from self.logits())[[self.star.tags[f"<{tag}>"] for tag in open_]]
         return open_[int(scores.argmax())]
 
-    def write(self, tag: str, form: CallForm | None = None) -> Reading[str]:
+    def write(self, tag: str, call: Call | None = None) -> Reading[str]:
         """The model writes one element; the text between its tags.
 
         Args:
-            form: what a tool call may be.
+            call: that a tool call is to be, not begun.
         """
         opening, closing = (self.star.tags[mark] for mark in (f"<{tag}>", f"</{tag}>"))
         self._add([opening])
         tokens: list[int] = []
         while len(tokens) < MAX_ELEMENT:
-            following = self._next_of_call(tokens, form, closing) if form else self._next(tokens, closing)
+            following = self._next_of_call(call) if call else self._next(tokens, closing)
             token = yield from following
             if token == closing:
                 break
@@ -177,9 +176,10 @@ class Trace:
         self.steps.append(Step(tag, text, True))
         return text
 
-    def ask(self, form: CallForm) -> Reading[None]:
-        """The model writes a tool call; the answer is looked up and read."""
-        call, said = parse_call((yield from self.write("tool_call", form))), len(self.facts)
+    def ask(self, tools: Iterable[str] = tuple(STUDENT_TOOLS)) -> Reading[None]:
+        """The model writes a call of one of these tools; the answer is looked up and read."""
+        begun = self.star.calls.begin(self.toolbox.labels, tools)
+        call, said = parse_call((yield from self.write("tool_call", begun))), len(self.facts)
         self.calls += 1
         self.compared |= call.name == "compare"
         if call.name == FAST_ORDER.name:
@@ -224,16 +224,15 @@ class Trace:
         shut[open_.tokens] = False
         return int(np.where(shut, -np.inf, logits).argmax())
 
-    def _next_of_call(self, written: Sequence[int], form: CallForm, closing: int) -> Reading[int]:
+    def _next_of_call(self, call: Call) -> Reading[int]:
         """The likeliest token after which this still is the beginning of a call."""
-        text = "".join(self.star.words[token] for token in written)
-        if form.whole(text):
-            return closing
-        logits = (yield from self.logits()).copy()
-        # The likeliest is nearly always open.
-        while not ((word := self.star.words[token := int(logits.argmax())]) and form.open(text + word)):
-            assert np.isfinite(logits[token]), "single characters are tokens, so some token always goes on"
-            logits[token] = -np.inf
+        shut = call.shut()
+        open_ = np.flatnonzero(~shut)
+        if len(open_) == 1:
+            token = int(open_[0])
+        else:
+            token = int(np.where(shut, -np.inf, (yield from self.logits())).argmax())
+        call.add(token)
         return token
 
     def _add(self, ids: Sequence[int]) -> None:

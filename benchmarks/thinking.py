@@ -103,7 +103,7 @@ def measure(
     return found, {"trace_turns": turned / counted}
 
 
-def _first_tasks(tasks: Sequence[RankingTask], users: int) -> list[RankingTask]:
+def first_tasks(tasks: Sequence[RankingTask], users: int) -> list[RankingTask]:
     """A task of each of the first users by hash."""
     of_user: dict[str, RankingTask] = {}
     for task in tasks:
@@ -137,7 +137,7 @@ def turns(
     """Exchanged evidence of two candidates: their order turns (bar: .90)."""
     opened, star = _open(run)
     tasks, targets = opened.validation("B")
-    keep("traces_turns", *measure(star, _first_tasks(tasks, users), targets))
+    keep("traces_turns", *measure(star, first_tasks(tasks, users), targets))
 
 
 @app.command()
@@ -148,7 +148,7 @@ def think(
     """Think mode over fast mode on test, the same tasks (bar: .985)."""
     opened, star = _open(run)
     tasks, targets = opened.test
-    tasks = _first_tasks(tasks, users)
+    tasks = first_tasks(tasks, users)
     fast, thoughts = star.rank_many(tasks), list(star.think_many(tasks))
     thinking, quick = (
         avg_hr(
@@ -179,7 +179,7 @@ def batch(
 ) -> None:
     """Traces a second, 64 side by side on each core over one after the other (bar: 6); 5 interleaved rounds."""
     opened, star = _open(run)
-    tasks = _first_tasks(opened.test[0], together)
+    tasks = first_tasks(opened.test[0], together)
     rounds: dict[str, list[float]] = {"one_per_s": [], "one_core_per_s": [], "per_s": []}
     alone = [star.think(task).text for task in tasks[:single]]
     for _ in range(5):

@@ -1,6 +1,7 @@
 """The `distill` step: one compact model learns from the kept runs (SFT), then from its own attempts (GRPO).
 
-The student after each stage is saved, so that the gain of GRPO can be measured.
+The student after each stage is saved, so that the gain of GRPO can be measured. A third stage, GRPO over whole
+traces of think mode, is there for whom think mode is worth its time (`[student.exploration]`).
 """
 
 from __future__ import annotations
@@ -54,12 +55,18 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         n_kept = len(kept)
         del kept, failed  # hundreds of megabytes
         grpo = training.reinforce("grpo", positions, practised, "GRPO")
-        product.publish("star", star.save)
         session.announce(_summary("GRPO", grpo))
+        explored = None
+        if config.exploration.steps:
+            product.publish("grpo", star.save)
+            explored = training.explore("exploration", positions, practised, "GRPO of traces")
+            session.announce(_summary("GRPO of traces", explored))
+        product.publish("star", star.save)
     attempts = config.grpo.steps * config.grpo.batch
     group = config.grpo.group if config.grpo.gradient == "sampled" else 1
     seen = min(len(positions), attempts) + len(practised)
-    stages = {
+    curves = {"sft": sft.curve, "grpo": grpo.curve}
+    stages: dict[str, Any] = {
         "sft": record(sft, tasks=n_kept, runs=taught["runs"], kept=taught["kept"]),
         "grpo": record(
             grpo,
@@ -67,11 +74,17 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
             runs=attempts * group,
             kept=seen,
         ),
-        "curves": {"sft": sft.curve, "grpo": grpo.curve},
+        "curves": curves,
     }
+    if explored is not None:
+        tried = config.exploration.steps * config.exploration.tasks
+        seen = min(len(positions), tried)
+        runs = tried * config.exploration.group
+        stages["exploration"] = record(explored, tasks=seen, runs=runs, kept=seen)
+        curves["exploration"] = explored.curve
     current = session.run.current("data")
     product.complete(stages=stages, data=current.fingerprint if current else None)
-    for name in ("sft", "grpo"):
+    for name in ("sft", "grpo", "exploration"):
         product.path(f"{name}.checkpoint").unlink(missing_ok=True)
     return {"teach": taught, **stages}
 

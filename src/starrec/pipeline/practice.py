@@ -22,19 +22,27 @@ from starrec.data import SHORT_HISTORY, RankingTask, TrainingPositions, cut_hist
 from starrec.engines import Workers
 from starrec.hashing import combine, text_keys
 from starrec.pipeline.tasks import Tasks
-from starrec.student import Labelled, StudentConfig, gather_tasks
+from starrec.student import MAX_LABELS, Attempted, Labelled, StudentConfig, gather_tasks
 from starrec.tools import NOMINATED, World, retrieve
 
-Kind: TypeAlias = Literal["usual", "short", "few", "retrieved"]
+Kind: TypeAlias = Literal["usual", "short", "few", "retrieved", "attempted"]
 
 FEW: Final = 4
 """Negatives of tasks with few candidates."""
+_NEGATIVES: Final[dict[Kind, int]] = {"few": FEW, "retrieved": FEW, "attempted": MAX_LABELS - 1}
+"""Negatives of a kind at most."""
 SHARES: Final[dict[Kind, int]] = {"usual": 11, "short": 2, "few": 1, "retrieved": 2}
 """Parts of the steps that have tasks of a kind."""
 _PARTS: Final = sum(SHARES.values())
 _CHUNK: Final = 64
 """Steps whose tasks are drawn at a time."""
-_OFFSETS: Final[dict[Kind, int]] = {"usual": 0, "short": 10_000, "few": 20_000, "retrieved": 30_000}
+_OFFSETS: Final[dict[Kind, int]] = {
+    "usual": 0,
+    "short": 10_000,
+    "few": 20_000,
+    "retrieved": 30_000,
+    "attempted": 40_000,
+}
 """First epoch of a kind, so that no kind has the negatives of another."""
 
 
@@ -73,7 +81,12 @@ class Practice:
 
     def first(self, kind: Kind, batches: int) -> Iterator[Labelled]:
         """The first batches of a kind, whichever steps have them."""
-        return self._workers.map(_look_up, self._draw(kind, 0, batches))
+        return self._workers.map(_look_up, self._draw(kind, 0, batches, self._config.grpo.batch))
+
+    def attempted(self, step: int) -> Attempted:
+        """The tasks that stage 3 attempts in a step."""
+        (batch,) = self._draw("attempted", step, step + 1, self._config.exploration.tasks)
+        return Attempted(batch.tasks, _columns(batch.tasks, batch.targets))
 
     def _batches(self, first: int) -> Iterator[Batch]:
         """The batches from this step on."""
@@ -86,15 +99,18 @@ class Practice:
                 taken[kind] += 1
             if steps[-1] < first:
                 continue
-            drawn = {kind: self._draw(kind, before[kind], taken[kind]) for kind in set(kinds)}
+            drawn = {
+                kind: self._draw(kind, before[kind], taken[kind], self._config.grpo.batch)
+                for kind in set(kinds)
+            }
             for step, kind in zip(steps, kinds, strict=True):
                 batch = next(drawn[kind])
                 if step >= first:
                     yield batch
 
-    def _draw(self, kind: Kind, start: int, end: int) -> Iterator[Batch]:
-        """The batches of a kind with numbers from start to before end."""
-        size, n = self._config.grpo.batch, len(self._positions)
+    def _draw(self, kind: Kind, start: int, end: int, size: int) -> Iterator[Batch]:
+        """The batches of a kind with numbers from start to before end, of this size."""
+        n = len(self._positions)
         prepared, data = self._tasks.prepared, self._tasks.config.data
         places = np.arange(start * size, end * size)
         drawn: list[RankingTask] = []
@@ -109,7 +125,7 @@ class Practice:
                 TrainingPositions(self._positions.users[rows], self._positions.positions[rows]),
                 seed=data.seed,
                 epoch=_OFFSETS[kind] + epoch,
-                negatives=min(FEW, data.negatives) if kind in ("few", "retrieved") else data.negatives,
+                negatives=min(_NEGATIVES.get(kind, data.negatives), data.negatives),
             )
             drawn += found
             items += [targets[task.task_id] for task in found]
@@ -136,10 +152,13 @@ def _look_up(world: World, batch: Batch) -> Labelled:
     if batch.kind == "short":
         tasks = [cut_history(task, last) for task, last in zip(tasks, _few_items(tasks), strict=True)]
     found = gather_tasks(world, tasks)
-    columns = [
-        int(np.flatnonzero(task.candidates == item)[0]) for task, item in zip(tasks, batch.targets, strict=True)
-    ]
-    return Labelled(found, found.rows_of(np.array(columns)), batch.weights)
+    columns = np.array(_columns(tasks, batch.targets))
+    return Labelled(found, found.rows_of(columns), batch.weights)
+
+
+def _columns(tasks: list[RankingTask], targets: list[int]) -> list[int]:
+    """Where each task's target stands among its candidates."""
+    return [int((task.candidates == item).argmax()) for task, item in zip(tasks, targets, strict=True)]
 
 
 def _few_items(tasks: list[RankingTask]) -> list[int]:

@@ -22,6 +22,8 @@ from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks
 from starrec.runs import Product
 from starrec.student import (
+    MAX_LABELS,
+    Attempted,
     FastTasks,
     Labelled,
     Objective,
@@ -30,6 +32,7 @@ from starrec.student import (
     Stage,
     Star,
     StudentConfig,
+    explore,
     gather_tasks,
     make_samples,
     reinforce,
@@ -99,6 +102,32 @@ class Training:
         practice = Practice(self.tasks, self.workers, self.config, positions)
         with self.session.bar(title, self.config.grpo.steps) as advance:
             progress = reinforce(self._stage(name, advance), practice, samples, objective)
+        self.star.trained()
+        return progress
+
+    @gives_back
+    def explore(
+        self, name: str, positions: TrainingPositions, samples: Sequence[Sample], title: str
+    ) -> Progress:
+        """Stage 3 at these positions, as `student.explore`; name and title as in `supervise`.
+
+        Raises:
+            DataError: validation tasks have more candidates than think mode ranks.
+        """
+        practice = Practice(self.tasks, self.workers, self.config, positions)
+        tasks, targets = self.tasks.validation("A")
+        # The first draw of each user.
+        drawn = list({task.user_id: task for task in reversed(tasks)}.values())
+        if (most := max(len(task.candidates) for task in drawn)) > MAX_LABELS:
+            raise DataError(
+                f"Tasks have up to {most} candidates; think mode, which `[student.exploration]` trains, ranks "
+                f"{MAX_LABELS}. Lower `[data] negatives` or set `steps = 0` there."
+            )
+        columns = target_columns(drawn, targets)
+        validation = Attempted(drawn, [columns[task.task_id] for task in drawn])
+        with self.session.bar(title, self.config.exploration.steps) as advance:
+            stage = self._stage(name, advance)
+            progress = explore(stage, self.star, practice.attempted, validation, practice, samples)
         self.star.trained()
         return progress
 

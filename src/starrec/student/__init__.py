@@ -7,15 +7,17 @@ names is first used: reading and counting interactions must not take the 300 MB 
 from typing import TYPE_CHECKING, Final
 
 from starrec.lazy import lazily
-from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
+from starrec.student.config import ExplorationConfig, GRPOConfig, NanoConfig, SFTConfig, StudentConfig
 
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
     from starrec.student.engine import Star
+    from starrec.student.exploration import Attempted, explore
     from starrec.student.fast import CANDIDATES
     from starrec.student.fast_mode import FastMode
     from starrec.student.nano import Nano, build_nano
     from starrec.student.reasons import FAMILIES, weights_of_families
+    from starrec.student.rollouts import Rollout, rollouts
     from starrec.student.rows import (
         NUMBERS,
         READ,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Star": "engine",
+    "Attempted": "exploration",
+    "explore": "exploration",
     "Step": "trace",
     "Thought": "trace",
     "with_fast_order": "calls",
@@ -43,6 +47,8 @@ _HOMES: Final = {
     "weights_of_families": "reasons",
     "Nano": "nano",
     "build_nano": "nano",
+    "Rollout": "rollouts",
+    "rollouts": "rollouts",
     "NUMBERS": "rows",
     "READ": "rows",
     "FastTasks": "rows",
@@ -73,6 +79,8 @@ __all__ = [
     "MAX_LABELS",
     "NUMBERS",
     "READ",
+    "Attempted",
+    "ExplorationConfig",
     "FastMode",
     "FastTasks",
     "GRPOConfig",
@@ -81,6 +89,7 @@ __all__ = [
     "NanoConfig",
     "Objective",
     "Progress",
+    "Rollout",
     "SFTConfig",
     "Sample",
     "Stage",
@@ -90,10 +99,12 @@ __all__ = [
     "Thought",
     "build_nano",
     "build_tokenizer",
+    "explore",
     "gather_tasks",
     "make_samples",
     "read_samples",
     "reinforce",
+    "rollouts",
     "row_numbers",
     "scores_of_rows",
     "supervise",

@@ -72,6 +72,25 @@ class GRPOConfig(Section):
     )
 
 
+class ExplorationConfig(Section):
+    """Stage 3: GRPO over whole traces of think mode."""
+
+    steps: int = Field(default=0, ge=0, description="Optimizer steps; 0 leaves the stage out.")
+    learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate.")
+    tasks: int = Field(default=16, ge=1, description="Tasks a step.")
+    group: int = Field(default=8, ge=2, description="Traces sampled for each task (G).")
+    together: int = Field(
+        default=4, ge=1, description="Tasks whose traces are written and learned from side by side."
+    )
+    temperature: float = Field(default=1.0, gt=0, description="Of sampling (the paper: 0.7).")
+    citations: float = Field(
+        default=0.5, ge=0, description="Reward of a trace all of whose citations hold, beside form and outcome."
+    )
+    evaluate_every: int = Field(
+        default=20, ge=1, description="Steps between looks at both modes on validation half A."
+    )
+
+
 class StudentConfig(Section):
     """The student and its training."""
 
@@ -89,3 +108,4 @@ class StudentConfig(Section):
     nano: NanoConfig = Field(default_factory=NanoConfig, description="Shape of the nano base.")
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Stage 1.")
     grpo: GRPOConfig = Field(default_factory=GRPOConfig, description="Stage 2.")
+    exploration: ExplorationConfig = Field(default_factory=ExplorationConfig, description="Stage 3.")

@@ -74,6 +74,8 @@ class Star(FastMode):
         """Tokens with a raw `<` or `>` (tags among them): text between tags may hold none."""
         self.tags = {token: at for token, at in vocabulary if token in _TAGS}
         """The token of each opening and closing tag."""
+        self.marks = frozenset(self.tags.values())
+        self.vocabulary = len(tokenizer)
 
     @classmethod
     def load(cls, folder: Path, world: World) -> Self:

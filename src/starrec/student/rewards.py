@@ -1,16 +1,19 @@
 """Rewards: pure functions of what was ranked and where the target stood (STAR, section 3.4).
 
 format: +1 for a valid answer, -1 for an invalid one. outcome, tiered: 1, 2/3, 1/3 and 0 for a target at rank 1,
-at most 3, at most 5, or below. Listwise samples are permutations by construction, so in fast mode the format
-reward is the same for all of a group and cancels in the advantage.
+at most 3, at most 5, or below. citations: the share of what was cited that holds. Listwise samples are
+permutations by construction, so in fast mode the format reward is the same for all of a group and cancels in
+the advantage.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
 
+from starrec.signals import Cited
 from starrec.trajectories import Canonical, LinearFormError, parse
 
 TIERS: Final = ((1, 1.0), (3, 2 / 3), (5, 1 / 3))
@@ -38,6 +41,13 @@ def trajectory_reward(text: str, labels: tuple[str, ...], target: str) -> float:
         return -1.0
     rank = torch.tensor(written.ranking.index(target) + 1)
     return 1.0 + float(outcome_reward(rank))
+
+
+def citation_reward(cited: Sequence[Cited]) -> float:
+    """The share of what was cited, or stated in figures without a citation, that holds; 0 where nothing was."""
+    verdicts = [citation.verdict for of_text in cited for citation in of_text.citations]
+    figures = len(verdicts) + sum(len(of_text.uncited) for of_text in cited)
+    return verdicts.count("holds") / figures if figures else 0.0
 
 
 def advantages(rewards: torch.Tensor) -> torch.Tensor:

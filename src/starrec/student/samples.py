@@ -139,12 +139,18 @@ class Augmentation:
         return replace(sample, ids=renamed[sample.ids], label_ids=renamed[sample.label_ids])
 
 
-def read_samples(model: Nano, samples: Sequence[Sample], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What samples teach: the mean cross-entropy over what agents wrote (0 if nothing is to be learned), and
-    the score of each candidate after it, `(n, c)`, in the order of the rows.
+def read_samples(
+    model: Nano, samples: Sequence[Sample], pad: int, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a model says of samples: minus the log-probability of each token to be learned, `(tokens,)`, sample
+    after sample; and the score of each candidate after the text, `(n, c)`, in the order of the rows.
 
     Samples must have equally many candidates. The output matrix is multiplied only where there is something to
     learn.
+
+    Args:
+        pad: the token that fills up.
+        temperature: by which logits of tokens are divided.
     """
     n, c = len(samples), len(samples[0].label_ids)
     lengths = np.array([len(sample.ids) for sample in samples])
@@ -174,5 +180,5 @@ def read_samples(model: Nano, samples: Sequence[Sample], pad: int) -> tuple[torc
     hidden = model.hidden_states(embedded, torch.from_numpy(mask[:, None]), torch.from_numpy(places))
     chosen = torch.from_numpy(learn)[:, 1:]
     logits = model.lm.get_output_embeddings()(hidden[:, :-1][chosen])
-    written = functional.cross_entropy(logits.float(), inputs[:, 1:][chosen], reduction="sum")
-    return written / max(1, int(learn.sum())), model.scores(hidden.gather(1, index))
+    written = functional.cross_entropy(logits.float() / temperature, inputs[:, 1:][chosen], reduction="none")
+    return written, model.scores(hidden.gather(1, index))

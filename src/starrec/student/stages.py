@@ -37,7 +37,7 @@ from starrec.student.grpo import (
 from starrec.student.nano import Nano
 from starrec.student.rows import READ, FastTasks, Labelled, withhold
 from starrec.student.samples import Augmentation, Sample, read_samples
-from starrec.student.training import Part, Progress, Schedule, fit
+from starrec.student.training import Losses, Part, Progress, Schedule, fit
 
 _Sliced = TypeVar("_Sliced", NDArray[np.int64], list[Sample])
 
@@ -48,7 +48,7 @@ _RANKING_WEIGHT: Final = 0.5
 """Stage 1: of the ranking after a trace beside its text. Fast mode teaches the same ranking."""
 _REPLAY_WEIGHT: Final = 0.5
 """Stage 2: of the text of replayed runs ..."""
-_PRACTICE_WEIGHT: Final = 0.5
+PRACTICE_WEIGHT: Final = 0.5
 """... and of the reward of rankings after them, beside the reward of fast mode."""
 _EVALUATION_BATCH: Final = 256
 _FAST_PARTS: Final = 2
@@ -105,7 +105,8 @@ class Stage:
         """What a part of the chosen samples adds to the loss of their text, and scores `(n, c)` of the
         candidates after them."""
         text, after = read_samples(self.model, part, int(self.tokenizer.pad_token_id))
-        return text * (_learned(part) / max(1, _learned(chosen))), after
+        mean = text.sum() / max(1, len(text))
+        return mean * (len(text) / max(1, _learned(chosen))), after
 
     @cached_property
     def augmentation(self) -> Augmentation:
@@ -203,6 +204,25 @@ def reinforce(
         objective: cross-entropy of the target takes the place of the reward in the controls `star_ce` and
             `star_labels`.
     """
+    config = stage.config.grpo
+    return fit(
+        stage.model,
+        practising(stage, practice, samples, objective),
+        stage.evaluate,
+        stage.schedule(config.steps, config.learning_rate),
+        stage.checkpoint,
+        fingerprint=stage.fingerprint,
+        report=stage.report,
+    )
+
+
+def practising(
+    stage: Stage,
+    practice: Callable[[int], Labelled],
+    samples: Sequence[Sample],
+    objective: Objective = "reward",
+) -> Losses:
+    """The parts of stage 2's steps; arguments as of `reinforce`."""
     config, samples = stage.config.grpo, _by_length(samples)
     uses_reference = config.kl > 0 and objective == "reward"
     reference = copy.deepcopy(stage.model).eval() if uses_reference else None
@@ -248,17 +268,9 @@ def reinforce(
             text, after = stage.read(part, chosen)
             target = torch.tensor([sample.target for sample in part])
             practised, reward = improve(after, None, target, seed + len(batch) + len(part[0].ids))
-            value = _REPLAY_WEIGHT * text + _PRACTICE_WEIGHT * practised.sum() / len(chosen)
+            value = _REPLAY_WEIGHT * text + PRACTICE_WEIGHT * practised.sum() / len(chosen)
             return value, {"think": text.item(), "think_reward": reward.item() * len(part) / len(chosen)}
 
         return [*(partial(think, part) for part in _parts(chosen, _SAMPLES)), *parts]
 
-    return fit(
-        stage.model,
-        losses,
-        stage.evaluate,
-        stage.schedule(config.steps, config.learning_rate),
-        stage.checkpoint,
-        fingerprint=stage.fingerprint,
-        report=stage.report,
-    )
+    return losses

@@ -5,6 +5,9 @@ form allows are open, inside an element only its own end. So every trace parses.
 trace's tool responses (`grounding`), and calls are decoded under their schema (`calls`). Tokens without an
 alternative (tags, answers, the rest of a sentence that was begun) are read together with those after them, in
 one pass over the key-value cache (`reading`), and many traces are written side by side.
+
+A trace that is `free` has none of these constraints: so a student explores in training (`exploration`), and so
+it is measured what it has learned of the form. What is no trajectory then ends as `Broken`.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from starrec.student.reading import Read, Reading
 from starrec.student.rows import hashed_order, trace_rows
 from starrec.student.samples import spoken
 from starrec.student.tokenizer import Names
-from starrec.tools import Toolbox, think_task
-from starrec.trajectories import Element, parse_call
+from starrec.tools import Toolbox, ToolError, think_task
+from starrec.trajectories import Element, LinearFormError, parse_call
 
 if TYPE_CHECKING:
     from starrec.student.engine import Star
@@ -36,6 +39,15 @@ MAX_ELEMENT: Final = 200
 """Tokens of one plan, call or reflection at most; then it is closed."""
 MAX_CALLS: Final = 16
 """Tool calls of one trace at most."""
+
+
+class Broken(Exception):
+    """What was written without constraints is no trajectory; the message says where."""
+
+
+def likeliest(logits: NDArray[np.float32]) -> int:
+    """Greedy decoding."""
+    return int(logits.argmax())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +99,25 @@ class Trace:
     star: Star
     toolbox: Toolbox
     grounding: Grounding | None
-    edit: Callable[[str], str] | None
+    """None where facts may be cited otherwise than they were stated."""
+    edit: Callable[[str], str] | None = None
+    """As in `Star.think`."""
+    free: bool = False
+    """Whether nothing constrains what is written."""
+    pick: Callable[[NDArray[np.float32]], int] = likeliest
+    """The next token by its logits `(vocabulary,)`, -inf where it is shut."""
+    fast: str | None = None
+    """What `fast_order` answers; None for what the student's fast mode says."""
     facts: FactNumbers = field(default_factory=FactNumbers)
     names: Names = field(default_factory=Names)
     answers: list[tuple[str, str]] = field(default_factory=list)
     """Names of the tools that were asked, and what was answered."""
+    ids: list[int] = field(default_factory=list)
+    """All tokens so far."""
     pending: list[int] = field(default_factory=list)
-    """Tokens at the end that the model has not read yet."""
-    length: int = 0
+    """Those at the end that the model has not read yet."""
+    picked: list[int] = field(default_factory=list)
+    """Places of the tokens that `pick` gave."""
     written: int = 0
     calls: int = 0
     compared: bool = False
@@ -105,7 +128,7 @@ class Trace:
     @property
     def full(self) -> bool:
         """Whether the context has no room for much more."""
-        return self.length + len(self.toolbox.labels) > self.star.model.context
+        return len(self.ids) + len(self.toolbox.labels) > self.star.model.context
 
     def read(self, text: str) -> None:
         """Text that the model did not write."""
@@ -117,13 +140,13 @@ class Trace:
         labels = self.toolbox.labels
         prompt = think_task(self.toolbox)
         self.read(f"<task>{prompt}</task>")
-        yield from self.write("plan")
+        yield from self.write((yield from self.choose()))
         while (tag := (yield from self.choose())) != "recommend":
             if tag == "reflection":
                 yield from self.write(tag)
             else:
                 yield from self.ask()
-        if not self.compared and not self.full:
+        if not self.compared and not self.full and not self.free:
             self.repairs.append("asked `compare` before the ranking")
             yield from self.ask(["compare"])
         candidates = self.toolbox.task.candidates
@@ -138,19 +161,23 @@ class Trace:
             tuple(self.steps),
             tuple(self.repairs),
             self.written,
-            self.length - self.written,
+            len(self.ids) - self.written,
             self.facts,
         )
 
     def choose(self) -> Reading[str]:
-        """The element that the model opens next."""
-        open_ = ["reflection", "recommend"]
-        if self.calls < MAX_CALLS:
-            open_.append("tool_call")
-        if len(self.steps) > 2 * MAX_CALLS or self.full:
+        """The element that the model opens next: first its plan."""
+        if not self.steps:
+            open_ = ["plan"]
+        elif len(self.steps) > 2 * MAX_CALLS or self.full:
             open_ = ["recommend"]
-        scores = (yield from self.logits())[[self.star.tags[f"<{tag}>"] for tag in open_]]
-        return open_[int(scores.argmax())]
+        else:
+            open_ = ["reflection", "recommend"] + ["tool_call"] * (self.calls < MAX_CALLS)
+        tokens = {self.star.tags[f"<{tag}>"]: tag for tag in open_}
+        token = yield from self._pick(None if self.free else self._all_but(list(tokens)))
+        if token not in tokens:
+            raise Broken(f"does not open one of {', '.join(open_)}")
+        return tokens[token]
 
     def write(self, tag: str, call: Call | None = None) -> Reading[str]:
         """The model writes one element; the text between its tags.
@@ -162,13 +189,14 @@ class Trace:
         self._add([opening])
         tokens: list[int] = []
         while len(tokens) < MAX_ELEMENT:
-            following = self._next_of_call(call) if call else self._next(tokens, closing)
-            token = yield from following
+            token = yield from self._next(tokens, closing, call)
             if token == closing:
                 break
             tokens.append(token)
             self._add([token])
         else:
+            if self.free:
+                raise Broken(f"does not end a {tag}")
             self.repairs.append(f"closed a {tag} of {MAX_ELEMENT} tokens")
         self._add([closing])
         self.written += len(tokens) + 2
@@ -178,14 +206,19 @@ class Trace:
 
     def ask(self, tools: Iterable[str] = tuple(STUDENT_TOOLS)) -> Reading[None]:
         """The model writes a call of one of these tools; the answer is looked up and read."""
-        begun = self.star.calls.begin(self.toolbox.labels, tools)
-        call, said = parse_call((yield from self.write("tool_call", begun))), len(self.facts)
-        self.calls += 1
-        self.compared |= call.name == "compare"
-        if call.name == FAST_ORDER.name:
-            answer = self.star.fast_order(self.toolbox)
-        else:
-            answer = self.toolbox.call(call.name, call.arguments, self.facts)
+        begun = None if self.free else self.star.calls.begin(self.toolbox.labels, tools)
+        text, said = (yield from self.write("tool_call", begun)), len(self.facts)
+        try:
+            call = parse_call(text)
+            self.calls += 1
+            self.compared |= call.name == "compare"
+            if call.name == FAST_ORDER.name:
+                answer = self.star.fast_order(self.toolbox) if self.fast is None else self.fast
+            else:
+                answer = self.toolbox.call(call.name, call.arguments, self.facts)
+        except (LinearFormError, ToolError) as error:
+            assert self.free, "calls are decoded under their schema"
+            raise Broken("calls what no tool answers") from error
         if self.edit is not None:
             answer = self.edit(answer)
         self.answers.append((call.name, answer))
@@ -207,39 +240,44 @@ class Trace:
         scores[order] = found
         return scores
 
-    def _next(self, written: Sequence[int], closing: int) -> Reading[int]:
-        """The likeliest token of a plan or reflection after what was written of it."""
+    def _next(self, written: Sequence[int], closing: int, call: Call | None) -> Reading[int]:
+        """The next token of an element after what was written of it."""
+        if self.free:
+            token = yield from self._pick(None)
+            if token != closing and token in self.star.marks:
+                raise Broken("opens an element in another")
+            return token
+        if call is not None:
+            token = yield from self._pick(call.shut())
+            call.add(token)
+            return token
         open_ = Open([], True) if self.grounding is None else self.grounding.open(written, closing)
-        if not open_.free and len(open_.tokens) == 1:
-            return open_.tokens[0]
-        logits = yield from self.logits()
-        shut = np.ones(len(logits), dtype=np.bool_)
-        if open_.free:
-            shut[:] = False
-            shut[self.star.brackets] = True
-            shut[closing] = False
-            if self.grounding is not None:
-                shut[self.star.figures] = True
-                shut[self.grounding.barred(written)] = True
+        if not open_.free:
+            return (yield from self._pick(self._all_but(open_.tokens)))
+        shut = np.zeros(self.star.vocabulary, dtype=np.bool_)
+        shut[self.star.brackets] = True
+        shut[closing] = False
+        if self.grounding is not None:
+            shut[self.star.figures] = True
+            shut[self.grounding.barred(written)] = True
         shut[open_.tokens] = False
-        return int(np.where(shut, -np.inf, logits).argmax())
+        return (yield from self._pick(shut))
 
-    def _next_of_call(self, call: Call) -> Reading[int]:
-        """The likeliest token after which this still is the beginning of a call."""
-        shut = call.shut()
-        open_ = np.flatnonzero(~shut)
-        if len(open_) == 1:
-            token = int(open_[0])
-        else:
-            token = int(np.where(shut, -np.inf, (yield from self.logits())).argmax())
-        call.add(token)
-        return token
+    def _pick(self, shut: NDArray[np.bool_] | None) -> Reading[int]:
+        """The next token, none that is shut; what has no alternative is not asked for."""
+        if shut is not None and len(open_ := np.flatnonzero(~shut)) == 1:
+            return int(open_[0])
+        ids, self.pending = self.pending, []
+        logits = yield Read(ids)
+        self.picked.append(len(self.ids))
+        return self.pick(logits if shut is None else np.where(shut, -np.inf, logits))
+
+    def _all_but(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
+        """`(vocabulary,)` all shut but these."""
+        shut = np.ones(self.star.vocabulary, dtype=np.bool_)
+        shut[tokens] = False
+        return shut
 
     def _add(self, ids: Sequence[int]) -> None:
         self.pending += ids
-        self.length += len(ids)
-
-    def logits(self) -> Reading[NDArray[np.float32]]:
-        """`(vocabulary,)` logits of the next token."""
-        ids, self.pending = self.pending, []
-        return (yield Read(ids))
+        self.ids += ids

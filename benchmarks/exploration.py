@@ -28,7 +28,7 @@ from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training
 from starrec.ranking import Ranking, avg_hr, ratio_ci
 from starrec.runs import Run
-from starrec.student import Star, rollouts
+from starrec.student import Star, sample_rollouts
 from starrec.trajectories import target_columns
 from thinking import first_tasks
 
@@ -127,7 +127,7 @@ def _measure(star: Star, tasks: Sequence[RankingTask], targets: Targets) -> dict
     free = [
         rollout
         for at in range(0, len(tasks), _TOGETHER)
-        for (rollout,) in rollouts(
+        for (rollout,) in sample_rollouts(
             star,
             tasks[at : at + _TOGETHER],
             [columns[task.task_id] for task in tasks[at : at + _TOGETHER]],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starrec.student.fast_mode import FastMode
     from starrec.student.nano import Nano, build_nano
     from starrec.student.reasons import FAMILIES, weights_of_families
-    from starrec.student.rollouts import Rollout, rollouts
+    from starrec.student.rollouts import Rollout, sample_rollouts
     from starrec.student.rows import (
         NUMBERS,
         READ,
@@ -48,7 +48,7 @@ _HOMES: Final = {
     "Nano": "nano",
     "build_nano": "nano",
     "Rollout": "rollouts",
-    "rollouts": "rollouts",
+    "sample_rollouts": "rollouts",
     "NUMBERS": "rows",
     "READ": "rows",
     "FastTasks": "rows",
@@ -104,8 +104,8 @@ __all__ = [
     "make_samples",
     "read_samples",
     "reinforce",
-    "rollouts",
     "row_numbers",
+    "sample_rollouts",
     "scores_of_rows",
     "supervise",
     "weights_of_families",

@@ -182,6 +182,8 @@ class Star(FastMode):
         for task in tasks:
             self._check(task, MAX_LABELS)
 
+        _ = self.fast  # which threads would otherwise export side by side, what torch cannot
+
         def start(task: RankingTask) -> Reading[Thought]:
             return self._trace(task, grounded, None).run()
 

@@ -29,7 +29,7 @@ from starrec.student.engine import Star
 from starrec.student.grpo import expected_reward_loss
 from starrec.student.nano import Nano
 from starrec.student.rewards import advantages, citation_reward
-from starrec.student.rollouts import Rollout, rollouts
+from starrec.student.rollouts import Rollout, sample_rollouts
 from starrec.student.rows import Labelled
 from starrec.student.samples import Sample, read_samples
 from starrec.student.stages import PRACTICE_WEIGHT, Stage, practising
@@ -67,7 +67,7 @@ def explore(
     pad = int(star.tokenizer.pad_token_id)
 
     def attempt(tasks: Attempted, seed: int, total: int) -> tuple[torch.Tensor, dict[str, float]]:
-        found = rollouts(star, tasks.tasks, tasks.targets, config.group, config.temperature, seed)
+        found = sample_rollouts(star, tasks.tasks, tasks.targets, config.group, config.temperature, seed)
         rewards = torch.tensor([[rollout.reward(config.citations) for rollout in group] for group in found])
         flat = [rollout for group in found for rollout in group]
         value = _policy_loss(stage.model, flat, advantages(rewards).flatten(), config, pad) / total

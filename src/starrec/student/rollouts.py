@@ -64,7 +64,7 @@ class Rollout:
         return any(step.tag == "tool_call" and parse_call(step.text).name == tool for step in steps)
 
 
-def rollouts(
+def sample_rollouts(
     star: Star, tasks: Sequence[RankingTask], targets: Sequence[int], group: int, temperature: float, seed: int
 ) -> list[list[Rollout]]:
     """Attempts at each task.
@@ -106,15 +106,17 @@ def _attempt(trace: Trace, target: int) -> Reading[Rollout]:
         broken = str(error)
     order = hashed_order(trace.toolbox.task.candidates)
     labels = [trace.toolbox.labels[at] for at in order.tolist()]
-    learn = np.zeros(len(trace.ids), dtype=np.bool_)
-    learn[[place for place in trace.picked if place < len(trace.ids)]] = True
+    end = len(trace.ids)
+    ids = trace.ids if end not in trace.picked else [*trace.ids, trace.picked[end]]
+    learn = np.zeros(len(ids), dtype=np.bool_)
+    learn[list(trace.picked)] = True
     place_of = {column: row for row, column in enumerate(order.tolist())}
     ranking = np.arange(len(order))
     if thought is not None:
         column = {item: at for at, item in enumerate(trace.toolbox.task.candidates.tolist())}
         ranking = np.array([place_of[column[item]] for item in thought.ranking.items])
     sample = Sample(
-        np.array(trace.ids),
+        np.array(ids),
         learn,
         trace_rows(trace.answers, labels),
         np.array(trace.star.tokenizer.convert_tokens_to_ids(labels)),

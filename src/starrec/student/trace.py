@@ -116,8 +116,8 @@ class Trace:
     """All tokens so far."""
     pending: list[int] = field(default_factory=list)
     """Those at the end that the model has not read yet."""
-    picked: list[int] = field(default_factory=list)
-    """Places of the tokens that `pick` gave."""
+    picked: dict[int, int] = field(default_factory=dict)
+    """The tokens that `pick` gave, by their places; one that broke the trace stands behind its end."""
     written: int = 0
     calls: int = 0
     compared: bool = False
@@ -269,8 +269,9 @@ class Trace:
             return int(open_[0])
         ids, self.pending = self.pending, []
         logits = yield Read(ids)
-        self.picked.append(len(self.ids))
-        return self.pick(logits if shut is None else np.where(shut, -np.inf, logits))
+        token = self.pick(logits if shut is None else np.where(shut, -np.inf, logits))
+        self.picked[len(self.ids)] = token
+        return token
 
     def _all_but(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
         """`(vocabulary,)` all shut but these."""

@@ -114,7 +114,7 @@ def student(world, lessons, tokenizer, newborn):
         star = newborn(3)
         ranked = [list(map(int, star.rank(task).items)) for task in tasks[:6]]
         text, _ = read_samples(star.model, samples, int(tokenizer.pad_token_id))
-        loss = round(float(text), 3)
+        loss = round(float(text.mean()), 3)
     return tokenizer.get_vocab(), NUMBERS, rows, read, ranked, loss
 
 

@@ -182,7 +182,7 @@ class Star(FastMode):
         for task in tasks:
             self._check(task, MAX_LABELS)
 
-        _ = self.fast  # which threads would otherwise export side by side, what torch cannot
+        self.fast  # noqa: B018 - exported before threads ask for it, which torch does not do side by side
 
         def start(task: RankingTask) -> Reading[Thought]:
             return self._trace(task, grounded, None).run()

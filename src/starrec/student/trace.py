@@ -267,8 +267,7 @@ class Trace:
         """The next token, none that is shut; what has no alternative is not asked for."""
         if shut is not None and len(open_ := np.flatnonzero(~shut)) == 1:
             return int(open_[0])
-        ids, self.pending = self.pending, []
-        logits = yield Read(ids)
+        logits = yield from self.logits()
         token = self.pick(logits if shut is None else np.where(shut, -np.inf, logits))
         self.picked[len(self.ids)] = token
         return token
@@ -282,3 +281,8 @@ class Trace:
     def _add(self, ids: Sequence[int]) -> None:
         self.pending += ids
         self.ids += ids
+
+    def logits(self) -> Reading[NDArray[np.float32]]:
+        """`(vocabulary,)` logits of the next token."""
+        ids, self.pending = self.pending, []
+        return (yield Read(ids))

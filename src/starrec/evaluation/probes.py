@@ -21,10 +21,10 @@ from starrec.data import RankingTask, Targets
 from starrec.ranking import avg_hr, ranks_of_targets
 
 if TYPE_CHECKING:
-    from starrec.student import Star
+    from starrec.student import FastMode
 
 
-def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
+def probe(star: FastMode, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
     """Rates over `n` tasks with equally many candidates: `exchange_turns`, and `none_costs` in avg_hr."""
     random = np.random.default_rng(seed)
     # Imports torch, which whoever has a student has loaded anyway.

@@ -76,7 +76,7 @@ class LoraConfig(Section):
     """Low-rank adapters (Hu et al., 2021), the weights that are trained where the rank is not 0."""
 
     rank: int = Field(default=16, ge=0, description="Rank; 0 trains all weights, in float32.")
-    alpha: float = Field(default=32.0, gt=0, description="Scale: adapters count alpha / rank times.")
+    alpha: int = Field(default=32, gt=0, description="Scale: adapters count alpha / rank times.")
     targets: Literal["all-linear"] | tuple[str, ...] = Field(
         default="all-linear", description="Layers with an adapter: all linear ones, or those of these names."
     )

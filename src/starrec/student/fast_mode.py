@@ -129,17 +129,19 @@ class FastMode:
                 yield FastAnswer.of(task.candidates, scores, numbers[:size], order[:size])
 
     def _check(self, task: RankingTask, most: int | None = None) -> None:
-        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank; None for fast mode."""
+        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank; None: fast mode."""
         n = len(task.candidates)
         if most is None and n > self.fast.most < CANDIDATES:
             raise StarrecError(
-                f"Task {task.task_id} has {n} candidates; this language model ranks at most {self.fast.most}, by "
-                f"its labels and its context. A student whose `[student] base` is `nano` ranks {CANDIDATES}."
+                f"Task {task.task_id} has {n} candidates; this language model ranks at most "
+                f"{self.fast.most}, by its labels and its context. A student whose `[student] base` is `nano` "
+                f"ranks {CANDIDATES}."
             )
-        if n > (most or self.fast.most):
+        most = self.fast.most if most is None else most
+        if n > most:
             way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
             raise StarrecError(
-                f"Task {task.task_id} has {n} candidates; at most {most or self.fast.most} can be ranked here. {way}."
+                f"Task {task.task_id} has {n} candidates; at most {most} can be ranked here. {way}."
             )
         if n < 2:
             raise StarrecError(f"Task {task.task_id} has {n} candidates. There must be 2 or more to rank.")

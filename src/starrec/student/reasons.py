@@ -41,8 +41,9 @@ def weights_of_families(
         items: `(c,)`.
     """
     batch = np.concatenate([numbers[None], withhold(np.tile(numbers, (len(_WITHHELD), 1, 1)), _WITHHELD)])
-    order, shown = (np.tile(row, (len(batch), 1)) for row in (np.arange(len(items)), items))
-    scores = fast.scores(FastTasks(batch, order, shown))
+    copies = (len(batch), 1)
+    tasks = FastTasks(batch, np.tile(np.arange(len(items)), copies), np.tile(items, copies))
+    scores = fast.scores(tasks)
     standing = scores - scores.mean(axis=1, keepdims=True)
     fallen: NDArray[np.float32] = (standing[:1] - standing[1:]).T
     return fallen

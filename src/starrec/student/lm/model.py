@@ -62,8 +62,8 @@ class Belongs:
             return cls(**{**record, "signals": tuple(record["signals"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RunError(
-                f"The student in {folder} has no readable {LANGUAGE_MODEL} ({error}). Delete that folder and run "
-                "`starrec distill` again."
+                f"The student in {folder} has no readable {LANGUAGE_MODEL} ({error}). Delete that folder and "
+                "run `starrec distill` again."
             ) from error
 
 
@@ -100,7 +100,8 @@ class LanguageModel:
     def of(cls, base: LanguageBase, world: World | None, config: StudentConfig) -> Self:
         """A student before its training: the base, with fresh adapters that change nothing yet if the settings
         name a rank; the same seed gives the same ones."""
-        lora, lm = config.lm.lora, base.model
+        lora = config.lm.lora
+        lm: Any = base.model
         belongs = Belongs(
             base.name, base.digest, VERSION, LETTERED, config.lm.titles, base.context, adapter=lora.rank > 0
         )
@@ -142,8 +143,8 @@ class LanguageModel:
             if base.digest != belongs.digest:
                 raise RunError(
                     f"The adapter in {folder} was trained over other weights than those of {belongs.base!r} "
-                    f"now (it belongs to {belongs.digest}, the base is {base.digest}). Name the base that it was "
-                    f"trained over in {LANGUAGE_MODEL}, or train anew."
+                    f"now (it belongs to {belongs.digest}, the base is {base.digest}). Name the base that "
+                    f"it was trained over in {LANGUAGE_MODEL}, or train anew."
                 )
         try:
             if belongs.adapter:
@@ -190,12 +191,13 @@ class LanguageModel:
     @torch.inference_mode()
     def label_logits(self, prompts: Prompts, size: int) -> torch.Tensor:
         """`(n, size)` logits of the first labels at the last position of each prompt."""
-        transformer, head = self.plain.base_model, self.plain.get_output_embeddings()
+        transformer: Any = self.plain.base_model
+        head: Any = self.plain.get_output_embeddings()
         with self.autocast():
             hidden = transformer(torch.from_numpy(prompts.ids).to(self.device), use_cache=False)[0]
         asked = hidden[torch.arange(len(hidden)), torch.from_numpy(prompts.last).to(self.device)]
         rows = self.label_ids[:size]
-        logits = asked.float() @ head.weight[rows].float().T
+        logits: torch.Tensor = asked.float() @ head.weight[rows].float().T
         return logits if head.bias is None else logits + head.bias[rows]
 
     @property

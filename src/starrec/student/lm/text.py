@@ -9,8 +9,8 @@ A candidate is a row: a letter for each signal, ` -` where the signal is unknown
 so that the label is read when all of its row has been. The answer is asked at one position, after `Next:`,
 where the likelihood of each label is its candidate's score. Letters and labels are written with the space
 before them, which makes each one token of the base wherever it stands: labels stand in the rows as the answer
-would be written, and the token ids of a prompt are those of its text. A prompt is put together from ids, as a tokenizer
-would need milliseconds for what numpy does in microseconds.
+would be written, and the token ids of a prompt are those of its text. A prompt is put together from ids, as a
+tokenizer would need milliseconds for what numpy does in microseconds.
 
 A letter says how a candidate stands among the others, in standard deviations from their mean, and not how high
 its score is in itself: one letter can hold one of them, and standing ranks better (docs/distillation.md). Rows
@@ -69,7 +69,8 @@ _UNKNOWN: Final = len(_VALUES) - 1
 _COLUMNS: Final = np.array([READ.index(signal) for signal in LETTERED])
 LABELS: Final = 20
 """A base with fewer single-token labels is refused."""
-_TITLE_TOKENS: Final = 16
+TITLE_TOKENS: Final = 16
+"""Of a title; longer ones are cut."""
 _ROWS: Final = "\N{OBJECT REPLACEMENT CHARACTER}"
 """Stands for the rows while the chat template is applied."""
 
@@ -129,7 +130,7 @@ class TextRendering:
 
     def length(self, size: int) -> int:
         """Tokens of a prompt of so many candidates, at most."""
-        title = _TITLE_TOKENS if self._mentions is not None else 0
+        title = TITLE_TOKENS if self._mentions is not None else 0
         return len(self._before) + size * (self.row_tokens + title) + len(self._after)
 
     def text(self, tasks: FastTasks, at: int) -> str:
@@ -191,11 +192,14 @@ class TextRendering:
         found = MENTION.fullmatch(self._mentions[item])
         title = unescape(found.group(2)) if found else ""
         # What a special token is made of must not come from a title.
-        return "\n" + title.replace("<", "(").replace(">", ")").replace("|", "/")
+        title = "\n" + title.replace("<", "(").replace(">", ")").replace("|", "/")
+        while (length := len(self._ids(title))) > TITLE_TOKENS:
+            title = title[: max(1, len(title) * TITLE_TOKENS // length)]
+        return title
 
     def _title_ids(self, item: int) -> NDArray[np.int64]:
         if item not in self._titles:
-            self._titles[item] = np.array(self._ids(self._title(item))[:_TITLE_TOKENS])
+            self._titles[item] = np.array(self._ids(self._title(item)))
         return self._titles[item]
 
     def _ids(self, text: str) -> list[int]:

@@ -48,8 +48,8 @@ try:
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
     from transformers import logging as transformers_logging
-    from trl import SFTConfig as TrlConfig
-    from trl import SFTTrainer
+    from trl.trainer.sft_config import SFTConfig as TrlConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 except ImportError as error:
     raise StarrecError(
         f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
@@ -91,8 +91,8 @@ class LanguageStage:
     """Of checkpoints; stays until the caller has saved the result."""
     fingerprint: str
     """Of everything that the steps depend on; checkpoints of other inputs are started over."""
-    report: Callable[[Progress], None]
-    """Called after every step."""
+    report: Callable[[Progress, float], None]
+    """Called after every step, also with how much of the stage is over, 0 to 1."""
     announce: Callable[[str], None] = lambda line: None
     """Called with a line where the stage starts over or goes on."""
     checkpoint_seconds: float = 60.0
@@ -153,20 +153,20 @@ def reinforce_language_model(stage: LanguageStage, practice: Callable[[int], Lab
     if reference is not None:
         reference.lm = copy.deepcopy(stage.model.lm)
     asked: dict[int, FastTasks] = {}
+    """What the reference is to score: the loop asks for a step before the one before it is computed."""
 
     def step(number: int) -> Step:
         batch = practice(number)
         random = np.random.default_rng([stage.config.seed, 3, number])
         tasks = stage.withheld(batch.tasks, random)
         if reference is not None:
-            asked.clear()
             asked[number] = tasks
         return Step(tasks, batch.rows, batch.weights)
 
     def loss(scores: torch.Tensor, goal: torch.Tensor, number: int) -> tuple[torch.Tensor, dict[str, float]]:
         before = None
         if reference is not None:
-            before = torch.from_numpy(reference.scores(asked[number])).to(scores.device)
+            before = torch.from_numpy(reference.scores(asked.pop(number))).to(scores.device)
         likelihood, _ = cross_entropy_loss(scores, goal)
         if reward.gradient == "exact":
             each, reached = expected_reward_loss(scores, before, goal, kl=reward.kl)
@@ -306,7 +306,9 @@ class _ListwiseTrainer(SFTTrainer):
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
         """Linear warm-up, constant, then linear decay to 2% over the last half of the stage's steps or time."""
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, self._clock.rate)
+        optimizer = optimizer or self.optimizer
+        assert optimizer is not None, "the trainer makes it before"
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._clock.rate)
         return self.lr_scheduler
 
     def create_model_card(self, *arguments: Any, **named: Any) -> None:
@@ -346,7 +348,7 @@ class _Clock(TrainerCallback):
         moved = sum(int((after[name] != before).sum()) for name, before in self._before.items())
         if self.progress.step and not moved:
             raise RunError(
-                f"{self.progress.step:,} steps of training moved no weight. Raise the learning_rate of the stage."
+                f"{self.progress.step:,} steps of training moved no weight. Raise the stage's learning_rate."
             )
         best = load_file(self._stage.folder / _BEST)
         self._stage.model.lm.load_state_dict(best, strict=False)
@@ -392,7 +394,7 @@ class _Clock(TrainerCallback):
         ended = done >= 1
         if int(done * looks) > int(before * looks) or ended:
             self._look()
-        self._stage.report(progress)
+        self._stage.report(progress, done)
         if ended:
             control.should_training_stop = True
         if ended or _agreed(time.monotonic() - self._saved) >= self._stage.checkpoint_seconds:
@@ -452,12 +454,10 @@ def _resumable(stage: LanguageStage) -> Path | None:
     Raises:
         RunError: the folder's record is corrupt.
     """
-    if not stage.folder.exists():
-        return None
     try:
         inputs = json.loads((stage.folder / _INPUTS).read_text(encoding="utf-8"))["fingerprint"]
     except FileNotFoundError:
-        inputs = None
+        return None
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"Checkpoints in {stage.folder} are corrupt ({error}). Delete that folder.") from error
     if inputs != stage.fingerprint:

@@ -207,6 +207,9 @@ def _fit(
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or THREADS))
     try:
         clock.begin()
+        if clock.over:
+            clock.give_best()
+            return clock.progress
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of one library at another's options
             trainer = _ListwiseTrainer(stage, step, loss, clock, learning_rate, weight_decay)
@@ -214,7 +217,8 @@ def _fit(
         trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     finally:
         torch.set_num_threads(threads)
-    clock.end()
+    clock.require_movement()
+    clock.give_best()
     return clock.progress
 
 
@@ -338,9 +342,13 @@ class _Clock(TrainerCallback):
         self._earlier = self.progress.seconds
         self._started = self._saved = time.monotonic()
 
-    def end(self) -> None:
-        """Put the best weights into the model.
+    @property
+    def over(self) -> bool:
+        """Whether an earlier process ended the stage."""
+        return self.progress.step > 0 and self._done(self.progress.step) >= 1
 
+    def require_movement(self) -> None:
+        """
         Raises:
             RunError: no weight has moved.
         """
@@ -350,6 +358,9 @@ class _Clock(TrainerCallback):
             raise RunError(
                 f"{self.progress.step:,} steps of training moved no weight. Raise the stage's learning_rate."
             )
+
+    def give_best(self) -> None:
+        """Put the best weights into the model."""
         best = load_file(self._stage.folder / _BEST)
         self._stage.model.lm.load_state_dict(best, strict=False)
         self._stage.model.lm.eval()

@@ -63,7 +63,7 @@ def model_card(belongs: Belongs, results: Mapping[str, Any] | None) -> str:
         "",
         "# A recommender that starrec distilled",
         "",
-        f"{belongs.base} ({'a low-rank adapter' if belongs.adapter else 'whole weights'}), which ranks candidates "
+        f"{belongs.base} ({'an adapter' if belongs.adapter else 'whole weights'}), which ranks candidates "
         "by the logits of their labels at one position.",
         "",
         f"It reads a row a candidate: letters for {len(belongs.signals)} signals ({', '.join(belongs.signals)})"

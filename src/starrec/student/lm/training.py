@@ -18,7 +18,6 @@ import math
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,9 +209,7 @@ def _fit(
         if clock.over:
             clock.give_best()
             return clock.progress
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of one library at another's options
-            trainer = _ListwiseTrainer(stage, step, loss, clock, learning_rate, weight_decay)
+        trainer = _ListwiseTrainer(stage, step, loss, clock, learning_rate, weight_decay)
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     finally:

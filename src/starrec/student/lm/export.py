@@ -53,17 +53,19 @@ def export_language_model(
 
 def model_card(belongs: Belongs, results: Mapping[str, Any] | None) -> str:
     """The card of a student, as Markdown with the hub's front matter."""
+    # A folder of this machine is nobody else's business.
+    base = Path(belongs.base).name if Path(belongs.base).is_absolute() else belongs.base
     lines = [
         "---",
         "library_name: " + ("peft" if belongs.adapter else "transformers"),
         "pipeline_tag: text-generation",
         "tags: [recommendation, ranking, starrec]",
-        f"base_model: {belongs.base}",
+        f"base_model: {base}",
         "---",
         "",
         "# A recommender that starrec distilled",
         "",
-        f"{belongs.base} ({'an adapter' if belongs.adapter else 'whole weights'}), which ranks candidates "
+        f"{base} ({'an adapter' if belongs.adapter else 'whole weights'}), which ranks candidates "
         "by the logits of their labels at one position.",
         "",
         f"It reads a row a candidate: letters for {len(belongs.signals)} signals ({', '.join(belongs.signals)})"

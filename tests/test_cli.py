@@ -37,6 +37,7 @@ COMMANDS = [
     "similar",
     "recommend-all",
     "refresh",
+    "export",
     "serve",
     "keys",
     "events",

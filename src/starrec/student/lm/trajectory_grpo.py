@@ -15,6 +15,7 @@ A group whose traces are worth the same has gradient 0, and weight decay would s
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,14 +136,16 @@ def trajectory_trainer(
         disable_tqdm=True,
         seed=seed,
     )
-    return GRPOTrainer(
-        model=model,
-        args=settings,
-        reward_funcs=[rewards.trajectory, rewards.citations],
-        train_dataset=data,
-        processing_class=scene.chat.tokenizer,
-        environment_factory=environment_factory(scene),
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using 'environment_factory'")
+        return GRPOTrainer(
+            model=model,
+            args=settings,
+            reward_funcs=[rewards.trajectory, rewards.citations],
+            train_dataset=data,
+            processing_class=scene.chat.tokenizer,
+            environment_factory=environment_factory(scene),
+        )
 
 
 def _logged(history: Sequence[Mapping[str, Any]], name: str) -> tuple[float, ...]:

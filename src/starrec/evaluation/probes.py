@@ -11,6 +11,7 @@ The first is so by construction (a candidate is its row), and is measured to sho
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,14 +21,14 @@ from starrec.data import RankingTask, Targets
 from starrec.ranking import avg_hr, ranks_of_targets
 
 if TYPE_CHECKING:
-    from starrec.student import Star
+    from starrec.student import FastMode
 
 
-def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
+def probe(star: FastMode, tasks: Sequence[RankingTask], targets: Targets, seed: int) -> dict[str, float]:
     """Rates over `n` tasks with equally many candidates: `exchange_turns`, and `none_costs` in avg_hr."""
     random = np.random.default_rng(seed)
     # Imports torch, which whoever has a student has loaded anyway.
-    from starrec.student import READ, FastTasks, gather_tasks, withhold
+    from starrec.student import READ, gather_tasks, withhold
 
     given = gather_tasks(star.world, list(tasks))
     rows = np.arange(len(given))
@@ -37,12 +38,12 @@ def probe(star: Star, tasks: Sequence[RankingTask], targets: Targets, seed: int)
 
     exchanged = given.numbers.copy()
     exchanged[rows, first], exchanged[rows, other] = given.numbers[rows, other], given.numbers[rows, first]
-    after = star.fast.scores(FastTasks(exchanged, given.order))
+    after = star.fast.scores(replace(given, numbers=exchanged))
     different = (given.numbers[rows, first] != given.numbers[rows, other]).any(axis=1)
     turned = after[rows, other] > after[rows, first]
 
     nothing = withhold(given.numbers, np.ones((len(rows), len(READ)), dtype=np.bool_))
-    none = star.fast.scores(FastTasks(nothing, given.order))
+    none = star.fast.scores(replace(given, numbers=nothing))
     candidates = np.stack([task.candidates for task in tasks])
     column = np.array([task.candidates.tolist().index(targets[task.task_id]) for task in tasks])
 

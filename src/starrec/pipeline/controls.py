@@ -86,6 +86,9 @@ def rank_with_controls(
         RunError: the student or its checkpoint is missing or corrupt.
         DataError: there is nothing to learn from.
     """
+    if session.config.student.base != "nano" and (students := [name for name in names if name in _STUDENTS]):
+        session.announce(f"controls: {', '.join(students)} left out, which are nano students")
+        names = [name for name in names if name not in _STUDENTS]
     if not names:
         return ControlsRecord()
     student = student_product(session, prepared)

@@ -10,13 +10,14 @@ from typing import Any, Final, Literal
 from starrec.engines import Workers
 from starrec.errors import DataError, RunError
 from starrec.pipeline.fingerprints import distill_inputs
+from starrec.pipeline.language_model import distill_language_model, record, stage_summary
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training
 from starrec.runs import Product
-from starrec.student import Progress, Star, build_nano, build_tokenizer
+from starrec.student import Star, build_nano, build_tokenizer
 from starrec.trajectories import linear
 
 _TOKENIZER_RUNS: Final = 2000
@@ -38,6 +39,9 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         return {"teach": taught, **product.facts["stages"]}
     _require_validation(tasks)
     session.begins("distill")
+    if config.base != "nano":
+        stages = distill_language_model(session, prepared, tasks, taught, product)
+        return {"teach": taught, **stages}
     with Workers(prepared.world) as workers:
         kept, failed = runs_by_outcome(session, prepared, tasks)
         tokenizer = build_tokenizer(map(linear, kept[:_TOKENIZER_RUNS]))
@@ -48,14 +52,14 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         training = Training.of(session, tasks, workers, star, product)
         sft = training.supervise("sft", kept, "SFT")
         product.publish("sft", star.save)
-        session.announce(_summary("SFT", sft))
+        session.announce(stage_summary("SFT", sft))
         practised = training.practised(kept, failed)
         positions = tasks.practice
         n_kept = len(kept)
         del kept, failed  # hundreds of megabytes
         grpo = training.reinforce("grpo", positions, practised, "GRPO")
         product.publish("star", star.save)
-        session.announce(_summary("GRPO", grpo))
+        session.announce(stage_summary("GRPO", grpo))
     attempts = config.grpo.steps * config.grpo.batch
     group = config.grpo.group if config.grpo.gradient == "sampled" else 1
     seen = min(len(positions), attempts) + len(practised)
@@ -97,22 +101,3 @@ def student_product(session: Session, prepared: Prepared) -> Product:
     if taught is None:
         raise RunError("The teacher's runs are not complete. Run `starrec teach` for this run.")
     return session.run.product("distill", distill_inputs(session.config, prepared.dataset, taught.fingerprint))
-
-
-def record(progress: Progress, **counts: object) -> dict[str, object]:
-    """What results.json says of a stage of training."""
-    return {
-        **counts,
-        "labels_seen": counts["tasks"],
-        "seconds": progress.seconds,
-        "validation_evaluations": progress.evaluations,
-        "best_validation_avg_hr": progress.best,
-        "best_step": progress.best_step,
-    }
-
-
-def _summary(name: str, progress: Progress) -> str:
-    return (
-        f"distill: {name} {progress.seconds:.0f} s, avg_hr {progress.best:.3f} on validation half A "
-        f"(step {progress.best_step})"
-    )

@@ -59,7 +59,7 @@ from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.thinking import faithfulness_of_runs, faithfulness_of_thoughts, think, worked_example
 from starrec.ranking import Ranking
 from starrec.runs import Product, write_atomic
-from starrec.student import Star
+from starrec.student import Star, load_student
 from starrec.teacher import policy_sha
 
 
@@ -91,8 +91,10 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     # Controls and peers answer whatever has as many candidates as the tasks that they learned from.
     asked = [task for task in every if len(task.candidates) == session.config.data.negatives + 1]
     half_b, targets_b = tasks.validation("B")
-    star = Star.load(student.path("star"), prepared.world)
-    before = Star.load(student.path("sft"), prepared.world)
+    star, before = (load_student(student.path(name), prepared.world) for name in ("star", "sft"))
+    thinker = star if isinstance(star, Star) else None
+    if thinker is None:
+        session.announce("evaluate: a language model as the student; think mode and the catalogue are nano's")
     with Workers(prepared.world) as workers:
         rankings = rank_fast(workers, star, before, every, session.config)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
@@ -103,13 +105,16 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         retrieved = retrieve_all(workers, first)
         distributions = distributions_of_signals(tasks, workers)
     greedy = rank_greedily(session, prepared, tasks)
-    lists = {"retrieval": retrieved, "star": rank_retrieved(star.rank_many, first, retrieved)}
+    lists = {"retrieval": retrieved}
+    if thinker is not None:
+        lists["star"] = rank_retrieved(star.rank_many, first, retrieved)
     catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
-    subset = first_draws(test, config.think_users, config.seed, "think subset")
-    thoughts, seconds = think(session, star, subset)
+    subset = first_draws(test, config.think_users, config.seed, "think subset") if thinker is not None else []
+    thoughts, seconds = think(session, thinker, subset) if thinker is not None else ([], [])
     answers = [(name, every, ranked) for name, ranked in rankings.items()]
     answers += [(name, greedy.asked, ranked) for name, ranked in greedy.rankings.items()]
-    answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
+    if thinker is not None:
+        answers.append(("star_think", subset, [thought.ranking for thought in thoughts]))
     peers = rank_with_peers(session, prepared, tasks, config.peers, product.folder, asked)
     frames = [
         ranks_frame(name, of, ranked, all_targets, seed=own_seed(name, session.config))
@@ -127,16 +132,17 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     ranks = pl.concat(frames).sort("system", maintain_order=True)
 
     session.announce("evaluate: latency and probes")
-    latency_ms = {
-        **latency(prepared, test, star, before, session.config),
+    latency_ms = latency(prepared, test, star, before, session.config) | peers.latency
+    faithful = {"teacher": faithfulness_of_runs(prepared, greedy.asked, greedy.runs)}
+    if thinker is not None:
         # One after the other, so the rate is that of one process.
-        "star_think": {**percentiles(seconds), "throughput_per_s": len(seconds) / sum(seconds)},
-    }
-    latency_ms |= peers.latency
+        latency_ms["star_think"] = {**percentiles(seconds), "throughput_per_s": len(seconds) / sum(seconds)}
+        faithful["star_think"] = faithfulness_of_thoughts(prepared, thinker, subset, thoughts)
+        # How well the student copies on its own: the control for what grounding does.
+        ungrounded = list(thinker.think_many(subset[: config.ungrounded_users], grounded=False))
+        faithful["star_think_ungrounded"] = faithfulness_of_thoughts(prepared, thinker, subset, ungrounded)
     if greedy.latency is not None:
         latency_ms[TEACHER] = greedy.latency
-    # How well the student copies on its own: the control for what grounding does.
-    ungrounded = list(star.think_many(subset[: config.ungrounded_users], grounded=False))
     probed = half_b[:: max(1, len(half_b) // config.probe_tasks)][: config.probe_tasks]
     beside = {
         "data": data_summary(prepared.dataset, prepared.split, test),
@@ -157,18 +163,18 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         "peers": peers.record,
         "latency_ms": latency_ms,
         "training": training,
-        "faithfulness": {
-            "star_think": faithfulness_of_thoughts(prepared, star, subset, thoughts),
-            "star_think_ungrounded": faithfulness_of_thoughts(prepared, star, subset, ungrounded),
-            "teacher": faithfulness_of_runs(prepared, greedy.asked, greedy.runs),
-        },
+        "faithfulness": faithful,
         "probes": probe(star, probed, targets_b, config.seed),
         "tie_seeds": ties,
         **scenario_record(tasks),
         "full_catalogue": catalogue,
         "signal_distributions": distributions,
         "recommendations": recommended(
-            prepared.dataset, first, lists["star"].ranked, targets, examples=config.worked_examples
+            prepared.dataset,
+            first,
+            next(reversed(lists.values())).ranked,
+            targets,
+            examples=config.worked_examples,
         ),
         "worked_examples": [
             worked_example(prepared.dataset, task, thought, targets[task.task_id])
@@ -188,8 +194,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
             ("star", TEACHER),
             ("star", "star_sft"),
             ("star_sft", TEACHER),
-            ("star_think", TEACHER),
-            ("star_think", "star"),
+            *([] if thinker is None else [("star_think", TEACHER), ("star_think", "star")]),
             ("star", tool),
             *(("star", control) for control in controls.rankings),
             (TEACHER, tool),

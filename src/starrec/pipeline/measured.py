@@ -12,7 +12,7 @@ from starrec.pipeline.greedy_teacher import TEACHER
 from starrec.pipeline.memory import gives_back
 from starrec.pipeline.signals import Prepared, split_and_count
 from starrec.pipeline.tasks import held_out_tasks
-from starrec.student import Star
+from starrec.student import FastMode
 from starrec.teacher import rank_with_teacher
 
 _BATCHED: Final = 1024
@@ -21,7 +21,7 @@ _BATCHED: Final = 1024
 
 @gives_back
 def latency(
-    prepared: Prepared, test: list[RankingTask], star: Star, before: Star, config: RunConfig
+    prepared: Prepared, test: list[RankingTask], star: FastMode, before: FastMode, config: RunConfig
 ) -> dict[str, dict[str, float]]:
     """Time of one request in one process: of the student (fast, after and before GRPO), of the embedded
     teacher, and of the `evidence` of a task, whose signals are gathered at once, so that none has a time of

@@ -52,8 +52,20 @@ class Practice:
     """The batch of each step; to be asked in order, from any step on."""
 
     def __init__(
-        self, tasks: Tasks, workers: Workers[World], config: StudentConfig, positions: TrainingPositions
+        self,
+        tasks: Tasks,
+        workers: Workers[World],
+        config: StudentConfig,
+        positions: TrainingPositions,
+        *,
+        retrieved: bool = True,
     ) -> None:
+        """
+        Args:
+            retrieved: whether some steps have what the retriever brings, about a hundred candidates; off, those
+                steps have usual tasks.
+        """
+        self._retrieved = retrieved
         self._tasks = tasks
         self._workers = workers
         self._config = config
@@ -80,7 +92,7 @@ class Practice:
         taken: dict[Kind, int] = dict.fromkeys(SHARES, 0)
         for chunk in count():
             steps = range(chunk * _CHUNK, (chunk + 1) * _CHUNK)
-            kinds = [_kind(self._config.seed, step) for step in steps]
+            kinds = [self._kind(step) for step in steps]
             before = dict(taken)
             for kind in kinds:
                 taken[kind] += 1
@@ -91,6 +103,10 @@ class Practice:
                 batch = next(drawn[kind])
                 if step >= first:
                     yield batch
+
+    def _kind(self, step: int) -> Kind:
+        kind = _kind(self._config.seed, step)
+        return "usual" if kind == "retrieved" and not self._retrieved else kind
 
     def _draw(self, kind: Kind, start: int, end: int) -> Iterator[Batch]:
         """The batches of a kind with numbers from start to before end."""

@@ -31,7 +31,7 @@ from starrec.ranking import Comparison, avg_hr, ratio_ci
 from starrec.runs import Product
 from starrec.signals.embeddings import item_embeddings
 from starrec.store import LmdbStore, Log, Versions, evidence_folder
-from starrec.student import Star
+from starrec.student import FastMode, Star
 
 STEPS: Final = 400
 """Of training on, unless told: a sixth of a full run's."""
@@ -199,7 +199,7 @@ def _train_on(session: Session, tasks: Tasks, old: Product, product: Product, da
     product.path("refresh.checkpoint").unlink(missing_ok=True)
 
 
-def _hits(star: Star, tasks: Sequence[RankingTask], targets: Targets) -> list[float]:
+def _hits(star: FastMode, tasks: Sequence[RankingTask], targets: Targets) -> list[float]:
     """avg_hr of each task."""
     ranked = star.rank_many(tasks)
     ranks = [found.rank_of(targets[task.task_id]) for task, found in zip(tasks, ranked, strict=True)]

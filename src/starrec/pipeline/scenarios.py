@@ -26,7 +26,7 @@ from starrec.pipeline.greedy_teacher import NO_REFLECTION, TEACHER, V1, rank_wit
 from starrec.pipeline.memory import gives_back
 from starrec.pipeline.tasks import Tasks
 from starrec.ranking import Ranking
-from starrec.student import Star
+from starrec.student import FastMode
 from starrec.teacher import rank_with_v1
 from starrec.tools import World
 
@@ -36,7 +36,7 @@ _MOST: Final = 0.5
 
 @gives_back
 def rank_fast(
-    workers: Workers[World], star: Star, before: Star, tasks: list[RankingTask], config: RunConfig
+    workers: Workers[World], star: FastMode, before: FastMode, tasks: list[RankingTask], config: RunConfig
 ) -> dict[str, list[Ranking]]:
     """Rankings of every fast system by its name; the teacher is among them where it is the embedded policy.
 

@@ -13,14 +13,14 @@ from starrec.teacher import rank_with_teacher
 from starrec.tools import World
 
 if TYPE_CHECKING:
-    from starrec.student import Star
+    from starrec.student import FastMode
 
 SERVED: Final = "served"
 """The part of an evaluation's record that says which system serves, and what each had on validation half B."""
 
 
 def choose_served(
-    star: Star,
+    star: FastMode,
     workers: Workers[World],
     tasks: Sequence[RankingTask],
     targets: Targets,

@@ -82,7 +82,9 @@ class Training:
         """
         samples = self.samples(runs)
         with self.session.bar(title, self.config.sft.steps) as advance:
-            progress = supervise(self._stage(name, advance), *self._ranked(runs), samples)
+            progress = supervise(
+                self._stage(name, advance), *ranked_as_in_runs(self.star.world, self.tasks, runs), samples
+            )
         self.star.trained()
         return progress
 
@@ -151,13 +153,16 @@ class Training:
                 found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
         return found
 
-    @gives_back
-    def _ranked(self, runs: list[Trajectory]) -> tuple[FastTasks, NDArray[np.int64]]:
-        """The runs' tasks in fast form, and the rows of their candidates as each run ranked them."""
-        by_id = {task.task_id: task for task in self.tasks.taught[0]}
-        columns = np.array([[run.labels.index(label) for label in run.ranking] for run in runs])
-        tasks = gather_tasks(self.star.world, [by_id[run.task_id] for run in runs])
-        return tasks, tasks.rows_of(columns)
+
+@gives_back
+def ranked_as_in_runs(
+    world: World, tasks: Tasks, runs: Sequence[Trajectory]
+) -> tuple[FastTasks, NDArray[np.int64]]:
+    """The runs' tasks in fast form, and the rows of their candidates as each run ranked them."""
+    by_id = {task.task_id: task for task in tasks.taught[0]}
+    columns = np.array([[run.labels.index(label) for label in run.ranking] for run in runs])
+    found = gather_tasks(world, [by_id[run.task_id] for run in runs])
+    return found, found.rows_of(columns)
 
 
 def labelled(world: World, tasks: Sequence[RankingTask], targets: Targets) -> Labelled:

@@ -15,7 +15,7 @@ from starrec.signals import Evidence, Fact, select
 from starrec.signals.facts import PEOPLE
 from starrec.signals.shopper import short_reason
 from starrec.student import FAMILIES, weights_of_families
-from starrec.student.fast import FastNetwork
+from starrec.student.fast import Scorer
 from starrec.student.rows import hashed_order
 from starrec.tools import World
 
@@ -24,7 +24,7 @@ _LIFTED: Final = ("item_cf", "user_cf", "trend")
 
 
 def deciding_families(
-    fast: FastNetwork, numbers: NDArray[np.float32], items: NDArray[np.int32]
+    fast: Scorer, numbers: NDArray[np.float32], items: NDArray[np.int32]
 ) -> list[tuple[str, ...]]:
     """Of each of these items, the families by how much they moved its score, most first.
 
@@ -35,7 +35,7 @@ def deciding_families(
         return [tuple(FAMILIES)] * len(items)
     order = hashed_order(items)
     weights = np.empty((len(items), len(FAMILIES)), dtype=np.float32)
-    weights[order] = weights_of_families(fast, numbers[order])
+    weights[order] = weights_of_families(fast, numbers[order], items[order])
     names = list(FAMILIES)
     return [tuple(names[at] for at in row) for row in np.argsort(-weights, axis=1, kind="stable").tolist()]
 

@@ -11,7 +11,7 @@ from starrec.student.config import GRPOConfig, NanoConfig, SFTConfig, StudentCon
 
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
-    from starrec.student.engine import Star
+    from starrec.student.engine import Star, load_student
     from starrec.student.fast import CANDIDATES
     from starrec.student.fast_mode import FastMode
     from starrec.student.nano import Nano, build_nano
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Star": "engine",
+    "load_student": "engine",
     "Step": "trace",
     "Thought": "trace",
     "with_fast_order": "calls",
@@ -91,6 +92,7 @@ __all__ = [
     "build_nano",
     "build_tokenizer",
     "gather_tasks",
+    "load_student",
     "make_samples",
     "read_samples",
     "reinforce",

@@ -76,10 +76,34 @@ class LoraConfig(Section):
     """Low-rank adapters (Hu et al., 2021), the weights that are trained where the rank is not 0."""
 
     rank: int = Field(default=16, ge=0, description="Rank; 0 trains all weights, in float32.")
-    alpha: float = Field(default=32.0, gt=0, description="Scale: adapters count alpha / rank times.")
+    alpha: int = Field(default=32, gt=0, description="Scale: adapters count alpha / rank times.")
     targets: Literal["all-linear"] | tuple[str, ...] = Field(
         default="all-linear", description="Layers with an adapter: all linear ones, or those of these names."
     )
+
+
+class LanguageSFTConfig(Section):
+    """Stage 1 of a language model."""
+
+    epochs: float = Field(default=3.0, gt=0, description="Passes over the kept runs.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Training ends after so long at the latest. Unset: after its epochs."
+    )
+    batch: int = Field(default=8, ge=1, description="Kept runs a step, on each device.")
+    learning_rate: float = Field(
+        default=5e-4, gt=0, description="Peak; of full weights, a tenth of it or less."
+    )
+
+
+class LanguageGRPOConfig(Section):
+    """Stage 2 of a language model; tasks and reward are those of `[student.grpo]`."""
+
+    steps: int = Field(default=1000, ge=0, description="Optimizer steps, at most; 0 leaves the stage out.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Training ends after so long at the latest. Unset: after its steps."
+    )
+    batch: int = Field(default=8, ge=1, description="Tasks a step, on each device.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak.")
 
 
 class LanguageModelConfig(Section):
@@ -96,7 +120,15 @@ class LanguageModelConfig(Section):
         default=None, ge=64, description="Longest prompt, in tokens. Unset: what the base was made for."
     )
     titles: bool = Field(default=False, description="Whether a candidate's row begins with its title.")
+    evaluations: int = Field(
+        default=8, ge=1, description="Looks at validation half A in a stage, evenly over its length."
+    )
+    evaluated_tasks: int = Field(
+        default=256, ge=2, description="Tasks of half A, by seeded draw, that each look ranks, at most."
+    )
     lora: LoraConfig = Field(default_factory=LoraConfig, description="Adapters.")
+    sft: LanguageSFTConfig = Field(default_factory=LanguageSFTConfig, description="Stage 1.")
+    grpo: LanguageGRPOConfig = Field(default_factory=LanguageGRPOConfig, description="Stage 2.")
 
 
 class StudentConfig(Section):

@@ -28,10 +28,10 @@ from transformers import PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
 from starrec.data import RankingTask
-from starrec.errors import RunError
+from starrec.errors import RunError, StarrecError
 from starrec.student.calls import CallForm, fast_order
 from starrec.student.export import export
-from starrec.student.fast import FAST_FILE, FastNetwork
+from starrec.student.fast import FAST_FILE, LANGUAGE_MODEL, Scorer
 from starrec.student.fast_mode import FastMode, load_network
 from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.nano import ROWS_FILE, Nano
@@ -56,7 +56,7 @@ class Star(FastMode):
         model: Nano,
         tokenizer: PreTrainedTokenizerFast,
         world: World,
-        fast: FastNetwork | None = None,
+        fast: Scorer | None = None,
     ) -> None:
         """
         Args:
@@ -82,7 +82,13 @@ class Star(FastMode):
 
         Raises:
             RunError: the folder holds no student, or a corrupt one.
+            StarrecError: it holds a language model.
         """
+        if (folder / LANGUAGE_MODEL).exists():
+            raise StarrecError(
+                f"The student in {folder} is a language model, which ranks in fast mode and is not trained on. "
+                'For think mode and `refresh` distill one with `[student] base = "nano"`.'
+            )
         if not (folder / "model.safetensors").exists():
             raise RunError(
                 f"There is no student in {folder}. Train one with `starrec distill` or `starrec run`."
@@ -111,7 +117,7 @@ class Star(FastMode):
         self.fast.save(folder)
 
     @property
-    def fast(self) -> FastNetwork:
+    def fast(self) -> Scorer:
         """Fast mode of the weights."""
         if self._fast is None:
             self._fast = export(self.model)
@@ -191,3 +197,8 @@ class Star(FastMode):
         toolbox = self.world.toolbox(task)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
         return Trace(self, toolbox, CallForm(toolbox.labels), grounding, edit)
+
+
+def load_student(folder: Path, world: World) -> FastMode:
+    """A saved student: a `Star`, or only a fast mode where it is a language model; raises as `Star.load`."""
+    return (FastMode if (folder / LANGUAGE_MODEL).exists() else Star).load(folder, world)

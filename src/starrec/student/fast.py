@@ -1,4 +1,5 @@
-"""Fast mode as it is served: the network over rows of evidence, run by ONNX Runtime.
+"""What scores candidates in fast mode, and nano's as it is served: the network over rows of evidence, run by
+ONNX Runtime.
 
 What a student is lies in its transformers folder; this graph follows from it (`export`) and stands beside it.
 Run so, a request takes a third of the time that PyTorch needs for it and a batch half (`student_parts.py`
@@ -9,7 +10,7 @@ not needed. One thread: beside other requests a second one costs more than it ga
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import onnxruntime
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from starrec.student.rows import N_NUMBERS, FastTasks
 
 FAST_FILE: Final = "fast.onnx"
+LANGUAGE_MODEL: Final = "student.json"
+"""The file by which the folder of a language model is known, and what its weights belong to."""
 INPUT: Final = "numbers"
 """The graph's input, `(n, c, N_NUMBERS) float32`; its one output is scores `(n, c) float32`."""
 CANDIDATES: Final = 200
@@ -26,8 +29,24 @@ _POSITIONS: Final = 800
 """Candidates in one run, of all tasks together: what they are computed by stays in the processor's cache."""
 
 
+class Scorer(Protocol):
+    """Fast mode of any base."""
+
+    @property
+    def most(self) -> int:
+        """Candidates of a task that can be ranked."""
+
+    def scores(self, tasks: FastTasks) -> NDArray[np.float32]:
+        """The score of each row, `(n, c)`; -inf in padding."""
+
+    def save(self, folder: Path) -> None:
+        """Write to a folder what `fast_mode.load_scorer` reads."""
+
+
 class FastNetwork:
     """An exported network, ready to score."""
+
+    most: Final = CANDIDATES
 
     def __init__(self, graph: bytes) -> None:
         """Raises whatever ONNX Runtime finds wrong with the graph; ValueError where it reads other numbers."""

@@ -1,4 +1,4 @@
-"""Fast mode over a world: tasks in, rankings out, without PyTorch.
+"""Fast mode over a world: tasks in, rankings out; without PyTorch where the student is nano's.
 
 `engine.Star` is a fast mode that can also think; what only ranks needs no more than this.
 """
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from starrec.data import RankingTask, check_known
 from starrec.errors import RunError, StarrecError
 from starrec.ranking import Ranking, order_by_scores
-from starrec.student.fast import CANDIDATES, FAST_FILE, FastNetwork
-from starrec.student.rows import gather_tasks, hashed_order, rows_of_evidence
+from starrec.student.fast import CANDIDATES, FAST_FILE, LANGUAGE_MODEL, FastNetwork, Scorer
+from starrec.student.rows import FastTasks, gather_tasks, hashed_order, rows_of_evidence
 from starrec.tools import Toolbox, World
 
 TIE_SEED: Final = 5
@@ -61,13 +61,13 @@ class FastAnswer(NamedTuple):
 class FastMode:
     """A student's fast mode with the world that it looks things up in."""
 
-    def __init__(self, fast: FastNetwork, world: World) -> None:
-        self._fast: FastNetwork | None = fast
+    def __init__(self, fast: Scorer, world: World) -> None:
+        self._fast: Scorer | None = fast
         self.world = world
 
     @property
-    def fast(self) -> FastNetwork:
-        """The network."""
+    def fast(self) -> Scorer:
+        """What scores."""
         assert self._fast is not None, "only a student that is trained goes without"
         return self._fast
 
@@ -78,7 +78,11 @@ class FastMode:
         Raises:
             RunError: the folder holds none, or a corrupt one.
         """
-        return cls(load_network(folder), world)
+        return cls(load_scorer(folder, world), world)
+
+    def save(self, folder: Path) -> None:
+        """Write the student to a folder."""
+        self.fast.save(folder)
 
     def rank(self, task: RankingTask, toolbox: Toolbox | None = None) -> Ranking:
         """Fast mode, one request, evidence look-up included; arguments and errors as of `answer`."""
@@ -91,14 +95,15 @@ class FastMode:
             toolbox: of the task, where its evidence is also needed elsewhere: it is gathered once.
 
         Raises:
-            StarrecError: there are fewer than 2 candidates or more than `CANDIDATES`, one stands twice, or the
+            StarrecError: there are fewer than 2 candidates or more than can be ranked, one stands twice, or the
                 task names an item or a user that the data do not have.
         """
         self._check(task)
         order = hashed_order(task.candidates)
         numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
         scores = np.empty(len(order), dtype=np.float32)
-        scores[order] = self.fast.score(numbers[None])[0]
+        asked = FastTasks(numbers[None], order[None], task.candidates[order][None])
+        scores[order] = self.fast.scores(asked)[0]
         return FastAnswer.of(task.candidates, scores, numbers, order)
 
     def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
@@ -123,9 +128,16 @@ class FastMode:
                 size = len(scores)
                 yield FastAnswer.of(task.candidates, scores, numbers[:size], order[:size])
 
-    def _check(self, task: RankingTask, most: int = CANDIDATES) -> None:
-        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank."""
+    def _check(self, task: RankingTask, most: int | None = None) -> None:
+        """Refuse a task that a mode, which ranks at most so many candidates, cannot rank; None: fast mode."""
         n = len(task.candidates)
+        if most is None and n > self.fast.most < CANDIDATES:
+            raise StarrecError(
+                f"Task {task.task_id} has {n} candidates; this language model ranks at most "
+                f"{self.fast.most}, by its labels and its context. A student whose `[student] base` is `nano` "
+                f"ranks {CANDIDATES}."
+            )
+        most = self.fast.most if most is None else most
         if n > most:
             way = "Rank them in fast mode" if n <= CANDIDATES else "Retrieve the most promising ones first"
             raise StarrecError(
@@ -140,8 +152,17 @@ class FastMode:
         check_known(task, graph.n_items, len(graph.counts.lengths))
 
 
+def load_scorer(folder: Path, world: World) -> Scorer:
+    """What scores in a saved student: the network of nano, or a language model; raises as `load_network`."""
+    if not (folder / LANGUAGE_MODEL).exists():
+        return load_network(folder)
+    from starrec.student.lm.model import LanguageModel  # imports torch
+
+    return LanguageModel.load(folder, world)
+
+
 def load_network(folder: Path) -> FastNetwork:
-    """The network of a saved student.
+    """The network of a saved nano.
 
     Raises:
         RunError: the folder holds none, or a corrupt one.

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starrec.student.fast import FastNetwork
-from starrec.student.rows import READ, withhold
+from starrec.student.fast import Scorer
+from starrec.student.rows import READ, FastTasks, withhold
 
 FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "item_cf": ("item_cf.recent", "item_cf.whole", "people.recent", "people.whole", "walk.recent"),
@@ -30,15 +30,20 @@ _WITHHELD: Final = np.array([[signal in family for signal in READ] for family in
 """`(families, len(READ))`"""
 
 
-def weights_of_families(network: FastNetwork, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+def weights_of_families(
+    fast: Scorer, numbers: NDArray[np.float32], items: NDArray[np.int32]
+) -> NDArray[np.float32]:
     """`(c, families)` how much each item's score, less the mean of all, falls when a family is withheld;
     columns in the order of `FAMILIES`.
 
     Args:
         numbers: `(c, N_NUMBERS)` rows of the items that are shown, 2 or more.
+        items: `(c,)`.
     """
     batch = np.concatenate([numbers[None], withhold(np.tile(numbers, (len(_WITHHELD), 1, 1)), _WITHHELD)])
-    scores = network.score(batch)
+    copies = (len(batch), 1)
+    tasks = FastTasks(batch, np.tile(np.arange(len(items)), copies), np.tile(items, copies))
+    scores = fast.scores(tasks)
     standing = scores - scores.mean(axis=1, keepdims=True)
     fallen: NDArray[np.float32] = (standing[:1] - standing[1:]).T
     return fallen

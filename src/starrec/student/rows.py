@@ -139,12 +139,14 @@ class FastTasks:
     """`(n, c, N_NUMBERS)`, zeros in padding."""
     order: NDArray[np.int64]
     """`(n, c)` which of the task's candidates a row is about; -1 is padding, at the end."""
+    items: NDArray[np.int32]
+    """`(n, c)` the item that a row is about; -1 is padding."""
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> FastTasks:
-        return FastTasks(self.numbers[rows], self.order[rows])
+        return FastTasks(self.numbers[rows], self.order[rows], self.items[rows])
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -164,6 +166,7 @@ class FastTasks:
         return cls(
             np.concatenate([padded(part.numbers, 0) for part in parts]),
             np.concatenate([padded(part.order, -1) for part in parts]),
+            np.concatenate([padded(part.items, -1) for part in parts]),
         )
 
     def rows_of(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -193,6 +196,7 @@ def gather_tasks(world: World, tasks: Sequence[RankingTask], threads: int = 1) -
     width = max(len(task.candidates) for task in tasks)
     numbers = np.zeros((len(tasks), width, N_NUMBERS), dtype=np.float32)
     order = np.full((len(tasks), width), -1, dtype=np.int64)
+    items = np.full((len(tasks), width), -1, dtype=np.int32)
     for start in range(0, len(tasks), _GATHERED):
         part = tasks[start : start + _GATHERED]
         found = gather_many([world.view(task) for task in part], threads)
@@ -205,7 +209,8 @@ def gather_tasks(world: World, tasks: Sequence[RankingTask], threads: int = 1) -
             rows = start + np.array(places)
             numbers[rows, :size] = row_numbers(np.stack(scores))
             order[rows, :size] = orders
-    return FastTasks(numbers, order)
+            items[rows, :size] = [part[at].candidates[own] for at, own in zip(places, orders, strict=True)]
+    return FastTasks(numbers, order, items)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -88,7 +88,7 @@ class Stage:
     def withheld(self, tasks: FastTasks, random: np.random.Generator) -> FastTasks:
         """Tasks as they are read while training: some signals are withheld."""
         signals = random.random((len(tasks), len(READ))) < self.config.drop_signals
-        return FastTasks(withhold(tasks.numbers, signals), tasks.order)
+        return replace(tasks, numbers=withhold(tasks.numbers, signals))
 
     def draw(self, samples: Sequence[Sample], count: int, random: np.random.Generator) -> list[Sample]:
         """Some samples, for a step.

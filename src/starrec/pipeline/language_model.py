@@ -1,0 +1,126 @@
+"""The `distill` step where the student is a pretrained language model: both stages in fast mode.
+
+It learns from the same runs and practises on the same positions as nano. Think mode is nano's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any, Final
+
+from starrec.engines import Workers
+from starrec.pipeline.practice import Practice
+from starrec.pipeline.session import Session
+from starrec.pipeline.signals import Prepared
+from starrec.pipeline.tasks import Tasks
+from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.training import labelled, ranked_as_in_runs
+from starrec.runs import Product
+from starrec.student import FastMode, Progress
+
+_PARTS: Final = 1000
+"""Of a stage, as its bar counts: it ends by time or by steps."""
+
+
+def distill_language_model(
+    session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str, Any], product: Product
+) -> dict[str, Any]:
+    """Train the student, complete its product, and give the record of each stage.
+
+    Raises:
+        StarrecError: the base cannot be found or read.
+        RunError: training diverges, or a checkpoint is corrupt.
+        DataError: none of the teacher's runs can be learned from.
+    """
+    # Imports trl, which is needed here alone.
+    from starrec.student.lm.bases import load_base
+    from starrec.student.lm.model import LanguageModel
+    from starrec.student.lm.training import (
+        LanguageStage,
+        reinforce_language_model,
+        supervise_language_model,
+    )
+
+    config, world = session.config.student, prepared.world
+    base = load_base(config)
+    model = LanguageModel.of(base, world, config)
+    trained = sum(weight.numel() for weight in model.lm.parameters() if weight.requires_grad)
+    session.announce(
+        f"distill: {base.name}, {base.model.num_parameters():,} parameters, {trained:,} of them trained, "
+        f"{'bfloat16' if model.bfloat16 else 'float32'} on {model.device}"
+    )
+    star = FastMode(model, world)
+    validation = labelled(world, *tasks.validation("A"))
+
+    def stage(name: str, advance: Callable[[int], None]) -> LanguageStage:
+        return LanguageStage(
+            model,
+            config,
+            validation,
+            product.path(f"{name}.checkpoints"),
+            f"{product.fingerprint}/{name}/{base.digest}",
+            _advancing(advance),
+            lambda line: session.announce(f"distill: {name} {line}"),
+        )
+
+    with Workers(world) as workers:
+        kept, _ = runs_by_outcome(session, prepared, tasks)
+        with session.bar("SFT", _PARTS) as advance:
+            sft = supervise_language_model(stage("sft", advance), *ranked_as_in_runs(world, tasks, kept))
+        product.publish("sft", star.save)
+        session.announce(stage_summary("SFT", sft))
+        grpo_config = config.grpo.model_copy(update={"batch": config.lm.grpo.batch})
+        practised = config.model_copy(update={"grpo": grpo_config})
+        # A hundred rows are five times the work of twenty.
+        practice = Practice(tasks, workers, practised, tasks.practice, retrieved=False)
+        with session.bar("GRPO", _PARTS) as advance:
+            grpo = reinforce_language_model(stage("grpo", advance), practice)
+        product.publish("star", star.save)
+        session.announce(stage_summary("GRPO", grpo))
+    attempts = grpo.step * config.lm.grpo.batch
+    group = config.grpo.group if config.grpo.gradient == "sampled" else 1
+    seen = min(len(tasks.practice), attempts)
+    stages = {
+        "sft": record(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
+        "grpo": record(grpo, tasks=seen, runs=attempts * group, kept=seen),
+        "curves": {"sft": sft.curve, "grpo": grpo.curve},
+    }
+    current = session.run.current("data")
+    product.complete(stages=stages, data=current.fingerprint if current else None)
+    for name in ("sft", "grpo"):
+        shutil.rmtree(product.path(f"{name}.checkpoints"), ignore_errors=True)
+    return stages
+
+
+def record(progress: Progress, **counts: object) -> dict[str, object]:
+    """What results.json says of a stage of training."""
+    return {
+        **counts,
+        "labels_seen": counts["tasks"],
+        "seconds": progress.seconds,
+        "validation_evaluations": progress.evaluations,
+        "best_validation_avg_hr": progress.best,
+        "best_step": progress.best_step,
+    }
+
+
+def stage_summary(name: str, progress: Progress) -> str:
+    """What is said of a stage that has ended."""
+    return (
+        f"distill: {name} {progress.seconds:.0f} s, avg_hr {progress.best:.3f} on validation half A "
+        f"(step {progress.best_step})"
+    )
+
+
+def _advancing(advance: Callable[[int], None]) -> Callable[[Progress, float], None]:
+    """A report that advances a bar to what is done of the stage, also after resuming in the middle."""
+    shown = 0
+
+    def report(progress: Progress, done: float) -> None:
+        nonlocal shown
+        now = int(_PARTS * min(1.0, done))
+        advance(now - shown)
+        shown = now
+
+    return report

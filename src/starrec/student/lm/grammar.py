@@ -14,13 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import llguidance
-import llguidance.hf
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from starrec.errors import StarrecError
 from starrec.tools import ToolSpec
+
+try:
+    import llguidance
+    import llguidance.hf
+except ImportError as error:
+    raise StarrecError("Think mode of a language model needs llguidance: install `starrec[lm]`.") from error
 
 MAX_CHARACTERS: Final = 800
 """Of one plan or reflection; then it is closed."""

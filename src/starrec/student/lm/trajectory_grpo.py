@@ -22,9 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from transformers import PreTrainedModel
-from trl import GRPOConfig, GRPOTrainer
+from transformers import PreTrainedModel, PrinterCallback
 
 from starrec.errors import StarrecError
 from starrec.student.lm.environment import Scene, environment_factory
@@ -33,6 +31,14 @@ from starrec.student.lm.trajectory_config import TrajectoryGRPOConfig
 from starrec.student.lm.trajectory_sft import finite_losses
 from starrec.student.trace import MAX_CALLS
 from starrec.tools import think_task
+
+try:
+    from datasets import Dataset
+    from trl import GRPOConfig, GRPOTrainer
+except ImportError as error:
+    raise StarrecError(
+        f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
+    ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def trajectory_trainer(
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using 'environment_factory'")
-        return GRPOTrainer(
+        trainer = GRPOTrainer(
             model=model,
             args=settings,
             reward_funcs=[rewards.trajectory, rewards.citations],
@@ -146,6 +152,8 @@ def trajectory_trainer(
             processing_class=scene.chat.tokenizer,
             environment_factory=environment_factory(scene),
         )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _logged(history: Sequence[Mapping[str, Any]], name: str) -> tuple[float, ...]:

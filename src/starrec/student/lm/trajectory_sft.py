@@ -17,20 +17,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
-from datasets import Dataset
-from transformers import PreTrainedModel
-from trl import SFTConfig, SFTTrainer
+from torch.nn import functional
+from transformers import PreTrainedModel, PrinterCallback
 
 from starrec.errors import StarrecError
 from starrec.student.lm.chat import Chat, Encoded
 from starrec.student.lm.trajectory_config import TrajectorySFTConfig
 from starrec.trajectories import Trajectory
 
-_IGNORED = -100
+try:
+    from datasets import Dataset
+    from peft import PeftModel
+    from trl import SFTConfig, SFTTrainer
+except ImportError as error:
+    raise StarrecError(
+        f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
+    ) from error
+
+_IGNORED: Final = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,9 @@ def supervise_trajectories(
         disable_tqdm=True,
         seed=seed,
     )
-    trainer = SFTTrainer(model=model, args=settings, train_dataset=data, processing_class=chat.tokenizer)
+    made = _OnCpu if on_cpu else SFTTrainer
+    trainer = made(model=model, args=settings, train_dataset=data, processing_class=chat.tokenizer)
+    trainer.remove_callback(PrinterCallback)
     kept = len(trainer.train_dataset)
     if kept != len(lessons.samples):
         raise StarrecError(f"TRL dropped {len(lessons.samples) - kept} of {len(lessons.samples)} examples.")
@@ -136,6 +146,25 @@ def supervise_trajectories(
     return Taught(
         losses, len(lessons.samples), lessons.too_long, lessons.cut, float(trained.metrics["train_runtime"])
     )
+
+
+class _OnCpu(SFTTrainer):
+    """The same loss. Without Triton, TRL multiplies the output matrix at every position, masked ones too."""
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        labels = inputs["labels"][:, 1:]
+        learned = labels != _IGNORED
+        plain = model.get_base_model() if isinstance(model, PeftModel) else model
+        read = plain.base_model(inputs["input_ids"], attention_mask=inputs.get("attention_mask"))
+        logits = plain.get_output_embeddings()(read.last_hidden_state[:, :-1][learned])
+        total = functional.cross_entropy(logits.float(), labels[learned], reduction="sum")
+        return total / (learned.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 def labels_of(sample: Encoded) -> np.ndarray[Any, np.dtype[np.int64]]:

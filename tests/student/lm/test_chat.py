@@ -101,6 +101,7 @@ def test_long_answers_are_cut_between_facts_and_counted(smollm2, lessons):
     assert cut > 0
     answer = next(m.content for m in lessons[2][0].messages if m.role == "tool" and " #2 " in m.content)
     shown, spelled = chat.answer("item_cf", answer * 3, chat.spelling(lessons[2][0].labels))
+    assert chat.answer("item_cf", "word " * 500, chat.spelling(lessons[2][0].labels))[0] == CUT.strip()
     assert shown.endswith(CUT) and spelled.endswith(CUT) and (answer * 3).startswith(shown[: -len(CUT)])
 
 

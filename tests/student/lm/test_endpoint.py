@@ -58,6 +58,18 @@ def test_what_is_no_turn_ends_the_trace_and_the_ranking_is_repaired(thinker, sho
             parse(thought.text, thought.labels)
 
 
+def test_a_model_that_would_ask_for_ever_is_stopped(thinker, short):
+    call = '<tool_call>{"name":"profile","arguments":{}}</tool_call>'
+
+    def asks(body):
+        return call if any(m["role"] == "assistant" for m in body["messages"]) else f"<plan>x</plan>\n{call}"
+
+    at_endpoint, server = thinker(asks)
+    thought = asyncio.run(at_endpoint.think(short[0][0]))
+    assert thought.repairs[0] == "stopped after 16 calls: no more are answered"
+    assert len(server.requests) == 17
+
+
 def test_a_server_with_grammars_is_sent_the_form_of_each_turn(chat, thinker, short):
     gbnf = pytest.importorskip("llguidance.gbnf_to_lark")
     import llguidance.hf

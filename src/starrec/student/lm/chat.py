@@ -225,14 +225,15 @@ class Chat:
         if fits(answer):
             return answer
         pieces = _PIECE.split(answer)
-        low, high = 1, len(pieces)
-        while low < high:
+
+        def cut(count: int) -> str:
+            return f"{''.join(pieces[:count]).rstrip()}{CUT}".lstrip()
+
+        low, high = 0, len(pieces)
+        while high - low > 1:
             middle = (low + high) // 2
-            if fits("".join(pieces[:middle]).rstrip() + CUT):
-                low = middle + 1
-            else:
-                high = middle
-        return "".join(pieces[: max(1, low - 1)]).rstrip() + CUT
+            low, high = (middle, high) if fits(cut(middle)) else (low, middle)
+        return cut(low)
 
 
 def _read(found: re.Match[str], spelling: Spelling) -> str:

@@ -121,6 +121,8 @@ def dialogue(
         text = chat.read_turn(turn.text, spelling)
         elements = [Element(found[1], found[2]) for found in _ELEMENT.finditer(text)]
         wrong = _wrong(text, elements, first=not trace.steps, whole=turn.whole)
+        if not wrong and calls == MAX_CALLS and elements[-1].tag == "tool_call":
+            wrong = "no more are answered"
         if wrong:
             # It stands as it was written, so that the trace does not parse.
             trace.steps.append(Step("text", text, True))

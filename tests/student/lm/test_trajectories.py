@@ -96,11 +96,15 @@ def test_an_edited_answer_is_what_is_read(thinker, short):
     assert answers and set(answers) == {"Nothing is known."}
 
 
-def test_sft_learns_what_agents_wrote(newborn_lm, chat, short, tmp_path):
+@pytest.mark.parametrize("adapted", [False, True])
+def test_sft_learns_what_agents_wrote(newborn_lm, chat, short, tmp_path, adapted):
     lessons = make_lessons(chat, short[2][:2], 2048)
     assert not lessons.too_long and not lessons.cut
-    model = newborn_lm()
-    before = model.model.layers[0].mlp.up_proj.weight.detach().clone()
+    model = with_adapter(newborn_lm()) if adapted else newborn_lm()
+    (name, weight), *_ = [(n, w) for n, w in model.named_parameters() if "up_proj" in n and "lora_A" not in n][
+        adapted:
+    ]
+    before = weight.detach().clone()
     config = TrajectorySFTConfig(epochs=2, batch=2, parts=2, learning_rate=1e-2, warmup=0)
     taught = supervise_trajectories(model, chat, lessons, config, tmp_path)
     assert taught.samples == 2 and len(taught.losses) == 2
@@ -114,7 +118,7 @@ def test_sft_learns_what_agents_wrote(newborn_lm, chat, short, tmp_path):
             loss = fresh(input_ids=torch.from_numpy(sample.ids)[None], labels=labels).loss
             total += float(loss) * int(sample.learn[1:].sum())
     assert taught.losses[0] == pytest.approx(total / lessons.learned, rel=1e-3)
-    assert not torch.equal(before, model.model.layers[0].mlp.up_proj.weight)
+    assert name.endswith("lora_B.default.weight") == adapted and not torch.equal(before, weight)
 
 
 def test_sft_trains_on_no_less_than_it_was_given(newborn_lm, chat, short, tmp_path):

@@ -127,6 +127,9 @@ class Chat:
             self.tokenizer.pad_token = self.marks.closing
         self.tokenizer.chat_template = _template(self.marks)
         self.tokenizer.response_template = _response(self.marks)
+        end: Any = self.tokenizer.convert_tokens_to_ids(self.marks.closing)
+        self.end: int = end
+        """The token that ends a turn."""
         self.spaced = all(len(self.encode_text(f" {label[1:-1]}")) == 1 for label in labels(MAX_LABELS))
         """Whether each label is one token behind a space."""
 
@@ -189,7 +192,10 @@ class Chat:
     def encode(self, messages: Sequence[Mapping[str, str]]) -> Encoded:
         """Tokens of a whole conversation."""
         found: Any = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            [dict(message) for message in messages],
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
         )
         return Encoded(
             np.asarray(found["input_ids"], dtype=np.int64), np.asarray(found["assistant_masks"], dtype=np.bool_)
@@ -198,7 +204,7 @@ class Chat:
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Tokens of a conversation, up to where the assistant begins its turn."""
         found: Any = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=True, return_dict=True, add_generation_prompt=True
+            [dict(message) for message in messages], tokenize=True, return_dict=True, add_generation_prompt=True
         )
         ids: list[int] = found["input_ids"]
         return ids

@@ -80,7 +80,6 @@ def read_rollout(
         ids: of the completion, answers of tools included.
         messages: that TRL made of it.
     """
-    end = chat.tokenizer.convert_tokens_to_ids(chat.marks.closing)
     turns: list[list[int]] = []
     texts: list[list[str]] = []
     at = tool_tokens = 0
@@ -92,13 +91,13 @@ def read_rollout(
         tool_tokens += len(between)
         at = start + len(between)
     turns.append(list(ids[at:]))
-    truncated = not turns[-1] or turns[-1][-1] != end
+    truncated = not turns[-1] or turns[-1][-1] != chat.end
     made: list[Answered] = list(environment._answered)
     linear = Element("task", environment._task).linear
     written: list[tuple[str, int]] = []
     found: list[Answered | None] = []
     for turn, answers in zip(turns, [*texts, []], strict=True):
-        text = str(chat.tokenizer.decode(turn[:-1] if turn[-1:] == [end] else turn))
+        text = str(chat.tokenizer.decode(turn[:-1] if turn[-1:] == [chat.end] else turn))
         written.append((chat.read_turn(text, environment._spelling), len(found)))
         linear += written[-1][0]
         for answer in answers:

@@ -230,7 +230,6 @@ class _Writer:
         """Tokens that the model has not read yet."""
         self._written: list[int] = []
         self._length = 0
-        self._end = chat.tokenizer.convert_tokens_to_ids(chat.marks.closing)
         self._context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
 
     def write(self, asked: Asked) -> Turn:
@@ -244,7 +243,7 @@ class _Writer:
         else:
             self._by_grammar(self._grammar, asked)
         if whole:
-            self._read([self._end])
+            self._read([self._chat.end])
         return Turn(self._text(), len(self._written) + whole, len(read), whole)
 
     def _by_grammar(self, grammar: Grammar, asked: Asked) -> None:
@@ -286,7 +285,7 @@ class _Writer:
         """Whether the model ended its turn."""
         while len(self._written) < TURN_TOKENS and self._length < self._context:
             token = int(self._logits().argmax())
-            if token == self._end:
+            if token == self._chat.end:
                 return True
             self._take([token])
         return False

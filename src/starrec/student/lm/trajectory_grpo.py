@@ -34,7 +34,8 @@ from starrec.tools import think_task
 
 try:
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
 except ImportError as error:
     raise StarrecError(
         f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
@@ -142,12 +143,13 @@ def trajectory_trainer(
         disable_tqdm=True,
         seed=seed,
     )
+    worth: list[Any] = [rewards.trajectory, rewards.citations]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using 'environment_factory'")
         trainer = GRPOTrainer(
             model=model,
             args=settings,
-            reward_funcs=[rewards.trajectory, rewards.citations],
+            reward_funcs=worth,
             train_dataset=data,
             processing_class=scene.chat.tokenizer,
             environment_factory=environment_factory(scene),

@@ -32,7 +32,8 @@ from starrec.trajectories import Trajectory
 try:
     from datasets import Dataset
     from peft import PeftModel
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 except ImportError as error:
     raise StarrecError(
         f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
@@ -135,10 +136,11 @@ def supervise_trajectories(
         disable_tqdm=True,
         seed=seed,
     )
-    made = _OnCpu if on_cpu else SFTTrainer
+    made = _OnCpu if on_cpu and settings.world_size == 1 else SFTTrainer
     trainer = made(model=model, args=settings, train_dataset=data, processing_class=chat.tokenizer)
     trainer.remove_callback(PrinterCallback)
-    kept = len(trainer.train_dataset)
+    prepared: Any = trainer.train_dataset
+    kept = len(prepared)
     if kept != len(lessons.samples):
         raise StarrecError(f"TRL dropped {len(lessons.samples) - kept} of {len(lessons.samples)} examples.")
     trained = trainer.train()
@@ -156,11 +158,11 @@ class _OnCpu(SFTTrainer):
         model: Any,
         inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         labels = inputs["labels"][:, 1:]
         learned = labels != _IGNORED
-        plain = model.get_base_model() if isinstance(model, PeftModel) else model
+        plain: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         read = plain.base_model(inputs["input_ids"], attention_mask=inputs.get("attention_mask"))
         logits = plain.get_output_embeddings()(read.last_hidden_state[:, :-1][learned])
         total = functional.cross_entropy(logits.float(), labels[learned], reduction="sum")

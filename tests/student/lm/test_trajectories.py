@@ -139,6 +139,7 @@ def test_grpo_with_tools_moves_the_adapter_and_counts(by_heart, scene, short, tm
     model = with_adapter(by_heart)
     try:
         done = reinforce_trajectories(model, scene, target_labels(scene, short[1]), PRACTICE, tmp_path)
+        assert set(model.peft_config) == {"default"}
     finally:
         model.unload()
     counts = done.counts
@@ -146,7 +147,6 @@ def test_grpo_with_tools_moves_the_adapter_and_counts(by_heart, scene, short, tm
     assert counts.calls > 0 and counts.tool_tokens > 0 and counts.written_tokens > 0
     if done.equal_groups == (0.0,):
         assert done.moved > 0.4  # of the two matrices of an adapter one begins as zero
-    assert counts.shown()["rollouts"] == 2
 
 
 def test_a_rollout_has_the_tokens_and_the_mask_of_sft(by_heart, chat, scene, short, tmp_path):

@@ -12,7 +12,7 @@ the logged lengths leave out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from starrec.data import escape
@@ -48,10 +48,6 @@ class RolloutCounts:
     citations: int = 0
     holding: int = 0
     """Citations that hold."""
-
-    def shown(self) -> dict[str, int]:
-        """All counts by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,10 @@ def reinforce_trajectories(
     rewards = Rewards(scene, targets)
     trainer = trajectory_trainer(model, scene, rewards, config, folder, seed=seed)
     done = trainer.train()
+    # TRL's copy of the adapter, the reference, would be saved with it and is in the way of another stage.
+    if "ref" in getattr(model, "peft_config", {}):
+        adapted: Any = model
+        adapted.delete_adapter("ref")
     history: list[dict[str, Any]] = trainer.state.log_history
     finite_losses(history)
     moved = _moved(before, trained)

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from starrec.data import mention
@@ -128,6 +129,20 @@ def test_a_base_without_turn_marks_is_written_with_its_end_token(tokenizer, less
     written = chat.tokenizer.decode(encoded.ids[encoded.learn].tolist())
     assert written.startswith("<plan>") and written.endswith("</recommend><pad>")
     assert parse(read_back(chat, run), run.labels) == run.canonical()
+
+
+def test_a_base_that_begins_texts_with_a_token_does_so_here(smollm2, lessons):
+    own = copy.deepcopy(smollm2)
+    first = own.convert_tokens_to_ids("<|endoftext|>")
+    own.bos_token = "<|endoftext|>"
+    own.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", first)]
+    )
+    chat = Chat(own)
+    messages = chat.conversation(lessons[2][0]).messages
+    ids = chat.encode(messages).ids.tolist()
+    assert ids[0] == first and ids.count(first) == 1
+    assert chat.prompt(messages[:2])[0] == first and first not in chat.between(["x"])
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,8 @@ _INSTRUCTIONS: Final = (
 class Marks(NamedTuple):
     """What a base's turns stand between."""
 
+    begin: str
+    """Before the first turn: the base's first token, where its tokenizer begins a text with one."""
     opening: str
     """With `{role}` in the place of the role."""
     closing: str
@@ -249,11 +251,13 @@ def _read(found: re.Match[str], spelling: Spelling) -> str:
 
 def _marks(tokenizer: PreTrainedTokenizerBase) -> Marks:
     known = tokenizer.get_vocab()
+    whole: list[int] = tokenizer("x")["input_ids"]
+    begin = str(tokenizer.bos_token) if tokenizer.bos_token and whole[0] == tokenizer.bos_token_id else ""
     if "<|im_start|>" in known and "<|im_end|>" in known:
-        return Marks("<|im_start|>{role}\n", "<|im_end|>", "\n")
+        return Marks(begin, "<|im_start|>{role}\n", "<|im_end|>", "\n")
     if "<|start_header_id|>" in known and "<|eot_id|>" in known:
-        return Marks("<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>", "")
-    return Marks("### {role}\n", str(tokenizer.eos_token), "\n")
+        return Marks(begin, "<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>", "")
+    return Marks(begin, "### {role}\n", str(tokenizer.eos_token), "\n")
 
 
 def as_user(answer: str) -> str:
@@ -273,6 +277,7 @@ def _template(marks: Marks) -> str:
     opening = repr(marks.opening).replace("{role}", "' + role + '")
     end = repr(marks.closing + marks.after)
     return (
+        f"{{{{- {marks.begin!r} -}}}}"
         "{%- for message in messages -%}"
         "{%- set role = 'user' if message['role'] == 'tool' else message['role'] -%}"
         f"{{{{- {opening} -}}}}"

@@ -181,14 +181,22 @@ class Thinker:
     """Think mode of a model in this process."""
 
     def __init__(
-        self, model: PreTrainedModel, chat: Chat, world: World, *, fast_order: FastOrder | None = None
+        self,
+        model: PreTrainedModel,
+        chat: Chat,
+        world: World,
+        *,
+        fast_order: FastOrder | None = None,
+        turn_tokens: int = TURN_TOKENS,
     ) -> None:
         """
         Args:
             model: with or without an adapter.
             fast_order: of this model's fast mode, where the chat has that tool.
+            turn_tokens: of one turn that is written freely, at most.
         """
         self._model, self._chat, self._world, self._fast_order = model.eval(), chat, world, fast_order
+        self._turn_tokens = turn_tokens
         self._grammar = Grammar(chat.tokenizer, model.get_output_embeddings().weight.shape[0])
 
     def think(
@@ -204,7 +212,7 @@ class Thinker:
             StarrecError: there are more candidates than labels.
         """
         trace = dialogue(self._chat, self._world.toolbox(task), fast_order=self._fast_order, edit=edit)
-        writer = _Writer(self._model, self._chat, None if free else self._grammar)
+        writer = _Writer(self._model, self._chat, None if free else self._grammar, self._turn_tokens)
         asked = next(trace)
         while True:
             try:
@@ -223,8 +231,9 @@ class Thinker:
 class _Writer:
     """Writes the turns of one dialogue; the key-value cache is kept."""
 
-    def __init__(self, model: PreTrainedModel, chat: Chat, grammar: Grammar | None) -> None:
+    def __init__(self, model: PreTrainedModel, chat: Chat, grammar: Grammar | None, turn_tokens: int) -> None:
         self._model, self._chat, self._grammar = model, chat, grammar
+        self._turn_tokens = turn_tokens
         self._cache = DynamicCache(config=model.config)
         self._pending: list[int] = []
         """Tokens that the model has not read yet."""
@@ -283,7 +292,7 @@ class _Writer:
 
     def _freely(self) -> bool:
         """Whether the model ended its turn."""
-        while len(self._written) < TURN_TOKENS and self._length < self._context:
+        while len(self._written) < self._turn_tokens and self._length < self._context:
             token = int(self._logits().argmax())
             if token == self._chat.end:
                 return True

@@ -9,25 +9,21 @@ of the student before and after: avg_hr of fast and of think mode; and of traces
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from copied_run import copied_run
 from record import keep
 from starrec.data import RankingTask, Targets
-from starrec.engines import Workers
-from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import reopen
 from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training
 from starrec.ranking import Ranking, avg_hr, ratio_ci
-from starrec.runs import Run
 from starrec.student import Star, sample_rollouts
 from starrec.trajectories import target_columns
 from thinking import first_tasks
@@ -64,26 +60,16 @@ def nano(
     config = opened.config.student.model_copy(update={"exploration": exploration})
     found, targets = opened.test if test else opened.validation("B")
     looked = first_tasks(found, users)
-    with TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "run"
-        shutil.copytree(run, copy, ignore=shutil.ignore_patterns(".lock", ".holder", "evaluate", "controls"))
-        with (
-            Run.open(copy, (copy / "config.toml").read_text(encoding="utf-8")) as of_run,
-            Workers(world) as workers,
-        ):
-            session = Session(of_run, opened.config, print, None)
-            student = of_run.current("distill")
-            if student is None:
-                raise typer.BadParameter(f"{run} holds no finished student.")
-            star = Star.load(student.path("star"), world)
-            before = _measure(star, looked, targets)
-            print({name: value for name, value in before.items() if name != "hits"}, flush=True)
-            training = Training.of(session, opened, workers, star, student, config)
-            samples = training.practised(*runs_by_outcome(session, opened.prepared, opened))
-            progress = training.explore("exploration", opened.practice, samples, "GRPO of traces")
-            for point in progress.curve:
-                print({name: round(value, 4) for name, value in point.items()}, flush=True)
-            after = _measure(star, looked, targets)
+    with copied_run(run, opened) as (session, workers, student):
+        star = Star.load(student.path("star"), world)
+        before = _measure(star, looked, targets)
+        print({name: value for name, value in before.items() if name != "hits"}, flush=True)
+        training = Training.of(session, opened, workers, star, student, config)
+        samples = training.practised(*runs_by_outcome(session, opened.prepared, opened))
+        progress = training.explore("exploration", opened.practice, samples, "GRPO of traces")
+        for point in progress.curve:
+            print({name: round(value, 4) for name, value in point.items()}, flush=True)
+        after = _measure(star, looked, targets)
     compared = {
         "think_after_over_before": (after["hits"]["star_think"], before["hits"]["star_think"]),
         "star_after_over_before": (after["hits"]["star"], before["hits"]["star"]),

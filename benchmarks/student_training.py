@@ -8,7 +8,6 @@ Nothing is written into the run.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +18,14 @@ import numpy as np
 import typer
 from transformers import LlamaForCausalLM
 
+from copied_run import copied_run
 from record import keep
 from starrec.engines import Workers
 from starrec.pipeline.practice import Practice
-from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import reopen
 from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training, labelled
-from starrec.runs import Run, current_product
+from starrec.runs import current_product
 from starrec.student import Labelled, Objective, Stage, Star, build_nano, reinforce
 from starrec.student.grpo import PLACES
 
@@ -127,39 +126,29 @@ def copying(run: _Run = _DEMO) -> None:
     world.graph.counts.ease()
     half_b = labelled(world, *tasks.validation("B"))
     found: dict[str, list[dict[str, Any]]] = {"set": [], "random": []}
-    with TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "run"
-        shutil.copytree(run, copy, ignore=shutil.ignore_patterns(".lock", ".holder", "evaluate", "controls"))
-        with (
-            Run.open(copy, (copy / "config.toml").read_text(encoding="utf-8")) as opened,
-            Workers(world) as workers,
-        ):
-            session = Session(opened, tasks.config, print, None)
-            student = opened.current("distill")
-            if student is None:
-                raise typer.BadParameter(f"{run} holds no finished student.")
-            tokenizer = Star.load(student.path("star"), world).tokenizer
-            kept, _ = runs_by_outcome(session, tasks.prepared, tasks)
-            for seed in _SEEDS:
-                for name, of in found.items():
-                    config = tasks.config.student.model_copy(update={"seed": seed})
-                    model = build_nano(tokenizer, config.nano, seed)
-                    if name == "random":
-                        model.lm.load_state_dict(LlamaForCausalLM(model.lm.config).state_dict())
-                    star = Star(model, tokenizer, world)
-                    training = Training.of(session, tasks, workers, star, student, config)
-                    progress = training.supervise(f"copying-{name}-{seed}", kept, name)
-                    stage = Stage(model, tokenizer, config, half_b, Path(scratch) / "checkpoint", name, _silent)
-                    last = progress.curve[-1]
-                    of.append(
-                        {
-                            "text_loss": last["think"],
-                            "after_trace_loss": last["think_ranking"],
-                            "fast_half_b": stage.evaluate(),
-                            "seconds": progress.seconds,
-                        }
-                    )
-                    print(name, seed, of[-1], flush=True)
+    with TemporaryDirectory() as scratch, copied_run(run, tasks) as (session, workers, student):
+        tokenizer = Star.load(student.path("star"), world).tokenizer
+        kept, _ = runs_by_outcome(session, tasks.prepared, tasks)
+        for seed in _SEEDS:
+            for name, of in found.items():
+                config = tasks.config.student.model_copy(update={"seed": seed})
+                model = build_nano(tokenizer, config.nano, seed)
+                if name == "random":
+                    model.lm.load_state_dict(LlamaForCausalLM(model.lm.config).state_dict())
+                star = Star(model, tokenizer, world)
+                training = Training.of(session, tasks, workers, star, student, config)
+                progress = training.supervise(f"copying-{name}-{seed}", kept, name)
+                stage = Stage(model, tokenizer, config, half_b, Path(scratch) / "checkpoint", name, _silent)
+                last = progress.curve[-1]
+                of.append(
+                    {
+                        "text_loss": last["think"],
+                        "after_trace_loss": last["think_ranking"],
+                        "fast_half_b": stage.evaluate(),
+                        "seconds": progress.seconds,
+                    }
+                )
+                print(name, seed, of[-1], flush=True)
     for name, of in found.items():
         print(
             f"{name:<8} text loss {_mean(of, 'text_loss'):.3f}  fast mode, half B "

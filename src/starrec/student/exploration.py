@@ -14,7 +14,6 @@ outcome has a gradient of its own (`grpo.expected_reward_loss`), as has fast mod
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ from starrec.student.rollouts import Rollout, sample_rollouts
 from starrec.student.rows import Labelled
 from starrec.student.samples import Sample, read_samples
 from starrec.student.stages import PRACTICE_WEIGHT, Stage, practising
-from starrec.student.training import Part, Progress, fit
+from starrec.student.training import Part, Progress
 
 
 class Attempted(NamedTuple):
@@ -95,15 +94,7 @@ def explore(
         ]
         return (float(avg_hr(np.array(ranks)).mean()) + stage.evaluate()) / 2
 
-    return fit(
-        stage.model,
-        losses,
-        evaluate,
-        replace(stage.schedule(config.steps, config.learning_rate), evaluate_every=config.evaluate_every),
-        stage.checkpoint,
-        fingerprint=stage.fingerprint,
-        report=stage.report,
-    )
+    return stage.fit(losses, config, evaluate)
 
 
 def _policy_loss(

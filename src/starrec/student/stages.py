@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from starrec.ranking import avg_hr
-from starrec.student.config import StudentConfig
+from starrec.student.config import ExplorationConfig, GRPOConfig, SFTConfig, StudentConfig
 from starrec.student.grpo import (
     PLACES,
     cross_entropy_loss,
@@ -112,13 +112,34 @@ class Stage:
     def augmentation(self) -> Augmentation:
         return Augmentation(self.tokenizer)
 
-    def schedule(self, steps: int, learning_rate: float) -> Schedule:
-        return Schedule(
-            steps,
-            learning_rate,
-            warmup=min(_WARMUP, steps // 4),
-            evaluate_every=self.config.evaluate_every,
+    def fit(
+        self,
+        losses: Losses,
+        config: SFTConfig | GRPOConfig | ExplorationConfig,
+        evaluate: Callable[[], float] | None = None,
+    ) -> Progress:
+        """Train the model in place, as `training.fit`.
+
+        Args:
+            config: of the stage.
+            evaluate: what decides which weights are kept; None for `Stage.evaluate`.
+        """
+        every = config.evaluate_every if isinstance(config, ExplorationConfig) else self.config.evaluate_every
+        schedule = Schedule(
+            config.steps,
+            config.learning_rate,
+            warmup=min(_WARMUP, config.steps // 4),
+            evaluate_every=every,
             checkpoint_seconds=self.checkpoint_seconds,
+        )
+        return fit(
+            self.model,
+            losses,
+            evaluate or self.evaluate,
+            schedule,
+            self.checkpoint,
+            fingerprint=self.fingerprint,
+            report=self.report,
         )
 
 
@@ -178,15 +199,7 @@ def supervise(
 
         return [*(partial(think, part) for part in _parts(chosen, _SAMPLES)), fast]
 
-    return fit(
-        stage.model,
-        losses,
-        stage.evaluate,
-        stage.schedule(config.steps, config.learning_rate),
-        stage.checkpoint,
-        fingerprint=stage.fingerprint,
-        report=stage.report,
-    )
+    return stage.fit(losses, config)
 
 
 def reinforce(
@@ -205,15 +218,7 @@ def reinforce(
             `star_labels`.
     """
     config = stage.config.grpo
-    return fit(
-        stage.model,
-        practising(stage, practice, samples, objective),
-        stage.evaluate,
-        stage.schedule(config.steps, config.learning_rate),
-        stage.checkpoint,
-        fingerprint=stage.fingerprint,
-        report=stage.report,
-    )
+    return stage.fit(practising(stage, practice, samples, objective), config)
 
 
 def practising(

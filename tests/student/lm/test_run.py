@@ -87,8 +87,9 @@ def test_it_recommends_and_thinks(ran):
     assert len(found) == 3 and found.system == "star" and found[0].reason is not None
     thought = model.recommend(history=["i1", "i2"], n=3, think=True).thought
     assert set(parse(thought.text, thought.labels).ranking) == set(thought.labels)
-    explained = model.explain(history=["i1", "i2"], candidates=["i3", "i4", "i5"])
-    steps = list(explained.steps)
+    said = done("recommend", "--run", run, "--history", "i1", "--think", "--raw").output
+    assert "<plan>" in said and "</recommend>" in said
+    steps = list(model.explain(["i3", "i4", "i5"], history=["i1", "i2"]))
     assert steps[0].tag == "plan" and steps[-1].tag == "recommend"
     done("export", "--run", run, shop / "exported")
     assert "avg_hr" in (shop / "exported" / "README.md").read_text()

@@ -134,15 +134,15 @@ class Served:
             raise StarrecError(f"There is no mode {mode!r}, only {', '.join(map(repr, get_args(Mode)))}.")
         # Imported here: MARS does without torch.
         from starrec.pipeline.serving import open_serving
-        from starrec.student import MAX_LABELS, Star
+        from starrec.student import MAX_LABELS, load_thinker
 
         serving = open_serving(folder, "train")
         config, _ = load_recorded(folder / "config.toml", RunConfig)
         if mode == "fast":
             rank = _star(serving.fast.rank, serving.fast.world, serving.fast.fast.most)
         else:
-            star = Star.load(serving.student, serving.fast.world)
-            rank = _star(lambda task: star.think(task).ranking, star.world, MAX_LABELS)
+            star = load_thinker(serving.student, serving.fast.world)
+            rank = _star(lambda task: star.think(task).ranking, serving.fast.world, MAX_LABELS)
         return cls(serving.dataset, config.data, rank, counts)
 
     def ranked(self, user_id: str, listed: list[Any], tool: Any) -> list[Any]:

@@ -20,3 +20,7 @@ class ConfigError(StarrecError):
 
 class RunError(StarrecError):
     """A run folder that is in use, belongs to another configuration, or holds something unreadable."""
+
+
+class CannotThink(StarrecError):
+    """A student that was asked to think and was trained in fast mode only."""

@@ -10,7 +10,7 @@ from starrec.evaluation.faithfulness import faithfulness
 from starrec.evaluation.wording import citation_lines
 from starrec.signals import FactNumbers, Graph, Semantics
 from starrec.teacher import EmbeddedPolicy, run
-from starrec.tools import World
+from starrec.tools import CUT, World
 
 FARGO, PULP, HEAT = MENTIONS = [
     mention("1", "Fargo (1996)"),
@@ -132,6 +132,13 @@ class TestAlteredAnswers:
         found = check_trace(trace("‹B› #1 3 of 7", answers=answers), films, asked)
         assert found.altered == 0 and dict(found.verdicts) == {"holds": 1}
 
+    def test_an_answer_may_be_cut_where_it_says_so(self, films, asked):
+        cut = [f"{ANSWERS[0].partition(' ‹A› #1')[0]}{CUT}", ANSWERS[1]]
+        assert check_trace(trace(answers=cut), films, asked).altered == 0
+        assert check_trace(trace(answers=[CUT.strip(), ANSWERS[1]]), films, asked).altered == 0
+        assert check_trace(trace(answers=[cut[0].removesuffix(CUT), ANSWERS[1]]), films, asked).altered == 1
+        assert check_trace(trace(answers=[f"user_cf{CUT}", ANSWERS[1]]), films, asked).altered == 1
+
     def test_a_response_without_a_call_is_altered(self, films, asked):
         steps = trace("‹A› #1")
         found = check_trace([step for step in steps if step[0] != "tool_call"], films, asked)
@@ -200,6 +207,10 @@ def test_totals_by_hand():
         "star_think_ungrounded (the same student, decoding unconstrained): 8 of 12 citations hold, 3 figures "
         "without one; 3 of 6 reflections cite a figure; 3 traces"
     )
+    [own] = citation_lines({"faithfulness": {"star_think": found}})
+    assert own.startswith("star_think (as it learned to cite")
+    both = citation_lines({"faithfulness": {"star_think": found, "star_think_ungrounded": found}})
+    assert both[0].startswith("star_think (by construction") and both[1] == line
 
 
 def test_the_teachers_own_citations_hold(world, lessons):

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from starrec.data import RankingTask
 from starrec.signals import Cited, Fact, FactNumbers, check_citations, recount
-from starrec.tools import REFUSED, Toolbox, ToolError, World, think_task
+from starrec.tools import CUT, REFUSED, Toolbox, ToolError, World, think_task
 from starrec.trajectories import LinearFormError, Trajectory, elements, parse, parse_call
 
 OwnTools: TypeAlias = Mapping[str, Callable[[Toolbox], str]]
@@ -66,7 +66,9 @@ def check_trace(
             call = text
         elif tag == "tool_response":
             # A refusal is not asked again: an agent's calls are also refused for tools that are not its own.
-            altered += not text.startswith(REFUSED) and text != _answer(call, toolbox, facts, own_tools or {})
+            altered += not (
+                text.startswith(REFUSED) or _shows(text, _answer(call, toolbox, facts, own_tools or {}))
+            )
         elif tag in ("plan", "reflection"):
             cited = check_citations(
                 text,
@@ -90,6 +92,14 @@ def check_trace(
         reflections=len(reflections),
         with_figure=sum(cited.with_figure for cited in reflections),
     )
+
+
+def _shows(text: str, answer: str | None) -> bool:
+    """Whether a text is an answer, or its beginning, marked as such."""
+    mark = CUT.strip()
+    if answer is None:
+        return False
+    return text == answer or (text.endswith(mark) and answer.startswith(text.removesuffix(mark).rstrip()))
 
 
 def steps_of(trajectory: Trajectory) -> list[tuple[str, str]]:

@@ -90,23 +90,32 @@ def _small(p: float) -> str:
     return f"{p:.2g}" if p >= 0.0005 else "under 0.0005"
 
 
-CITING_NOTES: Final[Mapping[str, str]] = {
+_CITING: Final[Mapping[str, str]] = {
     "star_think": "by construction: decoding is constrained to the facts of the trace's tools",
     "star_think_ungrounded": "the same student, decoding unconstrained",
     "teacher": "the teacher",
 }
 """How a system comes to its citations."""
+_UNCONSTRAINED: Final = "as it learned to cite: its decoding is constrained to the form of a trace alone"
+"""Of a language model's think mode, beside which no unconstrained one stands."""
+
+
+def citing_notes(faithfulness: Mapping[str, Any]) -> Mapping[str, str]:
+    """How each system comes to its citations, by its name."""
+    return _CITING if "star_think_ungrounded" in faithfulness else {**_CITING, "star_think": _UNCONSTRAINED}
 
 
 def citation_lines(results: Mapping[str, Any]) -> list[str]:
     """`star_think_ungrounded (the same student, decoding unconstrained): 81 of 90 citations hold, …` for each
     system whose traces were held against the graph."""
+    found = results.get("faithfulness", {})
+    notes = citing_notes(found)
     return [
-        f"{name} ({CITING_NOTES.get(name, name)}): {counts['holds']:,} of {counts['citations']:,} "
+        f"{name} ({notes.get(name, name)}): {counts['holds']:,} of {counts['citations']:,} "
         f"citations hold, {counts['uncited_numerals']:,} figures without one; "
         f"{counts['reflections_with_cited_figure']:,} of {counts['reflections']:,} reflections cite a figure; "
         f"{counts['traces']:,} traces"
-        for name, counts in results.get("faithfulness", {}).items()
+        for name, counts in found.items()
         if "citations" in counts
     ]
 

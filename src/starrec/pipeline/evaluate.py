@@ -59,7 +59,7 @@ from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.thinking import faithfulness_of_runs, faithfulness_of_thoughts, think, worked_example
 from starrec.ranking import Ranking
 from starrec.runs import Product, write_atomic
-from starrec.student import Star, load_student
+from starrec.student import LanguageStar, Star, load_student
 from starrec.teacher import policy_sha
 
 
@@ -92,9 +92,15 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     asked = [task for task in every if len(task.candidates) == session.config.data.negatives + 1]
     half_b, targets_b = tasks.validation("B")
     star, before = (load_student(student.path(name), prepared.world) for name in ("star", "sft"))
-    thinker = star if isinstance(star, Star) else None
+    thinker = star if isinstance(star, Star | LanguageStar) else None
+    nano = star if isinstance(star, Star) else None
     if thinker is None:
-        session.announce("evaluate: a language model as the student; think mode and the catalogue are nano's")
+        session.announce(
+            "evaluate: the student was not trained on traces, so there is no star_think; whole catalogues are "
+            "nano's"
+        )
+    elif nano is None:
+        session.announce("evaluate: a language model as the student; whole catalogues are nano's")
     with Workers(prepared.world) as workers:
         rankings = rank_fast(workers, star, before, every, session.config)
         tool, chosen_on = best_tool(workers, half_b, targets_b)
@@ -106,7 +112,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         distributions = distributions_of_signals(tasks, workers)
     greedy = rank_greedily(session, prepared, tasks)
     lists = {"retrieval": retrieved}
-    if thinker is not None:
+    if nano is not None:
         lists["star"] = rank_retrieved(star.rank_many, first, retrieved)
     catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
     subset = first_draws(test, config.think_users, config.seed, "think subset") if thinker is not None else []
@@ -138,9 +144,10 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
         # One after the other, so the rate is that of one process.
         latency_ms["star_think"] = {**percentiles(seconds), "throughput_per_s": len(seconds) / sum(seconds)}
         faithful["star_think"] = faithfulness_of_thoughts(prepared, thinker, subset, thoughts)
+    if nano is not None:
         # How well the student copies on its own: the control for what grounding does.
-        ungrounded = list(thinker.think_many(subset[: config.ungrounded_users], grounded=False))
-        faithful["star_think_ungrounded"] = faithfulness_of_thoughts(prepared, thinker, subset, ungrounded)
+        ungrounded = list(nano.think_many(subset[: config.ungrounded_users], grounded=False))
+        faithful["star_think_ungrounded"] = faithfulness_of_thoughts(prepared, nano, subset, ungrounded)
     if greedy.latency is not None:
         latency_ms[TEACHER] = greedy.latency
     probed = half_b[:: max(1, len(half_b) // config.probe_tasks)][: config.probe_tasks]

@@ -1,13 +1,14 @@
-"""The `distill` step where the student is a pretrained language model: both stages in fast mode.
+"""The `distill` step where the student is a pretrained language model: both stages in fast mode, and those on
+traces around them where the settings ask for them (`traces`).
 
-It learns from the same runs and practises on the same positions as nano. Think mode is nano's.
+It learns from the same runs and practises on the same positions as nano.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from starrec.engines import Workers
 from starrec.pipeline.practice import Practice
@@ -15,12 +16,10 @@ from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
 from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.traces import PARTS, REINFORCED, SUPERVISED, TraceStages, advancing
 from starrec.pipeline.training import labelled, ranked_as_in_runs
 from starrec.runs import Product
-from starrec.student import FastMode, Progress
-
-_PARTS: Final = 1000
-"""Of a stage, as its bar counts: it ends by time or by steps."""
+from starrec.student import FastMode, LanguageStar, Progress
 
 
 def distill_language_model(
@@ -31,6 +30,7 @@ def distill_language_model(
     Raises:
         StarrecError: the base cannot be found or read.
         RunError: training diverges, or a checkpoint is corrupt.
+        StarrecError: as `TraceStages`.
         DataError: none of the teacher's runs can be learned from.
     """
     # Imports trl, which is needed here alone.
@@ -50,23 +50,29 @@ def distill_language_model(
         f"distill: {base.name}, {base.model.num_parameters():,} parameters, {trained:,} of them trained, "
         f"{'bfloat16' if model.bfloat16 else 'float32'} on {model.device}"
     )
-    star = FastMode(model, world)
+    traces = config.lm.traces
+    thinking = TraceStages(session, product, LanguageStar(model, world)) if traces.trained else None
+    star = FastMode(model, world) if thinking is None else thinking.star
     validation = labelled(world, *tasks.validation("A"))
 
     def stage(name: str, advance: Callable[[int], None]) -> LanguageStage:
+        shown = advancing(advance)
         return LanguageStage(
             model,
             config,
             validation,
             product.path(f"{name}.checkpoints"),
             f"{product.fingerprint}/{name}/{base.digest}",
-            _advancing(advance),
+            lambda _, done: shown(done),
             lambda line: session.announce(f"distill: {name} {line}"),
         )
 
     with Workers(world) as workers:
         kept, _ = runs_by_outcome(session, prepared, tasks)
-        with session.bar("SFT", _PARTS) as advance:
+        on_traces = {}
+        if thinking is not None and traces.sft.epochs:
+            on_traces[SUPERVISED] = thinking.supervise(kept, taught["runs"])
+        with session.bar("SFT", PARTS) as advance:
             sft = supervise_language_model(stage("sft", advance), *ranked_as_in_runs(world, tasks, kept))
         product.publish("sft", star.save)
         session.announce(stage_summary("SFT", sft))
@@ -74,22 +80,31 @@ def distill_language_model(
         practised = config.model_copy(update={"grpo": grpo_config})
         # A hundred rows are five times the work of twenty.
         practice = Practice(tasks, workers, practised, tasks.practice, retrieved=False)
-        with session.bar("GRPO", _PARTS) as advance:
+        with session.bar("GRPO", PARTS) as advance:
             grpo = reinforce_language_model(stage("grpo", advance), practice)
-        product.publish("star", star.save)
         session.announce(stage_summary("GRPO", grpo))
+        if thinking is not None and traces.grpo.steps:
+            attempted = config.exploration.model_copy(update={"tasks": traces.grpo.tasks})
+            attempting = config.model_copy(update={"exploration": attempted})
+            on_traces[REINFORCED] = thinking.reinforce(Practice(tasks, workers, attempting, tasks.practice))
+        product.publish("star", star.save)
     attempts = grpo.step * config.lm.grpo.batch
     group = config.grpo.group if config.grpo.gradient == "sampled" else 1
     seen = min(len(tasks.practice), attempts)
+    curves = {"sft": sft.curve, "grpo": grpo.curve}
+    curves |= {name: found.pop("curve") for name, found in on_traces.items()}
     stages = {
         "sft": record(sft, tasks=len(kept), runs=taught["runs"], kept=taught["kept"]),
         "grpo": record(grpo, tasks=seen, runs=attempts * group, kept=seen),
-        "curves": {"sft": sft.curve, "grpo": grpo.curve},
+        **on_traces,
+        "curves": curves,
     }
     current = session.run.current("data")
     product.complete(stages=stages, data=current.fingerprint if current else None)
     for name in ("sft", "grpo"):
         shutil.rmtree(product.path(f"{name}.checkpoints"), ignore_errors=True)
+    if thinking is not None:
+        thinking.clear()
     return stages
 
 
@@ -111,16 +126,3 @@ def stage_summary(name: str, progress: Progress) -> str:
         f"distill: {name} {progress.seconds:.0f} s, avg_hr {progress.best:.3f} on validation half A "
         f"(step {progress.best_step})"
     )
-
-
-def _advancing(advance: Callable[[int], None]) -> Callable[[Progress, float], None]:
-    """A report that advances a bar to what is done of the stage, also after resuming in the middle."""
-    shown = 0
-
-    def report(progress: Progress, done: float) -> None:
-        nonlocal shown
-        now = int(_PARTS * min(1.0, done))
-        advance(now - shown)
-        shown = now
-
-    return report

@@ -11,13 +11,13 @@ from starrec.evaluation import check_trace, steps_of
 from starrec.evaluation.faithfulness import faithfulness
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
-from starrec.student import Star, Thought
+from starrec.student import ThinkMode, Thought
 from starrec.student.calls import FAST_ORDER
 from starrec.teacher import readable
 from starrec.trajectories import Trajectory
 
 
-def think(session: Session, star: Star, subset: list[RankingTask]) -> tuple[list[Thought], list[float]]:
+def think(session: Session, star: ThinkMode, subset: list[RankingTask]) -> tuple[list[Thought], list[float]]:
     """The student's thought of each task, and the seconds that each took."""
     thoughts = []
     seconds = []
@@ -31,7 +31,7 @@ def think(session: Session, star: Star, subset: list[RankingTask]) -> tuple[list
 
 
 def faithfulness_of_thoughts(
-    prepared: Prepared, star: Star, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
+    prepared: Prepared, star: ThinkMode, asked: Sequence[RankingTask], thoughts: Sequence[Thought]
 ) -> dict[str, int]:
     """Of the thoughts of the first tasks asked."""
     own_tools = {FAST_ORDER.name: star.fast_order}

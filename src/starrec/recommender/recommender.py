@@ -38,7 +38,7 @@ from starrec.tools import NOMINATED, Toolbox, think_task
 from starrec.trajectories import elements
 
 if TYPE_CHECKING:
-    from starrec.student import Star, Step, Thought
+    from starrec.student import Step, ThinkMode, Thought
 
 THOUGHT: Final = 20
 """Items that think mode ranks, of those that fast mode puts first."""
@@ -86,12 +86,16 @@ class Recommender:
         )
 
     @cached_property
-    def star(self) -> Star:
-        """The whole student, which think mode needs."""
-        # Imports torch, which whoever only ranks does without.
-        from starrec.student import Star
+    def star(self) -> ThinkMode:
+        """The whole student, which think mode needs.
 
-        return Star.load(self.serving.student, self._world)
+        Raises:
+            CannotThink: it was trained in fast mode only.
+        """
+        # Imports torch, which whoever only ranks does without.
+        from starrec.student import load_thinker
+
+        return load_thinker(self.serving.student, self._world)
 
     def recommend(
         self,

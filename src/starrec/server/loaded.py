@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from starrec.errors import CannotThink
 from starrec.recommender import Item, Recommender, UnknownUser
 from starrec.server.events import UserEvents
 from starrec.server.privacy import require_support
@@ -49,7 +50,7 @@ class Loaded:
         model.rank_many([(user, None, ids[:2]) for user in model.serving.user_ids[:2]])
         model.recommend(history=ids[:1], n=1)
         model.items("a", 1)
-        with suppress(ImportError):  # of torch, without which all but think mode answers
+        with suppress(ImportError, CannotThink):  # without torch, or such training, all but think mode answers
             _ = model.star
         return cls(model, frozenset(ids))
 

@@ -11,10 +11,11 @@ from starrec.student.config import ExplorationConfig, GRPOConfig, NanoConfig, SF
 
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
-    from starrec.student.engine import Star, load_student
+    from starrec.student.engine import Star, ThinkMode, load_student, load_thinker
     from starrec.student.exploration import Attempted, explore
     from starrec.student.fast import CANDIDATES
     from starrec.student.fast_mode import FastMode
+    from starrec.student.lm.engine import LanguageStar
     from starrec.student.nano import Nano, build_nano
     from starrec.student.reasons import FAMILIES, weights_of_families
     from starrec.student.rollouts import Rollout, sample_rollouts
@@ -38,7 +39,9 @@ _HOMES: Final = {
     "Star": "engine",
     "Attempted": "exploration",
     "explore": "exploration",
+    "ThinkMode": "engine",
     "load_student": "engine",
+    "load_thinker": "engine",
     "Step": "trace",
     "Thought": "trace",
     "with_fast_order": "calls",
@@ -46,6 +49,7 @@ _HOMES: Final = {
     "FastMode": "fast_mode",
     "FAMILIES": "reasons",
     "weights_of_families": "reasons",
+    "LanguageStar": "lm.engine",
     "Nano": "nano",
     "build_nano": "nano",
     "Rollout": "rollouts",
@@ -86,6 +90,7 @@ __all__ = [
     "FastTasks",
     "GRPOConfig",
     "Labelled",
+    "LanguageStar",
     "Nano",
     "NanoConfig",
     "Objective",
@@ -97,12 +102,14 @@ __all__ = [
     "Star",
     "Step",
     "StudentConfig",
+    "ThinkMode",
     "Thought",
     "build_nano",
     "build_tokenizer",
     "explore",
     "gather_tasks",
     "load_student",
+    "load_thinker",
     "make_samples",
     "read_samples",
     "reinforce",

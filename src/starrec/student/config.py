@@ -125,6 +125,67 @@ class LanguageGRPOConfig(Section):
     learning_rate: float = Field(default=1e-4, gt=0, description="Peak.")
 
 
+class TrajectorySFTConfig(Section):
+    """What the teacher's agents wrote in the kept runs, learned token by token before stage 1."""
+
+    epochs: float = Field(default=0.0, ge=0, description="Passes over the kept runs; 0 leaves the stage out.")
+    batch: int = Field(default=16, ge=1, description="Runs a step.")
+    parts: int = Field(
+        default=16, ge=1, description="Parts of a step, one after the other; they divide `batch`."
+    )
+    learning_rate: float = Field(
+        default=2e-4, gt=0, description="Peak learning rate of adapters (2e-5 for all weights in the paper)."
+    )
+    warmup: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    leave_out: bool = Field(
+        default=False,
+        description="Whether runs that are longer than the context are left out. If not, it is an error.",
+    )
+
+
+class TrajectoryGRPOConfig(Section):
+    """The model's own traces, rewarded after stage 2 (STAR, section 3.4)."""
+
+    steps: int = Field(default=0, ge=0, description="Optimizer steps; 0 leaves the stage out.")
+    tasks: int = Field(default=2, ge=1, description="Tasks a step.")
+    group: int = Field(default=8, ge=2, description="Traces sampled for each task (G).")
+    learning_rate: float = Field(
+        default=1e-5, gt=0, description="Peak learning rate of adapters (1e-6 for all weights in the paper)."
+    )
+    kl: float = Field(default=0.001, ge=0, description="Weight of the KL divergence from the model before.")
+    temperature: float = Field(default=0.7, gt=0, description="Of sampling.")
+    citations: float = Field(
+        default=0.5,
+        ge=0,
+        description="Weight of the reward for citations that hold, beside format and outcome.",
+    )
+    trace_tokens: int = Field(
+        default=3072,
+        ge=64,
+        description="Tokens of one trace at most, answers of tools included; less in a small context.",
+    )
+    turn_tokens: int = Field(default=600, ge=16, description="Tokens of one turn of the model at most.")
+
+
+class TracesConfig(Section):
+    """Think mode of a language model: traces as a dialogue with tools. Without a stage there is none."""
+
+    titles: bool = Field(default=True, description="Whether an item's title is shown where it stands first.")
+    answer_tokens: int = Field(
+        default=400, ge=32, description="Tokens of one answer of a tool that are shown at most."
+    )
+    fast_order: bool = Field(
+        default=False, description="Whether a trace may ask the student's fast mode for its order."
+    )
+    sft: TrajectorySFTConfig = Field(default_factory=TrajectorySFTConfig, description="Before stage 1.")
+    grpo: TrajectoryGRPOConfig = Field(default_factory=TrajectoryGRPOConfig, description="After stage 2.")
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a stage."""
+        return self.sft.epochs > 0 or self.grpo.steps > 0
+
+
 class LanguageModelConfig(Section):
     """How a pretrained language model reads, and where it computes."""
 
@@ -148,6 +209,7 @@ class LanguageModelConfig(Section):
     lora: LoraConfig = Field(default_factory=LoraConfig, description="Adapters.")
     sft: LanguageSFTConfig = Field(default_factory=LanguageSFTConfig, description="Stage 1.")
     grpo: LanguageGRPOConfig = Field(default_factory=LanguageGRPOConfig, description="Stage 2.")
+    traces: TracesConfig = Field(default_factory=TracesConfig, description="Think mode.")
 
 
 class StudentConfig(Section):

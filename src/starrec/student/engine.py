@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import numpy as np
 import torch
@@ -87,8 +87,8 @@ class Star(FastMode):
         """
         if (folder / LANGUAGE_MODEL).exists():
             raise StarrecError(
-                f"The student in {folder} is a language model, which ranks in fast mode and is not trained on. "
-                'For think mode and `refresh` distill one with `[student] base = "nano"`.'
+                f"The student in {folder} is a language model, which is not trained on. For this distill one "
+                'with `[student] base = "nano"`.'
             )
         if not (folder / "model.safetensors").exists():
             raise RunError(
@@ -202,6 +202,44 @@ class Star(FastMode):
         return Trace(self, toolbox, grounding, edit)
 
 
+class ThinkMode(Protocol):
+    """A student that thinks: nano's `Star`, or a language model that was trained on traces (`LanguageStar`)."""
+
+    def think(self, task: RankingTask) -> Thought:
+        """The trace of one task, greedily."""
+
+    def thinking(self, task: RankingTask) -> Generator[Step, None, Thought]:
+        """`think` as it is written."""
+
+    def fast_order(self, toolbox: Toolbox) -> str:
+        """What the tool `fast_order` answers."""
+
+
 def load_student(folder: Path, world: World) -> FastMode:
-    """A saved student: a `Star`, or only a fast mode where it is a language model; raises as `Star.load`."""
-    return (FastMode if (folder / LANGUAGE_MODEL).exists() else Star).load(folder, world)
+    """A saved student: a `Star`, a `LanguageStar`, or a fast mode alone where a language model was not trained
+    on traces.
+
+    Raises:
+        RunError: the folder holds no student, or a corrupt one.
+        StarrecError: the base of a language model cannot be found.
+    """
+    if not (folder / LANGUAGE_MODEL).exists():
+        return Star.load(folder, world)
+    from starrec.student.lm.engine import LanguageStar
+    from starrec.student.lm.model import Belongs
+
+    return (FastMode if Belongs.read(folder).chat is None else LanguageStar).load(folder, world)
+
+
+def load_thinker(folder: Path, world: World) -> ThinkMode:
+    """A saved student that thinks.
+
+    Raises:
+        CannotThink: it was trained in fast mode only.
+        RunError, StarrecError: as `load_student`.
+    """
+    if not (folder / LANGUAGE_MODEL).exists():
+        return Star.load(folder, world)
+    from starrec.student.lm.engine import LanguageStar
+
+    return LanguageStar.load(folder, world)

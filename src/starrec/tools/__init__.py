@@ -2,6 +2,7 @@
 
 from starrec.tools.memory import SHOWN, Window, fold, tastes
 from starrec.tools.orders import (
+    CUT,
     REFUSED,
     Order,
     order_text,
@@ -15,6 +16,7 @@ from starrec.tools.retrieval import NOMINATED, live_task, retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
+    "CUT",
     "NOMINATED",
     "REFUSED",
     "SHOWN",

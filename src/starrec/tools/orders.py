@@ -27,6 +27,8 @@ _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({
 
 REFUSED: Final = "error: "
 """How the answer to a refused call begins; it states no facts."""
+CUT: Final = " (cut)"
+"""Ends an answer of which not all is shown."""
 _KEPT: Final = 64
 """Answers of which what was read is kept: each agent of a run reads what those before it read."""
 

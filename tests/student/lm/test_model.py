@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from starrec.errors import RunError, StarrecError
-from starrec.student import FastMode, Star, StudentConfig, load_student
+from starrec.errors import CannotThink, RunError, StarrecError
+from starrec.student import FastMode, LanguageStar, Star, StudentConfig, load_student, load_thinker
 from starrec.student.lm.bases import load_base
+from starrec.student.lm.chat import VERSION, ChatSettings
 from starrec.student.lm.model import LanguageModel
 
 
@@ -64,10 +65,26 @@ def test_another_rendering_is_refused(model, world, tmp_path):
         load_student(tmp_path, world)
 
 
-def test_think_mode_says_that_it_is_nanos(model, world, tmp_path):
+def test_without_traces_it_says_that_it_cannot_think(model, world, tmp_path):
     model.save(tmp_path)
+    with pytest.raises(CannotThink, match="not trained on traces"):
+        load_thinker(tmp_path, world)
     with pytest.raises(StarrecError, match="nano"):
         Star.load(tmp_path, world)
+
+
+def test_the_dialogue_is_kept_with_the_weights(base, configured, world, tmp_path):
+    traces = {"sft": {"epochs": 1}, "titles": False, "answer_tokens": 64, "fast_order": True}
+    LanguageModel.of(base, None, configured(traces=traces)).save(tmp_path)
+    star = load_student(tmp_path, world)
+    assert isinstance(star, LanguageStar)
+    assert star.model.belongs.chat == ChatSettings(VERSION, titles=False, answer_tokens=64, fast_order=True)
+    assert star.chat.answer_tokens == 64 and "fast_order" in star.chat.tools and star.fast_order_tool
+    record = json.loads((tmp_path / "student.json").read_text())
+    record["chat"]["version"] += 1
+    (tmp_path / "student.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="another dialogue"):
+        load_student(tmp_path, world)
 
 
 @pytest.mark.parametrize(

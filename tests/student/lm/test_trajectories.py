@@ -3,13 +3,14 @@
 import peft
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
 from starrec.errors import StarrecError
+from starrec.student.config import TrajectoryGRPOConfig, TrajectorySFTConfig
 from starrec.student.lm.chat import Chat
 from starrec.student.lm.environment import Scene, environment_factory
 from starrec.student.lm.rollouts import Rewards, read_rollout
 from starrec.student.lm.think import Thinker
-from starrec.student.lm.trajectory_config import TrajectoryGRPOConfig, TrajectorySFTConfig
 from starrec.student.lm.trajectory_grpo import reinforce_trajectories, target_labels, trajectory_trainer
 from starrec.student.lm.trajectory_sft import labels_of, make_lessons, supervise_trajectories
 from starrec.trajectories import judge, linear, parse, target_columns
@@ -147,6 +148,18 @@ def test_grpo_with_tools_moves_the_adapter_and_counts(by_heart, scene, short, tm
     assert counts.calls > 0 and counts.tool_tokens > 0 and counts.written_tokens > 0
     if done.equal_groups == (0.0,):
         assert done.moved > 0.4  # of the two matrices of an adapter one begins as zero
+
+
+def test_the_reference_is_the_model_before_the_stage(newborn_lm, scene, short, tmp_path):
+    """Where all weights are trained, TRL reads the reference from where the model came from."""
+    newborn_lm().save_pretrained(tmp_path / "base")
+    model = LlamaForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
+    with torch.no_grad():
+        model.model.norm.weight.mul_(2)
+    rewards = Rewards(scene, target_labels(scene, short[1]))
+    trainer = trajectory_trainer(model, scene, rewards, PRACTICE, tmp_path)
+    reference = trainer.ref_model.state_dict()
+    assert all(torch.equal(weight, reference[name]) for name, weight in model.state_dict().items())
 
 
 def test_a_rollout_has_the_tokens_and_the_mask_of_sft(by_heart, chat, scene, short, tmp_path):

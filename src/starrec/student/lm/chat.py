@@ -23,7 +23,7 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,14 @@ from transformers import PreTrainedTokenizerBase
 from starrec.errors import StarrecError
 from starrec.signals import labels
 from starrec.student.calls import STUDENT_TOOLS
+from starrec.student.config import TracesConfig
 from starrec.student.lm.spelling import Spelling
 from starrec.student.tokenizer import MAX_LABELS
-from starrec.tools import TOOLS, ToolSpec
+from starrec.tools import CUT, TOOLS, ToolSpec
 from starrec.trajectories import Element, Trajectory, elements, parse_call
 
-CUT: Final = " (cut)"
-"""Ends an answer of which not all was shown."""
+VERSION: Final = 1
+"""Of the dialogue: raised with what a model of an earlier one would misread. A saved student names its own."""
 _TURN: Final = re.compile(r"<([a-z_]+)>([^<>]*)</\1>")
 _BETWEEN: Final = re.compile(r"(?<=>)\n(?=<)")
 _PIECE: Final = re.compile(r"(?<= )(?=‹[A-Z]+› |#\d)|(?=⟦[^⟦⟧]*⟧‹)")
@@ -89,6 +90,21 @@ class Encoded(NamedTuple):
     """`(length,)` whether the assistant wrote this token."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """The dialogue that a student's weights have learned."""
+
+    version: int
+    titles: bool
+    answer_tokens: int
+    fast_order: bool
+
+    @classmethod
+    def of(cls, config: TracesConfig) -> Self:
+        """As the settings of training have it."""
+        return cls(VERSION, config.titles, config.answer_tokens, config.fast_order)
+
+
 class Chat:
     """How one base is spoken with."""
 
@@ -134,6 +150,16 @@ class Chat:
         """The token that ends a turn."""
         self.spaced = all(len(self.encode_text(f" {label[1:-1]}")) == 1 for label in labels(MAX_LABELS))
         """Whether each label is one token behind a space."""
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, settings: ChatSettings) -> Self:
+        """The dialogue of a student."""
+        return cls(
+            tokenizer,
+            fast_order=settings.fast_order,
+            answer_tokens=settings.answer_tokens,
+            titles=settings.titles,
+        )
 
     def spelling(self, candidates: Sequence[str]) -> Spelling:
         """The spelling of a new trace over candidates with these labels."""

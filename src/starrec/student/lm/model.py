@@ -28,6 +28,8 @@ from starrec.runs import write_atomic
 from starrec.student.config import LanguageModelConfig, StudentConfig
 from starrec.student.fast import LANGUAGE_MODEL
 from starrec.student.lm.bases import LanguageBase, computes_in_bfloat16, device_of, load_base
+from starrec.student.lm.chat import VERSION as CHAT_VERSION
+from starrec.student.lm.chat import ChatSettings
 from starrec.student.lm.text import LETTERED, VERSION, Prompts, TextRendering
 from starrec.student.rows import FastTasks
 from starrec.tools import World
@@ -50,6 +52,8 @@ class Belongs:
     context: int
     adapter: bool
     """Whether the folder holds an adapter over the base, or whole weights."""
+    chat: ChatSettings | None = None
+    """The dialogue of think mode; None where they were not trained on traces."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -59,8 +63,9 @@ class Belongs:
         """
         try:
             record = json.loads((folder / LANGUAGE_MODEL).read_text(encoding="utf-8"))
-            return cls(**{**record, "signals": tuple(record["signals"])})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            chat = record.get("chat") and ChatSettings(**record["chat"])
+            return cls(**{**record, "signals": tuple(record["signals"]), "chat": chat or None})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(
                 f"The student in {folder} has no readable {LANGUAGE_MODEL} ({error}). Delete that folder and "
                 "run `starrec distill` again."
@@ -103,7 +108,14 @@ class LanguageModel:
         lora = config.lm.lora
         lm: Any = base.model
         belongs = Belongs(
-            base.name, base.digest, VERSION, LETTERED, config.lm.titles, base.context, adapter=lora.rank > 0
+            base.name,
+            base.digest,
+            VERSION,
+            LETTERED,
+            config.lm.titles,
+            base.context,
+            adapter=lora.rank > 0,
+            chat=ChatSettings.of(config.lm.traces) if config.lm.traces.trained else None,
         )
         if lora.rank:
             from peft import LoraConfig, get_peft_model
@@ -126,7 +138,7 @@ class LanguageModel:
         """A student that `save` saved; an adapter is merged into its base.
 
         Raises:
-            RunError: the folder's student is corrupt, or of another base, rendering or evidence.
+            RunError: the folder's student is corrupt, or of another base, rendering, evidence or dialogue.
             StarrecError: its base cannot be found.
         """
         belongs = Belongs.read(folder)
@@ -135,6 +147,11 @@ class LanguageModel:
             raise RunError(
                 f"The student in {folder} learned to read other evidence (rendering {belongs.rendering} of "
                 f"{len(belongs.signals)} signals) than this release writes. {again}"
+            )
+        if belongs.chat is not None and belongs.chat.version != CHAT_VERSION:
+            raise RunError(
+                f"The student in {folder} learned to think in another dialogue (version "
+                f"{belongs.chat.version}) than this release holds ({CHAT_VERSION}). {again}"
             )
         config = config or LanguageModelConfig(titles=belongs.titles, context=belongs.context)
         transformers_logging.disable_progress_bar()

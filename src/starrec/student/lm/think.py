@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -54,6 +55,8 @@ class Asked:
     """The same as they stand in a call."""
     calls: bool
     """Whether a tool may be asked."""
+    steps: Sequence[Step] = ()
+    """Of the trace so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def dialogue(
     )
     calls, proposed = 0, ""
     while True:
-        turn = yield Asked(messages, answer, labels, names, calls < MAX_CALLS)
+        turn = yield Asked(messages, answer, labels, names, calls < MAX_CALLS, trace.steps)
         trace.written += turn.written
         trace.read += turn.read
         messages = [*messages, {"role": "assistant", "content": turn.text}]
@@ -197,6 +200,8 @@ class Thinker:
         """
         self._model, self._chat, self._world, self._fast_order = model.eval(), chat, world, fast_order
         self._turn_tokens = turn_tokens
+        self._one_turn = Lock()
+        """Tokenizers are not for several threads at a time."""
         self._grammar = Grammar(chat.tokenizer, model.get_output_embeddings().weight.shape[0])
 
     def think(
@@ -211,17 +216,37 @@ class Thinker:
         Raises:
             StarrecError: there are more candidates than labels.
         """
-        trace = dialogue(self._chat, self._world.toolbox(task), fast_order=self._fast_order, edit=edit)
-        writer = _Writer(self._model, self._chat, None if free else self._grammar, self._turn_tokens)
-        asked = next(trace)
+        steps = self.thinking(task, free=free, edit=edit)
         while True:
             try:
-                with torch.inference_mode():
-                    turn = writer.write(asked)
-                asked = trace.send(turn)
+                next(steps)
             except StopIteration as ended:
                 thought: Thought = ended.value
                 return thought
+
+    def thinking(
+        self, task: RankingTask, *, free: bool = False, edit: Callable[[str], str] | None = None
+    ) -> Generator[Step, None, Thought]:
+        """`think` as it is written: the steps of each turn, with the answer that it asked for, when the turn is
+        complete; in the end the whole."""
+        trace = dialogue(self._chat, self._world.toolbox(task), fast_order=self._fast_order, edit=edit)
+        writer = _Writer(self._model, self._chat, None if free else self._grammar, self._turn_tokens)
+        with self._one_turn:
+            asked = next(trace)
+        shown = 0
+        while True:
+            try:
+                with self._one_turn:
+                    with torch.inference_mode():
+                        turn = writer.write(asked)
+                    asked = trace.send(turn)
+            except StopIteration as ended:
+                thought: Thought = ended.value
+                yield from thought.steps[shown:]
+                return thought
+            new = asked.steps[shown:]
+            shown += len(new)
+            yield from new
 
     def think_many(self, tasks: Sequence[RankingTask], *, free: bool = False) -> Iterator[Thought]:
         """`think` of many tasks, in order."""

@@ -8,7 +8,8 @@ format, outcome and citations (`rollouts`)
 
 (STAR, section 3.4; GRPO, arXiv 2402.03300, equation 3). ρ is the ratio of probabilities after and before, 1 as
 each trace is learned from once; KL is the estimate e^d − d − 1, d = log p_before − log p. m is 1 for what the
-model wrote and 0 for what tools answered. The reference is the model before this stage: TRL copies its adapter.
+model wrote and 0 for what tools answered. The reference is the model before this stage: TRL copies its adapter;
+where all weights are trained it would read the base anew, as it was before SFT, and is given the weights here.
 
 A group whose traces are worth the same has gradient 0, and weight decay would still move the weights: it is 0.
 """
@@ -16,7 +17,7 @@ A group whose traces are worth the same has gradient 0, and weight decay would s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ import torch
 from transformers import PreTrainedModel, PrinterCallback
 
 from starrec.errors import StarrecError
+from starrec.student.config import TrajectoryGRPOConfig
 from starrec.student.lm.environment import Scene, environment_factory
 from starrec.student.lm.rollouts import Rewards, RolloutCounts
-from starrec.student.lm.trajectory_config import TrajectoryGRPOConfig
-from starrec.student.lm.trajectory_sft import finite_losses
+from starrec.student.lm.trajectory_sft import Reporting, finite_losses
 from starrec.student.trace import MAX_CALLS
 from starrec.tools import think_task
 
@@ -64,6 +65,7 @@ def reinforce_trajectories(
     folder: Path,
     *,
     seed: int = 0,
+    report: Callable[[float], None] = lambda done: None,
 ) -> Reinforced:
     """Train a model, or its adapter, in place.
 
@@ -72,6 +74,7 @@ def reinforce_trajectories(
         scene: its tasks are practised.
         targets: label of the true next item, by task id.
         folder: where the trainer may write.
+        report: called after every step with how much of the stage is over, 0 to 1.
 
     Raises:
         StarrecError: weights are not float32, a prompt leaves no room for a trace, a loss is no number, or no
@@ -83,9 +86,10 @@ def reinforce_trajectories(
             raise StarrecError(
                 f"The weight {name} is {weight.dtype}, in which small steps are lost. Load it in float32."
             )
-    before = {name: weight.detach().clone() for name, weight in trained.items()}
+    before = {name: weight.detach().cpu().clone() for name, weight in trained.items()}
     rewards = Rewards(scene, targets)
     trainer = trajectory_trainer(model, scene, rewards, config, folder, seed=seed)
+    trainer.add_callback(Reporting(report))
     done = trainer.train()
     # TRL's copy of the adapter, the reference, would be saved with it and is in the way of another stage.
     if "ref" in getattr(model, "peft_config", {}):
@@ -159,6 +163,9 @@ def trajectory_trainer(
             environment_factory=environment_factory(scene),
         )
     trainer.remove_callback(PrinterCallback)
+    if trainer.ref_model is not None:
+        reference: Any = trainer.accelerator.unwrap_model(trainer.ref_model)
+        reference.load_state_dict(model.state_dict())
     return trainer
 
 
@@ -178,7 +185,7 @@ def _prompts(scene: Scene) -> tuple[Dataset, int]:
 
 
 def _moved(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> float:
-    changed = sum(int((after[name] != weight).sum()) for name, weight in before.items())
+    changed = sum(int((after[name].detach().cpu() != weight).sum()) for name, weight in before.items())
     return changed / max(1, sum(weight.numel() for weight in before.values()))
 
 

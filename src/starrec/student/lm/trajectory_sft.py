@@ -14,7 +14,7 @@ must hold as many examples as it was given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +22,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import PreTrainedModel, PrinterCallback
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 
 from starrec.errors import StarrecError
+from starrec.student.config import TrajectorySFTConfig
 from starrec.student.lm.chat import Chat, Encoded
-from starrec.student.lm.trajectory_config import TrajectorySFTConfig
 from starrec.trajectories import Trajectory
 
 try:
@@ -101,12 +101,14 @@ def supervise_trajectories(
     folder: Path,
     *,
     seed: int = 0,
+    report: Callable[[float], None] = lambda done: None,
 ) -> Taught:
     """Train a model, or its adapter, in place.
 
     Args:
         model: float32 where it is trained.
         folder: where the trainer may write.
+        report: called after every step with how much of the stage is over, 0 to 1.
 
     Raises:
         StarrecError: no run fits the context, some do not and the settings do not leave them out, the parts of
@@ -139,6 +141,7 @@ def supervise_trajectories(
     made = _OnCpu if on_cpu and settings.world_size == 1 else SFTTrainer
     trainer = made(model=model, args=settings, train_dataset=data, processing_class=chat.tokenizer)
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Reporting(report))
     prepared: Any = trainer.train_dataset
     kept = len(prepared)
     if kept != len(lessons.samples):
@@ -148,6 +151,16 @@ def supervise_trajectories(
     return Taught(
         losses, len(lessons.samples), lessons.too_long, lessons.cut, float(trained.metrics["train_runtime"])
     )
+
+
+class Reporting(TrainerCallback):
+    """Reports how much of a stage is over."""
+
+    def __init__(self, report: Callable[[float], None]) -> None:
+        self._report = report
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        self._report(state.global_step / max(1, state.max_steps))
 
 
 class _OnCpu(SFTTrainer):

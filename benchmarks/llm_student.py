@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/llm_student.py smollm2 [--minutes 90] [--grpo-minutes 90] [--titles]
         [--run runs/demo] [--test-tasks 943]
+    .venv/bin/python benchmarks/llm_student.py tokens [--run runs/demo]
 
 Runs, tasks, the teacher and the nano student beside it are those of a demo's run folder. What is trained and
 ranked lies in `runs/llm_student/`, from where a call that was stopped goes on. With `--titles` it is compared
@@ -34,11 +35,13 @@ from starrec.pipeline.training import labelled, ranked_as_in_runs
 from starrec.ranking import avg_hr, mean_ci, order_by_scores, ratio_ci
 from starrec.runs import current_product, write_atomic
 from starrec.student import FastMode, FastTasks, Progress, StudentConfig, gather_tasks
-from starrec.student.lm.bases import load_base
+from starrec.student.config import TracesConfig
+from starrec.student.lm.bases import load_base, load_tokenizer
+from starrec.student.lm.chat import Chat, ChatSettings
 from starrec.student.lm.model import LanguageModel
 from starrec.student.lm.training import LanguageStage, reinforce_language_model, supervise_language_model
 from starrec.teacher import rank_with_v1
-from starrec.trajectories import STORE, Store, Trajectory, keep, one_per_task
+from starrec.trajectories import STORE, Store, Trajectory, keep, linear, one_per_task
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
@@ -49,11 +52,6 @@ _ORDERED: Final = 100
 """Tasks that are asked in other orders."""
 _CHUNK: Final = 20
 """Tasks whose scores are kept together."""
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps the name of the one command."""
 
 
 @app.command()
@@ -168,14 +166,44 @@ def smollm2(
     keep_result(name, content, bars, folder=work if trial else Path(__file__).parent / "results")
 
 
+@app.command()
+def tokens(
+    run: Annotated[Path, typer.Option(help="A finished run, such as the demo.")] = Path("runs/demo"),
+    runs: Annotated[int, typer.Option(min=1, help="Kept runs that are counted.")] = 200,
+) -> None:
+    """How long trajectories are in SmolLM2's tokens: in the linear form, and as a language model reads them."""
+    tokenizer = load_tokenizer("smollm2")
+    chat = Chat.of(tokenizer, ChatSettings.of(TracesConfig()))
+    kept = _runs(run, reopen(run))[:runs]
+    talks = [chat.conversation(trajectory) for trajectory in kept]
+    encoded = [chat.encode(talk.messages) for talk in talks]
+    linear_ = [len(tokenizer.encode(linear(trajectory))) for trajectory in kept]
+    spelled = [len(found.ids) for found in encoded]
+    keep_result(
+        "llm_student_tokens",
+        {
+            "runs": len(kept),
+            "linear": {"mean": float(np.mean(linear_)), "longest": max(linear_)},
+            "spelled": {"mean": float(np.mean(spelled)), "longest": max(spelled)},
+            "learned": float(np.mean([found.learn.sum() for found in encoded])),
+            "answers_cut": sum(talk.cut for talk in talks),
+        },
+    )
+
+
 def _kept(run: Path, tasks: Tasks) -> tuple[FastTasks, NDArray[np.int64]]:
     """The kept runs' tasks and their rankings."""
+    kept = _runs(run, tasks)
+    print(f"{len(kept):,} kept runs")
+    return ranked_as_in_runs(tasks.prepared.world, tasks, kept)
+
+
+def _runs(run: Path, tasks: Tasks) -> list[Trajectory]:
+    """The runs of a run folder that teach, one a task."""
     config, prepared = tasks.config, tasks.prepared
     of = teacher(config, explore=True)
     with Store(run / STORE, of, tasks.keys(tasks.taught), evidence_origin(config, prepared.dataset)) as store:
-        kept: list[Trajectory] = one_per_task(keep(store, config.student.sft.top_k), config.student.seed)
-    print(f"{len(kept):,} kept runs")
-    return ranked_as_in_runs(prepared.world, tasks, kept)
+        return one_per_task(keep(store, config.student.sft.top_k), config.student.seed)
 
 
 def _scored(

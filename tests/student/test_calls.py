@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from starrec.hashing import text_keys
 from starrec.signals import labels
 from starrec.student import build_tokenizer
-from starrec.student.calls import STUDENT_TOOLS, CallGrammar, fast_order, with_fast_order
+from starrec.student.call_grammar import CallGrammar
+from starrec.student.calls import STUDENT_TOOLS, fast_order, with_fast_order
 from starrec.tools import TOOLS, read_orders
 from starrec.trajectories import ToolCall, linear, parse_call
 

@@ -29,7 +29,8 @@ from transformers import logging as transformers_logging
 
 from starrec.data import RankingTask
 from starrec.errors import RunError, StarrecError
-from starrec.student.calls import CallGrammar, fast_order
+from starrec.student.call_grammar import CallGrammar
+from starrec.student.calls import fast_order
 from starrec.student.export import export
 from starrec.student.fast import FAST_FILE, LANGUAGE_MODEL, Scorer
 from starrec.student.fast_mode import FastMode, load_network

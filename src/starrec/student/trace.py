@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from starrec.ranking import Ranking, from_scores
 from starrec.signals import Fact, FactNumbers
-from starrec.student.calls import FAST_ORDER, STUDENT_TOOLS, Call
+from starrec.student.call_grammar import Call
+from starrec.student.calls import FAST_ORDER, STUDENT_TOOLS
 from starrec.student.fast_mode import TIE_SEED
 from starrec.student.grounding import Grounding, Open
 from starrec.student.reading import Read, Reading

@@ -13,8 +13,8 @@ would be written, and the token ids of a prompt are those of its text. A prompt 
 tokenizer would need milliseconds for what numpy does in microseconds.
 
 A letter says how a candidate stands among the others, in standard deviations from their mean, and not how high
-its score is in itself: cuts of that would have to be fitted on a catalogue. Rows stand in the order of a hash of
-their item.
+its score is in itself: cuts of that would have to be fitted on a catalogue. Rows stand in the order of a hash
+of their item.
 """
 
 from __future__ import annotations

@@ -38,8 +38,9 @@ from starrec.student import FastMode, FastTasks, Progress, StudentConfig, gather
 from starrec.student.config import TracesConfig
 from starrec.student.lm.bases import load_base, load_tokenizer
 from starrec.student.lm.chat import Chat, ChatSettings
+from starrec.student.lm.clock import LanguageStage
+from starrec.student.lm.listwise import reinforce_language_model, supervise_language_model
 from starrec.student.lm.model import LanguageModel
-from starrec.student.lm.training import LanguageStage, reinforce_language_model, supervise_language_model
 from starrec.teacher import rank_with_v1
 from starrec.trajectories import STORE, Store, Trajectory, keep, linear, one_per_task
 

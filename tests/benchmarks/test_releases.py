@@ -35,8 +35,8 @@ def test_memory_and_seconds_are_those_of_workers_too(tmp_path):
     assert ended.code == 0 and ended.output == "first\nsecond"
     assert mib / 1024 < ended.peak_gib < (mib + 50) / 1024
     first, second = ended.lines
-    # The clock has steps of a hundredth.
-    assert first.cpu + 0.3 <= second.cpu + 0.02 <= ended.cpu + 0.04
+    # Lines are measured in ticks of a hundredth that go to whoever runs as one ends, the whole is not.
+    assert first.cpu + 0.3 <= 1.05 * second.cpu <= 1.1 * ended.cpu + 0.04
     assert first.wall < second.wall <= ended.wall
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from starrec.data import RankingTask
-from starrec.signals import Cited, Fact, FactNumbers, check_citations, recount
+from starrec.signals import Cited, Fact, FactNumbers, recount
 from starrec.tools import CUT, REFUSED, Toolbox, ToolError, World, think_task
 from starrec.trajectories import LinearFormError, Trajectory, elements, parse, parse_call
 
@@ -70,15 +70,7 @@ def check_trace(
                 text.startswith(REFUSED) or _shows(text, _answer(call, toolbox, facts, own_tools or {}))
             )
         elif tag in ("plan", "reflection"):
-            cited = check_citations(
-                text,
-                facts,
-                subjects,
-                world.mentions,
-                topics=world.semantics.topics,
-                support=world.config.support,
-            )
-            written.append((tag, cited))
+            written.append((tag, world.cited(text, facts, subjects)))
     citations = [citation for _, cited in written for citation in cited.citations]
     stated = {fact for citation in citations if (fact := facts.get(citation.number)) is not None}
     reflections = [cited for tag, cited in written if tag == "reflection"]

@@ -35,12 +35,9 @@ def distill_language_model(
     """
     # Imports trl, which is needed here alone.
     from starrec.student.lm.bases import load_base
+    from starrec.student.lm.clock import LanguageStage
+    from starrec.student.lm.listwise import reinforce_language_model, supervise_language_model
     from starrec.student.lm.model import LanguageModel
-    from starrec.student.lm.training import (
-        LanguageStage,
-        reinforce_language_model,
-        supervise_language_model,
-    )
 
     config, world = session.config.student, prepared.world
     base = load_base(config)
@@ -84,9 +81,7 @@ def distill_language_model(
             grpo = reinforce_language_model(stage("grpo", advance), practice)
         session.announce(stage_summary("GRPO", grpo))
         if thinking is not None and traces.grpo.steps:
-            attempted = config.exploration.model_copy(update={"tasks": traces.grpo.tasks})
-            attempting = config.model_copy(update={"exploration": attempted})
-            on_traces[REINFORCED] = thinking.reinforce(Practice(tasks, workers, attempting, tasks.practice))
+            on_traces[REINFORCED] = thinking.reinforce(practice)
         product.publish("star", star.save)
     attempts = grpo.step * config.lm.grpo.batch
     group = config.grpo.group if config.grpo.gradient == "sampled" else 1

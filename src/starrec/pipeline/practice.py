@@ -95,9 +95,9 @@ class Practice:
         """The first batches of a kind, whichever steps have them."""
         return self._workers.map(_look_up, self._draw(kind, 0, batches, self._config.grpo.batch))
 
-    def attempted(self, step: int) -> Attempted:
-        """The tasks that stage 3 attempts in a step."""
-        (batch,) = self._draw("attempted", step, step + 1, self._config.exploration.tasks)
+    def attempted(self, step: int, count: int) -> Attempted:
+        """Tasks whose traces a step samples, so many."""
+        (batch,) = self._draw("attempted", step, step + 1, count)
         return Attempted(batch.tasks, _columns(batch.tasks, batch.targets))
 
     def _batches(self, first: int) -> Iterator[Batch]:

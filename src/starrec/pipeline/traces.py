@@ -81,7 +81,7 @@ class TraceStages:
         """GRPO over traces of training tasks: its record, counts of rollouts and the curve among it.
 
         Args:
-            practice: gives the tasks of a step, as many as the settings name.
+            practice: gives the tasks of a step.
 
         Raises:
             StarrecError: as `reinforce_trajectories`.
@@ -95,7 +95,7 @@ class TraceStages:
         def train(folder: Path, report: Callable[[float], None]) -> dict[str, Any]:
             tasks, targets = {}, {}
             for step in range(config.steps):
-                attempted = practice.attempted(step)
+                attempted = practice.attempted(step, config.tasks)
                 for task, column in zip(attempted.tasks, attempted.targets, strict=True):
                     tasks[task.task_id] = task
                     targets[task.task_id] = int(task.candidates[column])

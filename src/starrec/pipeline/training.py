@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,8 @@ class Training:
         validation = Attempted(drawn, [columns[task.task_id] for task in drawn])
         with self.session.bar(title, self.config.exploration.steps) as advance:
             stage = self._stage(name, advance)
-            progress = explore(stage, self.star, practice.attempted, validation, practice, samples)
+            attempted = partial(practice.attempted, count=self.config.exploration.tasks)
+            progress = explore(stage, self.star, attempted, validation, practice, samples)
         self.star.trained()
         return progress
 

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
 from starrec.student.calls import STUDENT_TOOLS
+from starrec.student.matcher import Matcher
 from starrec.student.tokenizer import MAX_LABELS
 from starrec.tools import ToolSpec
 
@@ -40,7 +41,7 @@ class CallGrammar:
         self._parts[[self._tokens[label] for label in labels(MAX_LABELS)]] = False
         ending = self._tokens["</tool_call>"]
         self._vocabulary = llguidance.hf.from_tokenizer(tokenizer, len(words), ending)
-        self._compiled: dict[tuple[tuple[str, ...], tuple[str, ...]], LLMatcher] = {}
+        self._compiled: dict[tuple[tuple[str, ...], tuple[str, ...]], Matcher] = {}
 
     def begin(self, labels: Sequence[str], tools: Iterable[str] = tuple(STUDENT_TOOLS)) -> Call:
         """A call of which nothing is written.
@@ -52,15 +53,16 @@ class CallGrammar:
         asked = (tuple(labels), tuple(tools))
         if asked not in self._compiled:
             grammar = LLMatcher.grammar_from_regex(_pattern(*asked))
-            self._compiled[asked] = LLMatcher(self._vocabulary, grammar)
-        matcher = self._compiled[asked].deep_copy()
-        return Call(matcher, self._parts.copy(), frozenset(self._tokens[label] for label in labels))
+            self._compiled[asked] = Matcher(LLMatcher(self._vocabulary, grammar), len(self._parts))
+        return Call(
+            self._compiled[asked].copy(), self._parts.copy(), frozenset(self._tokens[label] for label in labels)
+        )
 
 
 class Call:
     """A tool call that is being written."""
 
-    def __init__(self, matcher: LLMatcher, never: NDArray[np.bool_], labels: frozenset[int]) -> None:
+    def __init__(self, matcher: Matcher, never: NDArray[np.bool_], labels: frozenset[int]) -> None:
         """Args:
         never: `(vocabulary,)` tokens that cannot follow, whatever the grammar says.
         labels: tokens of which each may be written once.
@@ -72,15 +74,13 @@ class Call:
     def shut(self) -> NDArray[np.bool_]:
         """`(vocabulary,)` tokens after which this would not be the beginning of a call; where it is a whole
         one, `</tool_call>` is open."""
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        open_ = np.unpackbits(bits, count=len(self._never), bitorder="little").view(np.bool_)
-        shut: NDArray[np.bool_] = ~open_ | self._never
+        shut: NDArray[np.bool_] = ~self._matcher.open() | self._never
         return shut
 
     def add(self, token: int) -> None:
         """Take in the next token, one that is open."""
-        taken = self._matcher.consume_token(token)
-        assert taken, self._matcher.get_error()
+        if not self._matcher.ended:  # else this is `</tool_call>`
+            self._matcher.take([token])
         if token in self._labels:
             self._never[token] = True
 

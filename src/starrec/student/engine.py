@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Final, Protocol, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ from starrec.student.nano import ROWS_FILE, Nano
 from starrec.student.reading import Reading, read_alone, read_by_threads
 from starrec.student.rows import gather_tasks
 from starrec.student.tokenizer import MAX_LABELS
-from starrec.student.trace import Step, Thought, Trace
+from starrec.student.trace import Step, Thought, Trace, ended
 from starrec.student.training import THREADS
 from starrec.tools import Toolbox, World
 from starrec.trajectories import TAGS
@@ -66,6 +67,7 @@ class Star(FastMode):
         torch.set_num_threads(THREADS)
         self.model = model.eval()
         self._fast = fast
+        self._exporting = Lock()
         self.tokenizer = tokenizer
         self.world = world
         self.figures = np.array(figure_tokens(tokenizer))
@@ -121,9 +123,11 @@ class Star(FastMode):
     @property
     def fast(self) -> Scorer:
         """Fast mode of the weights."""
-        if self._fast is None:
-            self._fast = export(self.model)
-        return self._fast
+        # torch.export is not for two threads at a time.
+        with self._exporting:
+            if self._fast is None:
+                self._fast = export(self.model)
+            return self._fast
 
     def trained(self) -> None:
         """To be called when the weights have changed: fast mode follows them."""
@@ -153,13 +157,7 @@ class Star(FastMode):
         Raises:
             StarrecError: there are more candidates than labels, or as `rank`.
         """
-        steps = self.thinking(task, grounded=grounded, edit=edit)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as ended:
-                thought: Thought = ended.value
-                return thought
+        return ended(self.thinking(task, grounded=grounded, edit=edit))
 
     @torch.inference_mode()
     def thinking(
@@ -171,9 +169,9 @@ class Star(FastMode):
         while True:
             try:
                 next(passes)
-            except StopIteration as ended:
+            except StopIteration as end:
                 yield from trace.steps[shown:]
-                thought: Thought = ended.value
+                thought: Thought = end.value
                 return thought
             yield from trace.steps[shown:]
             shown = len(trace.steps)
@@ -188,8 +186,6 @@ class Star(FastMode):
         """
         for task in tasks:
             self._check(task, MAX_LABELS)
-
-        self.fast  # noqa: B018 - exported before threads ask for it, which torch does not do side by side
 
         def start(task: RankingTask) -> Reading[Thought]:
             return self._trace(task, grounded, None).run()

@@ -75,13 +75,13 @@ def explore(
     def losses(step: int) -> list[Part]:
         tasks, targets = attempted(step)
         total = len(tasks) * config.group
-        seeds = np.random.default_rng([stage.config.seed, 4, step]).integers(2**31, size=len(tasks))
         parts = [
             Attempted(tasks[at : at + config.together], targets[at : at + config.together])
             for at in range(0, len(tasks), config.together)
         ]
+        seeds = np.random.default_rng([stage.config.seed, 4, step]).integers(2**31, size=len(parts)).tolist()
         return [
-            *(partial(attempt, part, int(seed), total) for part, seed in zip(parts, seeds, strict=False)),
+            *(partial(attempt, part, seed, total) for part, seed in zip(parts, seeds, strict=True)),
             *beside(step),
         ]
 

@@ -22,6 +22,7 @@ from typing import Final
 import torch
 from torch.nn import functional
 
+from starrec.student.config import GRPOConfig
 from starrec.student.rewards import TIERS, advantages, outcome_reward
 
 PLACES: Final = TIERS[-1][0]
@@ -38,7 +39,7 @@ def sample_rankings(logits: torch.Tensor, group: int, generator: torch.Generator
     """
     noise = torch.rand((logits.shape[0], group, logits.shape[1]), generator=generator)
     gumbel = -torch.log(-torch.log(noise.clamp(1e-9, 1 - 1e-7)))
-    return (logits.detach()[:, None, :] + gumbel).argsort(dim=2, descending=True)
+    return (logits.detach()[:, None, :] + gumbel.to(logits.device)).argsort(dim=2, descending=True)
 
 
 def log_probability(logits: torch.Tensor, rankings: torch.Tensor, places: int) -> torch.Tensor:
@@ -88,7 +89,7 @@ def expected_reward_loss(
     nothing, an exact expectation would teach without bound.
     """
     chances = placing(logits, target)
-    reward = chances @ outcome_reward(torch.arange(1, PLACES + 1)).to(chances.dtype)
+    reward = chances @ outcome_reward(torch.arange(1, PLACES + 1)).to(chances)
     return _divergence(logits, reference, kl) - reward, reward.detach().mean()
 
 
@@ -106,7 +107,7 @@ def placing(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         target: `(n,)` column of the target.
     """
     own = logits.gather(1, target[:, None])
-    steps = torch.linspace(_FROM, _TO, _NODES, dtype=logits.dtype)
+    steps = torch.linspace(_FROM, _TO, _NODES, dtype=logits.dtype, device=logits.device)
     weight = torch.exp(steps - steps.exp()) * (_TO - _FROM) / (_NODES - 1)
     hazard = torch.exp((logits - own).clamp(max=60.0))
     not_own = torch.ones_like(logits).scatter(1, target[:, None], 0.0)
@@ -127,10 +128,34 @@ def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> tuple[torc
     return functional.cross_entropy(logits, target, reduction="none"), reward.mean()
 
 
+def reward_loss(
+    logits: torch.Tensor, reference: torch.Tensor | None, target: torch.Tensor, config: GRPOConfig, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stage 2's loss of each task `(n,)`, by the settings: of the reward, from samples or in closed form, and
+    of the target's likelihood; and the mean reward. Arguments as in `grpo_loss`.
+
+    Args:
+        seed: of samples.
+    """
+    likelihood, _ = cross_entropy_loss(logits, target)
+    if config.gradient == "exact":
+        each, reward = expected_reward_loss(logits, reference, target, kl=config.kl)
+    else:
+        each, reward = grpo_loss(
+            logits,
+            reference,
+            target,
+            group=config.group,
+            kl=config.kl,
+            generator=torch.Generator().manual_seed(seed),
+        )
+    return each + config.likelihood * likelihood, reward
+
+
 def _divergence(logits: torch.Tensor, reference: torch.Tensor | None, kl: float) -> torch.Tensor:
     """KL divergence of each task's distribution from the reference, times its weight."""
     if reference is None or kl == 0:
-        return torch.zeros(len(logits))
+        return torch.zeros(len(logits), device=logits.device)
     absent = torch.isinf(logits)
     log_p, log_q = (scores.log_softmax(1).masked_fill(absent, 0.0) for scores in (logits, reference))
     return kl * (log_p.exp() * (log_p - log_q)).sum(dim=1)

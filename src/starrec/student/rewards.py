@@ -21,7 +21,7 @@ TIERS: Final = ((1, 1.0), (3, 2 / 3), (5, 1 / 3))
 
 def outcome_reward(ranks: torch.Tensor) -> torch.Tensor:
     """Tiered reward of 1-based ranks, same shape, float32."""
-    reward = torch.zeros(ranks.shape)
+    reward = torch.zeros(ranks.shape, device=ranks.device)
     for highest, value in reversed(TIERS):
         reward = torch.where(ranks <= highest, torch.tensor(value), reward)
     return reward

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from starrec.data import RankingTask
-from starrec.signals import Cited, FactNumbers, check_citations
+from starrec.signals import Cited, FactNumbers
 from starrec.student.reading import Reading, read_together
 from starrec.student.rewards import citation_reward, trajectory_reward
 from starrec.student.rows import gather_tasks, hashed_order, trace_rows
@@ -129,23 +129,14 @@ def _attempt(trace: Trace, target: int) -> Reading[Rollout]:
 
 def _cited(trace: Trace) -> tuple[Cited, ...]:
     """What the plan and the reflections of a trace cite, held against what its tools stated by then."""
-    candidates, world = trace.toolbox.task.candidates.tolist(), trace.star.world
-    subjects = dict(zip(trace.toolbox.labels, candidates, strict=True))
+    subjects = dict(zip(trace.toolbox.labels, trace.toolbox.task.candidates.tolist(), strict=True))
     facts = FactNumbers()
     found = []
     for step in trace.steps:
         for _, fact in step.facts:
             facts.number(fact)
         if step.tag in ("plan", "reflection"):
-            cited = check_citations(
-                step.text,
-                facts,
-                subjects,
-                world.mentions,
-                topics=world.semantics.topics,
-                support=world.config.support,
-            )
-            found.append(cited)
+            found.append(trace.star.world.cited(step.text, facts, subjects))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -145,6 +145,11 @@ class FastTasks:
     def __len__(self) -> int:
         return len(self.order)
 
+    def withheld(self, share: float, random: np.random.Generator) -> FastTasks:
+        """The tasks as they are read while training: of each, every signal is unknown with this probability."""
+        signals = random.random((len(self), len(READ))) < share
+        return replace(self, numbers=withhold(self.numbers, signals))
+
     def __getitem__(self, rows: NDArray[np.int64]) -> FastTasks:
         return FastTasks(self.numbers[rows], self.order[rows], self.items[rows])
 
@@ -225,6 +230,12 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    def ranks(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Each target's place by scores of rows `(n, c)`, ties against it; `(n,)`, 1 is first."""
+        own = np.take_along_axis(scores, self.rows[:, None], axis=1)
+        ranks: NDArray[np.int64] = (scores >= own).sum(axis=1)
+        return ranks
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Labelled:
         return Labelled(self.tasks[rows], self.rows[rows], self.weights[rows])

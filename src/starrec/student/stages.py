@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -30,12 +30,11 @@ from starrec.student.config import ExplorationConfig, GRPOConfig, SFTConfig, Stu
 from starrec.student.grpo import (
     PLACES,
     cross_entropy_loss,
-    expected_reward_loss,
-    grpo_loss,
     log_probability,
+    reward_loss,
 )
 from starrec.student.nano import Nano
-from starrec.student.rows import READ, FastTasks, Labelled, withhold
+from starrec.student.rows import FastTasks, Labelled
 from starrec.student.samples import Augmentation, Sample, read_samples
 from starrec.student.training import Losses, Part, Progress, Schedule, fit
 
@@ -81,14 +80,8 @@ class Stage:
             for start in range(0, len(self.validation), _EVALUATION_BATCH):
                 part = self.validation[np.arange(start, min(start + _EVALUATION_BATCH, len(self.validation)))]
                 scores = _scores(self.model, part.tasks).numpy()
-                own = np.take_along_axis(scores, part.rows[:, None], axis=1)
-                found.append((scores >= own).sum(axis=1))
+                found.append(part.ranks(scores))
         return float(avg_hr(np.concatenate(found)).mean())
-
-    def withheld(self, tasks: FastTasks, random: np.random.Generator) -> FastTasks:
-        """Tasks as they are read while training: some signals are withheld."""
-        signals = random.random((len(tasks), len(READ))) < self.config.drop_signals
-        return replace(tasks, numbers=withhold(tasks.numbers, signals))
 
     def draw(self, samples: Sequence[Sample], count: int, random: np.random.Generator) -> list[Sample]:
         """Some samples, for a step.
@@ -181,7 +174,7 @@ def supervise(
     def losses(step: int) -> list[Part]:
         random = np.random.default_rng([stage.config.seed, 1, step])
         rows = random.integers(0, len(kept), config.fast_batch)
-        tasks = stage.withheld(kept[rows], random)
+        tasks = kept[rows].withheld(stage.config.drop_signals, random)
         chosen = stage.draw(samples, config.think_batch, random)
         places = min(PLACES, rankings.shape[1])
 
@@ -235,23 +228,15 @@ def practising(
     def improve(
         scores: torch.Tensor, before: torch.Tensor | None, target: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        likelihood, likeliest = cross_entropy_loss(scores, target)
         if objective == "cross_entropy":
-            return likelihood, likeliest
-        if config.gradient == "exact":
-            each, reward = expected_reward_loss(scores, before, target, kl=config.kl)
-        else:
-            generator = torch.Generator().manual_seed(seed)
-            each, reward = grpo_loss(
-                scores, before, target, group=config.group, kl=config.kl, generator=generator
-            )
-        return each + config.likelihood * likelihood, reward
+            return cross_entropy_loss(scores, target)
+        return reward_loss(scores, before, target, config, seed)
 
     def losses(step: int) -> list[Part]:
         random = np.random.default_rng([stage.config.seed, 2, step])
         batch = practice(step)
         seed = int(random.integers(2**31))
-        tasks = stage.withheld(batch.tasks, np.random.default_rng(seed))
+        tasks = batch.tasks.withheld(stage.config.drop_signals, np.random.default_rng(seed))
 
         def fast(rows: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, float]]:
             part = tasks[rows]

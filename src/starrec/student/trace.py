@@ -12,7 +12,7 @@ it is measured what it has learned of the form. What is no trajectory then ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -90,6 +90,16 @@ class Thought:
     def text(self) -> str:
         """The linear form of the trace."""
         return "".join(element.linear for element in self.elements)
+
+
+def ended(steps: Generator[Step, None, Thought]) -> Thought:
+    """What a trace is when all of its steps are written."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            thought: Thought = end.value
+            return thought
 
 
 @dataclass

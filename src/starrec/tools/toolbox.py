@@ -28,6 +28,7 @@ from starrec.errors import StarrecError
 from starrec.hashing import Keys, text_keys
 from starrec.signals import (
     SIGNALS,
+    Cited,
     Evidence,
     Fact,
     FactNumbers,
@@ -35,6 +36,7 @@ from starrec.signals import (
     Semantics,
     SignalsConfig,
     TaskView,
+    check_citations,
     compact,
     gather,
     labels,
@@ -120,6 +122,17 @@ class World:
     def sentence(self, fact: Fact) -> str:
         """A fact as it may be said to anyone."""
         return sentence(fact, self.mentions, support=self.config.support)
+
+    def cited(self, text: str, facts: FactNumbers, subjects: Mapping[str, int]) -> Cited:
+        """The citations of a text of a trace; arguments as of `check_citations`."""
+        return check_citations(
+            text,
+            facts,
+            subjects,
+            self.mentions,
+            topics=self.semantics.topics,
+            support=self.config.support,
+        )
 
     def view(self, task: RankingTask) -> TaskView:
         """All that this task may see."""

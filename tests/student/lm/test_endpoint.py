@@ -2,7 +2,9 @@
 
 import asyncio
 
+import llguidance.hf
 import pytest
+from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from starrec.errors import StarrecError
 from starrec.llm import LimitsConfig, ModelConfig
@@ -71,9 +73,6 @@ def test_a_model_that_would_ask_for_ever_is_stopped(thinker, short):
 
 
 def test_a_server_with_grammars_is_sent_the_form_of_each_turn(chat, thinker, short):
-    gbnf = pytest.importorskip("llguidance.gbnf_to_lark")
-    import llguidance.hf
-
     turns = turns_of(chat, short[2][0])
     tokens = llguidance.hf.from_tokenizer(chat.tokenizer)
     for grammars in ("grammar", "structured_outputs"):
@@ -84,7 +83,7 @@ def test_a_server_with_grammars_is_sent_the_form_of_each_turn(chat, thinker, sho
         asyncio.run(at_endpoint.think(short[0][0]))
         for turn, (_, _, body) in zip(turns, server.requests, strict=True):
             form = body["grammar"] if grammars == "grammar" else body["structured_outputs"]["grammar"]
-            matcher = llguidance.LLMatcher(tokens, gbnf.gbnf_to_lark(form))
+            matcher = llguidance.LLMatcher(tokens, gbnf_to_lark(form))
             assert not matcher.is_error(), matcher.get_error()
             assert matcher.consume_tokens(chat.encode_text(turn)) and matcher.is_accepting()
             matcher.reset()

@@ -8,7 +8,7 @@ from tests.commands.conftest import TINY, done, own, refused, starrec, write_sho
 
 from starrec import load
 from starrec.errors import StarrecError
-from starrec.student.lm import training
+from starrec.student.lm import listwise
 from starrec.trajectories import parse
 
 LANGUAGE_MODEL = """
@@ -49,7 +49,7 @@ def ran(folder, tmp_path_factory):
     config = TINY.replace("[student]\n", f'[student]\nbase = "{base}"\n') + LANGUAGE_MODEL
     (shop / "tiny.toml").write_text(config.replace('["teacher_tuned"]', "[]"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "supervise_language_model", stopped)
+        patch.setattr(listwise, "supervise_language_model", stopped)
         refused(starrec("run", "--config", shop / "tiny.toml", *own(shop), "--run", shop / "run"), "stopped")
     result = done("run", "--config", shop / "tiny.toml", *own(shop), "--run", shop / "run")
     return shop, shop / "run", result.output

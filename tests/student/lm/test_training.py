@@ -8,8 +8,8 @@ import torch
 
 from starrec.errors import RunError
 from starrec.student import FastMode, load_student
+from starrec.student.lm.listwise import reinforce_language_model, supervise_language_model
 from starrec.student.lm.model import LanguageModel
-from starrec.student.lm.training import reinforce_language_model, supervise_language_model
 
 
 class Killed(Exception):

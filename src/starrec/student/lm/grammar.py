@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from starrec.errors import StarrecError
+from starrec.student.matcher import Matcher
 from starrec.tools import ToolSpec
 
 try:
@@ -101,40 +100,6 @@ def server_grammar(tools: Mapping[str, ToolSpec], labels: Sequence[str], *, firs
         f"label ::= {' | '.join(map(_quoted, labels))}\n"
         f"name ::= {names}\n"
     )
-
-
-class Matcher:
-    """What may follow under one grammar."""
-
-    def __init__(self, matcher: llguidance.LLMatcher, rows: int) -> None:
-        self._matcher, self._rows = matcher, rows
-        self._check()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the text is whole."""
-        return self._matcher.is_stopped()
-
-    def forced(self) -> list[int]:
-        """The tokens without alternative that come next; they are taken."""
-        tokens: list[int] = self._matcher.compute_ff_tokens()
-        self.take(tokens)
-        return tokens
-
-    def open(self) -> NDArray[np.bool_]:
-        """`(rows,)` which tokens may come next."""
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        self._check()
-        return np.unpackbits(bits, bitorder="little")[: self._rows].astype(np.bool_)
-
-    def take(self, tokens: Sequence[int]) -> None:
-        """Go on after these tokens."""
-        self._matcher.consume_tokens(list(tokens))
-        self._check()
-
-    def _check(self) -> None:
-        # It never raises; an error is a state.
-        assert not self._matcher.is_error(), self._matcher.get_error()
 
 
 def _calls(tool: ToolSpec) -> Iterator[str]:

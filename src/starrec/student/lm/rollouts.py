@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from starrec.data import escape
-from starrec.signals import FactNumbers, check_citations
+from starrec.signals import FactNumbers
 from starrec.student.lm.chat import Chat
 from starrec.student.lm.environment import Answered, Scene
-from starrec.student.rewards import trajectory_reward
+from starrec.student.rewards import citation_reward, trajectory_reward
 from starrec.trajectories import Element, LinearFormError, parse
 
 
@@ -161,24 +161,15 @@ class Rewards:
             parse(rollout.text, labels)
         except LinearFormError:
             return 0.0
-        world = self._scene.world
         subjects = dict(zip(labels, environment._toolbox.task.candidates.tolist(), strict=True))
-        claims = holding = 0
-        for text, stated in _with_facts(rollout, environment._facts):
-            cited = check_citations(
-                text,
-                stated,
-                subjects,
-                world.mentions,
-                topics=world.semantics.topics,
-                support=world.config.support,
-            )
-            verdicts = [citation.verdict for citation in cited.citations]
-            self.counts.citations += len(verdicts)
-            self.counts.holding += verdicts.count("holds")
-            claims += len(verdicts) + len(cited.uncited)
-            holding += verdicts.count("holds")
-        return holding / claims if claims else 0.0
+        found = [
+            self._scene.world.cited(text, stated, subjects)
+            for text, stated in _with_facts(rollout, environment._facts)
+        ]
+        verdicts = [citation.verdict for cited in found for citation in cited.citations]
+        self.counts.citations += len(verdicts)
+        self.counts.holding += verdicts.count("holds")
+        return citation_reward(found)
 
     def _count(self, rollout: Rollout, tokens: int, reward: float) -> None:
         counts = self.counts

@@ -12,7 +12,7 @@ freely is repaired to one, and what was repaired is recorded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, TypeAlias
@@ -27,8 +27,9 @@ from starrec.ranking import repair
 from starrec.signals import FactNumbers
 from starrec.student.calls import FAST_ORDER
 from starrec.student.lm.chat import Chat
-from starrec.student.lm.grammar import LISTED, RANKING, Grammar, Matcher
-from starrec.student.trace import MAX_CALLS, Step, Thought
+from starrec.student.lm.grammar import LISTED, RANKING, Grammar
+from starrec.student.matcher import Matcher
+from starrec.student.trace import MAX_CALLS, Step, Thought, ended
 from starrec.tools import REFUSED, Toolbox, ToolError, World, think_task
 from starrec.trajectories import LABEL, Element, LinearFormError, ToolCall, parse_call
 
@@ -216,13 +217,7 @@ class Thinker:
         Raises:
             StarrecError: there are more candidates than labels.
         """
-        steps = self.thinking(task, free=free, edit=edit)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as ended:
-                thought: Thought = ended.value
-                return thought
+        return ended(self.thinking(task, free=free, edit=edit))
 
     def thinking(
         self, task: RankingTask, *, free: bool = False, edit: Callable[[str], str] | None = None
@@ -240,17 +235,13 @@ class Thinker:
                     with torch.inference_mode():
                         turn = writer.write(asked)
                     asked = trace.send(turn)
-            except StopIteration as ended:
-                thought: Thought = ended.value
+            except StopIteration as end:
+                thought: Thought = end.value
                 yield from thought.steps[shown:]
                 return thought
             new = asked.steps[shown:]
             shown += len(new)
             yield from new
-
-    def think_many(self, tasks: Sequence[RankingTask], *, free: bool = False) -> Iterator[Thought]:
-        """`think` of many tasks, in order."""
-        return (self.think(task, free=free) for task in tasks)
 
 
 class _Writer:

@@ -29,7 +29,7 @@ from starrec.errors import StarrecError
 from starrec.student.config import TrajectoryGRPOConfig
 from starrec.student.lm.environment import Scene, environment_factory
 from starrec.student.lm.rollouts import Rewards, RolloutCounts
-from starrec.student.lm.trajectory_sft import Reporting, finite_losses
+from starrec.student.lm.trainers import Reporting, common, finite_losses, missing
 from starrec.student.trace import MAX_CALLS
 from starrec.tools import think_task
 
@@ -38,9 +38,7 @@ try:
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 except ImportError as error:
-    raise StarrecError(
-        f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
-    ) from error
+    raise missing(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,6 @@ def trajectory_trainer(
             f"A prompt of {longest} tokens leaves {room} of the base's {context} for a trace. Choose a base "
             "with a longer context, or rank fewer candidates."
         )
-    on_cpu = next(model.parameters()).device.type == "cpu"
     settings = GRPOConfig(
         output_dir=str(folder),
         max_steps=config.steps,
@@ -142,14 +139,9 @@ def trajectory_trainer(
         max_completion_length=room,
         generation_kwargs={"max_new_tokens": min(config.turn_tokens, room)},
         max_tool_calling_iterations=MAX_CALLS,
-        use_cpu=on_cpu,
         bf16=False,
-        gradient_checkpointing=not on_cpu,
         logging_steps=1,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        seed=seed,
+        **common(next(model.parameters()).device.type, seed),
     )
     worth: list[Any] = [rewards.trajectory, rewards.citations]
     with warnings.catch_warnings():

@@ -22,11 +22,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, TrainerControl, TrainerState
+from transformers import PreTrainedModel, PrinterCallback
 
 from starrec.errors import StarrecError
 from starrec.student.config import TrajectorySFTConfig
 from starrec.student.lm.chat import Chat, Encoded
+from starrec.student.lm.trainers import Reporting, common, finite_losses, missing
 from starrec.trajectories import Trajectory
 
 try:
@@ -35,9 +36,7 @@ try:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 except ImportError as error:
-    raise StarrecError(
-        f"Training a language model needs {error.name or 'trl'}: install `starrec[lm]`."
-    ) from error
+    raise missing(error) from error
 
 _IGNORED: Final = -100
 
@@ -118,7 +117,7 @@ def supervise_trajectories(
     data = Dataset.from_list(
         [{"input_ids": s.ids.tolist(), "labels": labels_of(s).tolist()} for s in lessons.samples]
     )
-    on_cpu = next(model.parameters()).device.type == "cpu"
+    device = next(model.parameters()).device.type
     settings = SFTConfig(
         output_dir=str(folder),
         max_length=None,
@@ -129,16 +128,11 @@ def supervise_trajectories(
         warmup_steps=config.warmup,
         lr_scheduler_type="cosine",
         weight_decay=0.0,
-        use_cpu=on_cpu,
         bf16=False,
-        gradient_checkpointing=not on_cpu,
         logging_steps=1,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        seed=seed,
+        **common(device, seed),
     )
-    made = _OnCpu if on_cpu and settings.world_size == 1 else SFTTrainer
+    made = _OnCpu if device == "cpu" and settings.world_size == 1 else SFTTrainer
     trainer = made(model=model, args=settings, train_dataset=data, processing_class=chat.tokenizer)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Reporting(report))
@@ -151,16 +145,6 @@ def supervise_trajectories(
     return Taught(
         losses, len(lessons.samples), lessons.too_long, lessons.cut, float(trained.metrics["train_runtime"])
     )
-
-
-class Reporting(TrainerCallback):
-    """Reports how much of a stage is over."""
-
-    def __init__(self, report: Callable[[float], None]) -> None:
-        self._report = report
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **given: Any) -> None:
-        self._report(state.global_step / max(1, state.max_steps))
 
 
 class _OnCpu(SFTTrainer):
@@ -185,19 +169,6 @@ class _OnCpu(SFTTrainer):
 def labels_of(sample: Encoded) -> np.ndarray[Any, np.dtype[np.int64]]:
     """`(length,)` tokens to learn, and -100 where there is nothing to learn."""
     return np.where(sample.learn, sample.ids, _IGNORED)
-
-
-def finite_losses(history: Sequence[dict[str, Any]]) -> tuple[float, ...]:
-    """The losses that a trainer logged.
-
-    Raises:
-        StarrecError: one is no number.
-    """
-    losses = [float(entry["loss"]) for entry in history if "loss" in entry]
-    for step, loss in enumerate(losses, start=1):
-        if not torch.isfinite(torch.tensor(loss)):
-            raise StarrecError(f"The loss of step {step} is {loss}. Choose a smaller learning rate.")
-    return tuple(losses)
 
 
 def _check(lessons: Lessons, config: TrajectorySFTConfig) -> None:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -43,6 +44,7 @@ from starrec.evaluation.peers.ease import EaseDecayed
 from starrec.evaluation.peers.exchange import read_scores, write_tasks
 from starrec.evaluation.peers.lenskit import LenskitScorer
 from starrec.evaluation.peers.recbole import PAPER
+from starrec.evaluation.peers.recbole import fit as fit_sasrec
 from starrec.ranking import avg_hr
 from starrec.runs import write_atomic
 
@@ -59,6 +61,9 @@ _Run = Annotated[
 _Peer = Annotated[
     list[str] | None, typer.Option("--peer", help="Only this one; may be repeated.", show_default=False)
 ]
+_Hours = Annotated[
+    float, typer.Option(min=0, max=4, help="Of training SASRec, at most; a later call goes on where it ended.")
+]
 
 
 @app.command()
@@ -68,9 +73,9 @@ def movielens(run: _Run = None, peer: _Peer = None) -> None:
 
 
 @app.command()
-def games(run: _Run = None, peer: _Peer = None) -> None:
-    """Amazon Games, classic, 5,000 users; SASRec with the one setting of its paper, four hours at most."""
-    _row("games", list(PEERS), peer or [], run)
+def games(run: _Run = None, peer: _Peer = None, hours: _Hours = 4) -> None:
+    """Amazon Games, classic, 5,000 users; SASRec with the one setting of its paper."""
+    _row("games", list(PEERS), peer or [], run, hours)
 
 
 @app.command()
@@ -97,13 +102,15 @@ def constant() -> None:
     keep("peers_constant", {"scorers": found, "tasks": len(tasks)}, {"constant_z": worst})
 
 
-def _row(name: DatasetName, every: Sequence[str], only: Sequence[str], run: Path | None) -> None:
+def _row(
+    name: DatasetName, every: Sequence[str], only: Sequence[str], run: Path | None, hours: float = 4
+) -> None:
     names = only or every
     if unknown := sorted(set(names) - set(PEERS)):
         raise typer.BadParameter(f"{', '.join(unknown)}: the peers are {', '.join(PEERS)}")
     require(names)
     dataset, split = _data(name)
-    folders = {peer: _peer(name, peer, dataset, split) for peer in names}
+    folders = {peer: _peer(name, peer, dataset, split, hours) for peer in names}
     frames = [load_ranks(folder / "ranks.parquet") for folder in folders.values()]
     comparisons: list[tuple[str, str]] = []
     if run is not None:
@@ -121,14 +128,17 @@ def _row(name: DatasetName, every: Sequence[str], only: Sequence[str], run: Path
     )
 
 
-def _peer(row: DatasetName, name: str, dataset: Dataset, split: Split) -> Path:
+def _peer(row: DatasetName, name: str, dataset: Dataset, split: Split, hours: float) -> Path:
     """Tune, train and rank; the folder that holds what came of it."""
     peer = PEERS[name]
     if row == "games" and name == "recbole_sasrec":
-        peer = replace(peer, grid=(PAPER,))
+        peer = replace(peer, grid=(PAPER,), fit=partial(fit_sasrec, most_seconds=3600 * hours))
     folder = WORK / row / name / _key(peer, dataset, split)
     if (folder / "record.json").exists():
-        return folder
+        # A training that had to end may go on.
+        record = json.loads((folder / "record.json").read_text())
+        if record["converged"] is not False or record["hours"] >= hours:
+            return folder
     validation, held = tasks_of(dataset, split, "validation")
     half_a, half_b = ((half(validation, side), held) for side in ("A", "B"))
     test, targets = tasks_of(dataset, split, "test")
@@ -150,6 +160,7 @@ def _peer(row: DatasetName, name: str, dataset: Dataset, split: Split) -> Path:
         "unscored": unscored,
         "candidates": sum(len(task.candidates) for task in test),
         "seconds": time.monotonic() - started,
+        "hours": hours if False in converged else None,
         **getattr(fitted, "record", {}),
     }
     write_atomic(folder / "record.json", json.dumps(record, indent=1) + "\n")

@@ -88,9 +88,17 @@ class RecboleScorer:
 
 
 def fit(
-    split: Split, dataset: Dataset, settings: Settings, seed: int, *, half_a: Drawn, folder: Path, final: bool
+    split: Split,
+    dataset: Dataset,
+    settings: Settings,
+    seed: int,
+    *,
+    half_a: Drawn,
+    folder: Path,
+    final: bool,
+    most_seconds: float = MOST_SECONDS,
 ) -> RecboleScorer:
-    """Train until half A stops improving, or `MOST_EPOCHS` or `MOST_SECONDS` (a try: `TRY_EPOCHS`) are over.
+    """Train until half A stops improving, or `MOST_EPOCHS` or `most_seconds` (a try: `TRY_EPOCHS`) are over.
 
     Raises:
         StarrecError: no environment (`recbole_version`); no tasks of half A; or the other process failed, whose
@@ -112,7 +120,7 @@ def fit(
         best = max(looks, key=lambda look: look["avg_hr"], default=None)
         converged = best is not None and done - best["epochs"] >= _LOOK_EVERY * _PATIENCE
         spent = _seconds(looks)
-        late = done and spent * (1 + _LOOK_EVERY / done) > MOST_SECONDS
+        late = done and spent * (1 + _LOOK_EVERY / done) > most_seconds
         if converged or late or done >= (MOST_EPOCHS if final else TRY_EPOCHS):
             break
         state = _train(work, done + _LOOK_EVERY)

@@ -63,6 +63,14 @@ def _task(user, history, candidates, task_id="live/0", days=None, ratings=None):
     )
 
 
+@pytest.fixture(scope="module")
+def one_process():
+    """Small runs work in the test's process: to start a pool takes longer than they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sequences():
     """Sequences from one list of item indices a user, and of days and ratings where there are some."""

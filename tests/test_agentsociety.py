@@ -34,6 +34,8 @@ from starrec.student import GRPOConfig, NanoConfig, SFTConfig, StudentConfig
 from starrec.teacher import TeacherConfig, rank_with_teacher
 from starrec.tools import retrieve
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 REVIEWS = challenge.reviews_of()
 TASKS = challenge.tasks_of(REVIEWS)
 TRUTHS = [item_id(target) for _, _, target in TASKS]

@@ -16,6 +16,8 @@ from starrec.runs import lock_folder, products
 
 from .conftest import done, refused, starrec, write_shop
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 TINY = """
 [data]
 draws = 1

@@ -10,6 +10,8 @@ from starrec.server.listening import served
 from starrec.server.policy import policy_app
 from starrec.trajectories import STORE, count_all, open_asked
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 MODEL = """
 [teacher.model]
 model = "embedded-policy"

@@ -15,6 +15,8 @@ from starrec.pipeline.refresh import with_log
 from starrec.runs import current_product, products
 from starrec.store import Log
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

@@ -20,6 +20,8 @@ from starrec.trajectories import (
     open_asked,
 )
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 TINY = "[teacher]\ntasks_per_user = 3\nruns = 2\n"
 

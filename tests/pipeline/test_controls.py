@@ -1,7 +1,5 @@
 """Every control is trained on the same labels, ranks the tasks that it is asked, and is trained once."""
 
-import os
-
 import pytest
 
 from starrec.data import DataConfig
@@ -28,7 +26,7 @@ STUDENT = StudentConfig(
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(one_process, tmp_path_factory):
     """A student of two steps a stage over 16 users and 40 items, as on a machine with one core."""
     folder = tmp_path_factory.mktemp("controls")
     rows = [
@@ -47,8 +45,7 @@ def trained(tmp_path_factory):
     teacher = TeacherConfig(tasks_per_user=1, runs=2, min_history=2)
     config = RunConfig(data=data, teacher=teacher, student=STUDENT)
     lines = []
-    with pytest.MonkeyPatch.context() as patch, Run.open(folder / "run", "") as run:
-        patch.setattr(os, "cpu_count", lambda: 1)
+    with Run.open(folder / "run", "") as run:
         session = Session(run, config, lines.append, None)
         prepared = prepare(session, read_or_load(session))
         tasks = Tasks(prepared, config)

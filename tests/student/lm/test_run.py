@@ -11,6 +11,8 @@ from starrec.errors import StarrecError
 from starrec.student.lm import listwise
 from starrec.trajectories import parse
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 LANGUAGE_MODEL = """
 [student.lm]
 evaluations = 1

@@ -12,7 +12,6 @@ traces ask.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ import numpy as np
 import typer
 
 from record import keep
+from starrec.cores import cores
 from starrec.data import RankingTask, Targets
 from starrec.hashing import text_keys
 from starrec.pipeline.tasks import Tasks, reopen
@@ -187,7 +187,7 @@ def batch(
         for task in tasks[:single]:
             star.think(task)
         rounds["one_per_s"].append(single / (time.perf_counter() - started))
-        for name, threads in (("one_core_per_s", 1), ("per_s", os.cpu_count() or 1)):
+        for name, threads in (("one_core_per_s", 1), ("per_s", cores())):
             started = time.perf_counter()
             thoughts = list(star.think_many(tasks, threads=threads))
             rounds[name].append(len(tasks) / (time.perf_counter() - started))
@@ -195,7 +195,7 @@ def batch(
     one, one_core, many = (float(np.median(found)) for found in rounds.values())
     keep(
         "traces_batch",
-        {**rounds, "cores": os.cpu_count(), "one_core_ratio": one_core / one, "same_traces": same},
+        {**rounds, "cores": cores(), "one_core_ratio": one_core / one, "same_traces": same},
         {"think_batch_ratio": many / one},
     )
 

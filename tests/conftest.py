@@ -67,7 +67,7 @@ def _task(user, history, candidates, task_id="live/0", days=None, ratings=None):
 def one_process():
     """Small runs work in the test's process: to start a pool takes longer than they do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 1)
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
         yield
 
 

@@ -19,6 +19,8 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
+from starrec.cores import cores
+
 Value = TypeVar("Value")
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -38,7 +40,7 @@ class Workers(Generic[Value]):
         value: handed to every call as its first argument; must pickle.
         processes: None for one a core.
         """
-        self.processes = processes or os.cpu_count() or 1
+        self.processes = processes or cores()
         self._value = value
         self._pool: ProcessPoolExecutor | None = None
         if self.processes > 1:

@@ -45,7 +45,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +55,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import polars as pl
 
+from starrec.cores import cores
 from starrec.errors import RunError
 from starrec.evaluation.answers import Answers, answers_of
 from starrec.evaluation.ranks import check_ranks, load_ranks
@@ -200,7 +200,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cores(),
         "packages": versions,
     }
 

@@ -10,7 +10,6 @@ there.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from rich.progress import Progress
 
+from starrec.cores import cores
 from starrec.engines import open_engine
 from starrec.errors import ConfigError, DataError, RunError
 from starrec.llm.price import price
@@ -146,7 +146,7 @@ def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: in
         raise DataError(_no_task(prepared, config.min_history))
     with open_store(session, prepared, tasks.keys(tasks.taught), explore=True) as store:
         work = missing(taught, config.runs, store)
-    return estimate(prepared.world, work, sample, config, os.cpu_count() or 1)
+    return estimate(prepared.world, work, sample, config, cores())
 
 
 @gives_back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.pipeline.serving import Serving
 from starrec.recommender.filters import FilterLeavesNothing
 from starrec.recommender.requests import Requests, require_count
@@ -69,7 +69,7 @@ def recommend_all(
 
     parts = [wanted[start : start + _PART] for start in range(0, len(wanted), _PART)]
     # A part a thread: the kernels and the network release the interpreter lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for part, found in zip(parts, pool.map(answered, parts), strict=True):
             columns += found
             advance(len(part))

@@ -12,7 +12,6 @@ else reads a `CountStore` and cannot tell which.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.data import Sequences
 from starrec.hashing import combine
 from starrec.signals import counting
@@ -333,7 +333,7 @@ def all_neighbours(
 
 
 def _on_threads(counts: Counts, parts: list[NDArray[np.int32]]) -> Iterator[Neighbours]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(partial(neighbour_block, counts), parts)
 
 

@@ -6,7 +6,6 @@ each pair of items of the model (the Gram matrix), and one inverse.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -14,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.data import Sequences
 from starrec.signals import counting
 
@@ -80,7 +80,7 @@ def count_gram(train: Sequences, items: NDArray[np.int32]) -> NDArray[np.int32]:
     users = counting.transpose(within.ptr, place[within.items], len(items))
     ptr, ascending = counting.transpose(*users, within.n_users)
     # A part of the users for each core: a part costs a matrix.
-    edges = np.linspace(0, within.n_users, (os.cpu_count() or 1) + 1).astype(np.int64)
+    edges = np.linspace(0, within.n_users, cores() + 1).astype(np.int64)
     with ThreadPoolExecutor(len(edges) - 1) as pool:
         parts = pool.map(
             lambda first, last: counting.gram(ptr[first : last + 1], ascending, len(items)),

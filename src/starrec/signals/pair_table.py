@@ -6,7 +6,6 @@ thousands of times: teaching, training, evaluation, all users at once.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.signals import sweep
 from starrec.signals.counts import Counts
 from starrec.signals.kernels import Ints, Ptr, compiled
@@ -49,7 +49,7 @@ def count_pairs(counts: Counts, most: int = ITEMS) -> PairTable:
     width: Any = np.uint16 if popularity.max(initial=0) < 1 << 16 else np.uint32
     pairs = np.zeros((len(chosen), len(chosen), sweep.BUCKETS), width)
     postings = (counts.users_of.ptr, counts.users_of.values, counts.places_of)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         done = [
             pool.submit(_count, chosen, at, *postings, train.ptr, train.items, rows, pairs, sweep.BUCKET_OF)
             for at in range(0, len(chosen), _PART)

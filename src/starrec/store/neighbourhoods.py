@@ -10,7 +10,6 @@ was never kept. Every row comes out as if it had been counted anew.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.signals.counts import (
     Counts,
     Neighbours,
@@ -139,7 +139,7 @@ def _joined(parts: list[_Entries]) -> _Entries:
 def _on_threads(
     work: Callable[[NDArray[np.int32]], _R], items: NDArray[np.int32], block: int = _BLOCK
 ) -> list[_R]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, np.array_split(items, -(-max(len(items), 1) // block))))
 
 

@@ -16,7 +16,6 @@ permutation.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
+from starrec.cores import cores
 from starrec.data import RankingTask
 from starrec.errors import RunError, StarrecError
 from starrec.student.call_grammar import CallGrammar
@@ -177,12 +177,12 @@ class Star(FastMode):
             shown = len(trace.steps)
 
     def think_many(
-        self, tasks: Sequence[RankingTask], *, grounded: bool = True, threads: int = os.cpu_count() or 1
+        self, tasks: Sequence[RankingTask], *, grounded: bool = True, threads: int | None = None
     ) -> Iterator[Thought]:
         """`think` of many tasks, in order; arguments and errors as there.
 
         Args:
-            threads: each of which writes `TOGETHER` traces side by side.
+            threads: each of which writes `TOGETHER` traces side by side; None for one a core.
         """
         for task in tasks:
             self._check(task, MAX_LABELS)
@@ -190,7 +190,7 @@ class Star(FastMode):
         def start(task: RankingTask) -> Reading[Thought]:
             return self._trace(task, grounded, None).run()
 
-        return read_by_threads(self.model, start, tasks, TOGETHER, threads)
+        return read_by_threads(self.model, start, tasks, TOGETHER, threads or cores())
 
     def _trace(self, task: RankingTask, grounded: bool, edit: Callable[[str], str] | None) -> Trace:
         self._check(task, MAX_LABELS)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -13,6 +12,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.data import RankingTask, check_known
 from starrec.errors import RunError, StarrecError
 from starrec.ranking import Ranking, order_by_scores
@@ -110,19 +110,17 @@ class FastMode:
         """Fast mode for many tasks; raises as `answer`."""
         return [answer.ranking for answer in self.answer_many(tasks)]
 
-    def answer_many(
-        self, tasks: Sequence[RankingTask], threads: int = os.cpu_count() or 1
-    ) -> Iterator[FastAnswer]:
+    def answer_many(self, tasks: Sequence[RankingTask], threads: int | None = None) -> Iterator[FastAnswer]:
         """As `answer`, for many tasks, in order.
 
         Args:
-            threads: that share the look-ups.
+            threads: that share the look-ups; None for one a core.
         """
         for task in tasks:
             self._check(task)
         for start in range(0, len(tasks), _BATCH):
             part = tasks[start : start + _BATCH]
-            found = gather_tasks(self.world, part, threads)
+            found = gather_tasks(self.world, part, threads or cores())
             given = found.as_given(self.fast.scores(found))
             for task, scores, numbers, order in zip(part, given, found.numbers, found.order, strict=True):
                 size = len(scores)

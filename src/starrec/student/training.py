@@ -13,7 +13,6 @@ any number of cores.
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from typing import Any, Final, Self, TypeAlias
 import torch
 from torch import nn
 
+from starrec.cores import cores
 from starrec.errors import RunError
 from starrec.runs import write_atomic
 
@@ -79,7 +79,7 @@ class _Gradients:
 
     def __init__(self, model: nn.Module) -> None:
         self._parameters = list(model.parameters())
-        self._pool = ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(THREADS,))
+        self._pool = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(THREADS,))
 
     def __enter__(self) -> Self:
         return self

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from starrec.cores import cores
 from starrec.runs import write_atomic
 from starrec.student.lm.clock import INPUTS, PROGRESS, Clock, LanguageStage, resumable
 from starrec.student.lm.trainers import common, missing
 from starrec.student.rows import FastTasks
-from starrec.student.training import THREADS, Progress
+from starrec.student.training import Progress
 
 try:
     from datasets import Dataset
@@ -72,7 +73,7 @@ def fit(
         stage.announce(f"goes on after step {clock.progress.step:,}")
     transformers_logging.set_verbosity_error()
     threads = torch.get_num_threads()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or THREADS))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cores()))
     try:
         clock.begin()
         if clock.over:

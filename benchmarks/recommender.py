@@ -85,7 +85,7 @@ def own_edges(run: Run = _DEMO, name: Name = "", users: int = 200) -> None:
         history = model.serving.history(user).items
         kept = retrieve(graph, user, history, NOMINATED)
         others = sequences.kept(sequences.users != user)
-        rebuilt = Graph(count_signals(others, graph.n_items, opened.config.signals))
+        rebuilt = Graph(count_signals(others, graph.n_items, opened.config.signals, model.serving.user_ids))
         exact = retrieve(rebuilt, -1, history, NOMINATED)
         shares.append(len(np.intersect1d(kept, exact)) / max(len(exact), 1))
         firsts.append(kept[:10].tolist() == exact[:10].tolist())

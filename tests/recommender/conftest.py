@@ -7,7 +7,7 @@ import pytest
 from starrec.data import build, leave_one_out, save_dataset
 from starrec.recommender import load
 from starrec.runs import Run
-from starrec.signals import Graph
+from starrec.signals import Graph, SignalsConfig, count_signals
 from starrec.student import NanoConfig, Star, build_nano, build_tokenizer
 from starrec.tools import World
 
@@ -63,7 +63,9 @@ def movies():
 
 @pytest.fixture(scope="session")
 def student(movies):
-    world = World.of(movies.catalogue, Graph.build(leave_one_out(movies.sequences(3)).train, movies.n_items))
+    train = leave_one_out(movies.sequences(3)).train
+    counts = count_signals(train, movies.n_items, SignalsConfig(), movies.user_ids)
+    world = World.of(movies.catalogue, Graph(counts))
     tokenizer = build_tokenizer(["<task>History: </task>"])
     model = build_nano(tokenizer, NanoConfig(width=32, intermediate=32, heads=2, context=512), 0)
     return Star(model, tokenizer, world)

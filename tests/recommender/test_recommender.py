@@ -15,6 +15,7 @@ from starrec.data.config import SplitRule
 from starrec.errors import DataError, RunError, StarrecError
 from starrec.evaluation import SYSTEMS
 from starrec.recommender import FilterLeavesNothing, UnknownUser, fit, load
+from starrec.signals.factors import fold_of
 from starrec.student import FAMILIES
 from starrec.trajectories import parse
 
@@ -51,7 +52,13 @@ def test_recommendations_are_new_distinct_and_explained(model, movies, history, 
     assert model.recommend(history=history, n=n) == found
 
 
-def test_a_known_user_is_answered_as_by_a_run_that_never_had_her(model, run_of, movies):
+@pytest.fixture
+def of_her_part(monkeypatch):
+    """Whoever types a history is of the part of the people that user u17 is of (`signals.factors`)."""
+    monkeypatch.setattr("starrec.signals.task_view.fold_of", lambda user_id: fold_of("u17"))
+
+
+def test_a_known_user_is_answered_as_by_a_run_that_never_had_her(model, run_of, movies, of_her_part):
     """The same history, typed, asked of counts of everybody else."""
     user = "u17"
     without = load(run_of(movies_without(user)))
@@ -63,7 +70,9 @@ def test_a_known_user_is_answered_as_by_a_run_that_never_had_her(model, run_of, 
     assert model.recommend(history=taken(movies, user), n=20).rows != own.rows
 
 
-def test_with_both_the_history_stands_in_place_of_hers_and_her_edges_stay_out(model, run_of, movies):
+def test_with_both_the_history_stands_in_place_of_hers_and_her_edges_stay_out(
+    model, run_of, movies, of_her_part
+):
     without = load(run_of(movies_without("u17")))
     found = model.recommend(user="u17", history=["m1", "m4"], n=20)
     assert [item.item_id for item in found.history] == ["m1", "m4"]

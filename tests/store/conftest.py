@@ -6,6 +6,7 @@ import pytest
 
 from starrec.data import build as make_dataset
 from starrec.signals import Counts
+from starrec.signals.factors import user_keys
 from starrec.store import LmdbStore, Log, Settings, Versions, build
 
 DAY = 86_400
@@ -49,7 +50,10 @@ def log(shop):
 @pytest.fixture
 def counts(log):
     """What a store must answer, in memory."""
-    return Counts.build(log.sequences(), log.n_items, history_cap=12, kept=5, ease_items=20, ridge=3.0)
+    keys = user_keys(log.user_ids)
+    return Counts.build(
+        log.sequences(), log.n_items, history_cap=12, kept=5, ease_items=20, ridge=3.0, keys=keys
+    )
 
 
 @pytest.fixture

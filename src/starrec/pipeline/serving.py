@@ -84,7 +84,7 @@ def open_serving(folder: Path, counts: CountsChoice = "all") -> Serving:
     if counts == "train":
         split = hold_out(dataset, evidence["tie_seed"], SplitRule.model_validate(evidence.get("split", {})))
         catalogue, user_ids = dataset.catalogue, dataset.user_ids
-        source: CountStore = _with_neighbours(count_signals(split.train, dataset.n_items, config))
+        source: CountStore = _with_neighbours(count_signals(split.train, dataset.n_items, config, user_ids))
         history: Callable[[int], Stretch] = partial(split.history, which="test")
     else:
         serving = now.serving if now is not None else ServingConfig()
@@ -118,7 +118,7 @@ def _everything(
         store = LmdbStore.open(stored.folder)
     if store is not None:
         return Catalogue(store.catalogue), store.user_ids, store
-    counted = count_signals(dataset.sequences(tie_seed), dataset.n_items, config)
+    counted = count_signals(dataset.sequences(tie_seed), dataset.n_items, config, dataset.user_ids)
     return dataset.catalogue, dataset.user_ids, _with_neighbours(counted)
 
 

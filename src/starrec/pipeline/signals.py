@@ -82,9 +82,10 @@ def split_and_count(
     split = hold_out(dataset, tie_seed, rule)
     if not (split.test >= 0).any():
         raise DataError(_no_test_user(split))
-    counts = count_signals(split.train, dataset.n_items, config)
+    counts = count_signals(split.train, dataset.n_items, config, dataset.user_ids)
     graph = Graph(counts, count_pairs(counts))
     graph.counts.ease()  # once here, not once in every worker
+    graph.counts.factors()
     return Prepared(dataset, split.sequences, split, World.of(dataset.catalogue, graph, config, embeddings))
 
 

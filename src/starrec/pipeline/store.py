@@ -39,7 +39,12 @@ def build_store(
         ConfigError: the engine cannot be had.
     """
     tie_seed, signals = session.config.data.tie_seed, session.config.signals
-    settings = Settings(history_cap=signals.history_cap, ease_items=signals.ease_items, ridge=signals.ridge)
+    settings = Settings(
+        history_cap=signals.history_cap,
+        ease_items=signals.ease_items,
+        ridge=signals.ridge,
+        components=signals.factors,
+    )
     inputs = settings.inputs(dataset.sha256, tie_seed)
     product = session.run.product(
         "evidence", {"dataset": dataset.sha256, "tie_seed": tie_seed, **asdict(settings)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from starrec.config import Section
 from starrec.data import Sequences
 from starrec.signals.counts import HISTORY_CAP, Counts
 from starrec.signals.ease import EASE_ITEMS, RIDGE
+from starrec.signals.factors import FACTORS, user_keys
 from starrec.signals.language import MIN_SUPPORT
 
 
@@ -23,6 +26,9 @@ class SignalsConfig(Section):
         default=EASE_ITEMS, ge=1, description="Items of the EASE model at most: its cost is the cube of it."
     )
     ridge: float = Field(default=RIDGE, gt=0, description="Regularisation of the EASE model (λ of EASE).")
+    factors: int = Field(
+        default=FACTORS, ge=0, description="Components of the items' vectors; 0 leaves these signals out."
+    )
     embeddings: bool = Field(
         default=False,
         description="Compare descriptions by the packaged MiniLM (extra `embeddings`), not by shared words.",
@@ -37,8 +43,18 @@ class SignalsConfig(Section):
     )
 
 
-def count_signals(train: Sequences, n_items: int, config: SignalsConfig) -> Counts:
-    """Count training sequences as configured."""
+def count_signals(train: Sequences, n_items: int, config: SignalsConfig, user_ids: Sequence[str]) -> Counts:
+    """Count training sequences as configured.
+
+    Args:
+        user_ids: of the users, in index order.
+    """
     return Counts.build(
-        train, n_items, history_cap=config.history_cap, ease_items=config.ease_items, ridge=config.ridge
+        train,
+        n_items,
+        history_cap=config.history_cap,
+        ease_items=config.ease_items,
+        ridge=config.ridge,
+        components=config.factors,
+        keys=user_keys(user_ids),
     )

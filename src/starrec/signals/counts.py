@@ -26,6 +26,7 @@ from starrec.data import Sequences
 from starrec.hashing import combine
 from starrec.signals import counting
 from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
+from starrec.signals.factors import FACTORS, Factors, fit_factors, index_keys
 
 HISTORY_CAP: Final = 1000
 """Latest items of a user that are counted: pairs grow with the square of a history, and without a cap one in a
@@ -168,6 +169,13 @@ class CountStore(Protocol):
     def ease(self) -> EaseModel | None:
         """The EASE model; None where it was not fitted."""
 
+    def factors(self) -> Factors | None:
+        """Vectors of items; None where there are none."""
+
+    @property
+    def user_keys(self) -> NDArray[np.uint64]:
+        """`(n_users,)` which part of the people each user is of (`factors.user_keys`)."""
+
 
 def capped(train: Sequences, history_cap: int) -> Sequences:
     """The latest `history_cap` items of each user."""
@@ -195,7 +203,8 @@ def item_ties(n_items: int) -> NDArray[np.uint32]:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """All counts in memory; make with `build`. A store adds `nearest` and `fitted`, else made on demand."""
+    """All counts in memory; make with `build`. A store adds `nearest`, `fitted` and `factored`, else made on
+    demand."""
 
     about: About
     train: Sequences
@@ -214,6 +223,12 @@ class Counts:
     """Its λ."""
     fitted: EaseModel | None = None
     """That model."""
+    components: int = FACTORS
+    """Of an item's vectors; 0 for none."""
+    keys: NDArray[np.uint64] | None = None
+    """`user_keys`; None for those of indices."""
+    factored: Factors | None = None
+    """The vectors."""
 
     @classmethod
     def build(
@@ -225,8 +240,10 @@ class Counts:
         kept: int = NEIGHBOURS_KEPT,
         ease_items: int = EASE_ITEMS,
         ridge: float = RIDGE,
+        components: int = FACTORS,
+        keys: NDArray[np.uint64] | None = None,
     ) -> Self:
-        """Count training sequences: O(interactions)."""
+        """Count training sequences: O(interactions); arguments as the fields of these names."""
         train = capped(train, history_cap)
         users_of, places_of = postings_of(train, n_items)
         days_of, daily, first_day = None, None, 0
@@ -235,7 +252,18 @@ class Counts:
             daily = DayCounts.of(train.days)
             first_day = int(daily.days[0]) if len(daily.days) else 0
         about = About(train.n_users, n_items, train.days is not None, history_cap, first_day, kept)
-        return cls(about, train, users_of, days_of, places_of, daily, ease_items=ease_items, ridge=ridge)
+        return cls(
+            about,
+            train,
+            users_of,
+            days_of,
+            places_of,
+            daily,
+            ease_items=ease_items,
+            ridge=ridge,
+            components=components,
+            keys=keys,
+        )
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
@@ -279,6 +307,17 @@ class Counts:
     @cached_property
     def _ease(self) -> EaseModel | None:
         return self.fitted or fit_ease(self, ease_items=self.ease_items, ridge=self.ridge)
+
+    def factors(self) -> Factors | None:
+        return self._factors
+
+    @cached_property
+    def _factors(self) -> Factors | None:
+        return self.factored or fit_factors(self.train, self.popularity, self.user_keys, self.components)
+
+    @cached_property
+    def user_keys(self) -> NDArray[np.uint64]:
+        return index_keys(self.about.n_users) if self.keys is None else self.keys
 
 
 def cooccurrence_row(counts: CountStore, item: int, left_out: int = -1) -> NDArray[np.int32]:

@@ -54,13 +54,18 @@ class _Counted(NamedTuple):
     """`(c,)` the row of the strongest anchor."""
 
 
+_WITHOUT_FACTS: Final = frozenset(
+    {"walk.recent", "factors.product", "factors.cosine", "people.recent", "people.whole", "history"}
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What the signals say of each candidate of one task."""
 
     view: TaskView
     scores: NDArray[np.float64]
-    """`(17, c)`, rows as in `SCORED`; NaN where the signal has no basis."""
+    """`(19, c)`, rows as in `SCORED`; NaN where the signal has no basis."""
     _history: NDArray[np.int32]
     _base: NDArray[np.int32]
     """`(h,)` popularity."""
@@ -121,7 +126,7 @@ class Evidence:
                 return self._within("following", 30, self._following_30, column)
             case "around.20":
                 return self._within("around", AROUND_WINDOW, self._around, column)
-            case "walk.recent" | "people.recent" | "people.whole" | "history":
+            case name if name in _WITHOUT_FACTS:
                 return None
             case "category":
                 lately = self._history[-TASTE_WINDOW:]

@@ -35,6 +35,7 @@ _SWEPT: Final = np.array(
 """Rows of the sweep's scores."""
 _ITEM_CF: Final = np.array([_ROW["item_cf.recent"], _ROW["item_cf.whole"]])
 _PEOPLE: Final = np.array([_ROW["people.recent"], _ROW["people.whole"]])
+_FACTORS: Final = np.array([_ROW["factors.product"], _ROW["factors.cosine"]])
 DECAYS: Final = np.power(DECAY, np.arange(WHOLE), dtype=np.float64)
 """`(WHOLE,)` weight of an item by its age."""
 SLOW_DECAYS: Final = np.power(SLOW_DECAY, np.arange(WHOLE), dtype=np.float64)
@@ -52,7 +53,9 @@ def gather(view: TaskView) -> Evidence:
     Σ_h 0.8^age · F_w(h, c) / sqrt(n(h) n(c)), F_w the people who took c within their next w after h; around.20
     the same with those who took the two at most 20 places apart; walk.recent Σ_h 0.8^age · P(h, c) / n(c)^0.4,
     P(h, c) = Σ_u 1 / (n(h) · items of u) over the people u who took both: a random walk from the history to a
-    person and on to an item (P3alpha with α = 1, Cooper et al., WWW 2014; RP3beta, Paudel et al., TiiS 2017).
+    person and on to an item (P3alpha with α = 1, Cooper et al., WWW 2014; RP3beta, Paudel et al., TiiS 2017);
+    factors.product and factors.cosine Σ_h 0.8^age · <v_h, v_c> and · cosine(v_h, v_c) over the recent window,
+    v the vectors of `factors`.
 
     How much these rest on: people.recent and people.whole n(h, c) of the item h whose term in Item-CF is the
     greatest; history the items of the whole history.
@@ -78,6 +81,7 @@ def gather(view: TaskView) -> Evidence:
     scores[_ROW["history"]] = len(view.history)
     weights = graph.ease(history, candidates)
     scores[_ROW["ease"]] = kernels.decayed_sums(weights, SLOW_DECAYS)
+    scores[_FACTORS] = graph.factors(recent, candidates, DECAYS[: len(recent)][::-1])
     if graph.n_users:
         scores[_ROW["popularity"]] = popular / graph.n_users
     choices, all_choices = np.zeros(len(candidates), dtype=np.int64), 0

@@ -19,6 +19,7 @@ from starrec.errors import DataError
 from starrec.hashing import combine
 from starrec.signals import forgetting, kernels, similar_users, sweep
 from starrec.signals.counts import Counts, CountStore, Packed, cooccurrence_row
+from starrec.signals.factors import FOLDS
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 from starrec.signals.pair_table import PairTable
 
@@ -84,15 +85,21 @@ class Graph:
         """Count training sequences in memory."""
         return cls(Counts.build(train, n_items))
 
-    def without(self, user: int) -> Self:
-        """The graph as a task of this user may see it; `NOBODY` for a person who is not in it."""
+    def without(self, user: int, fold: int = 0) -> Self:
+        """The graph as a task of this user may see it; `NOBODY` for a person who is not in it.
+
+        Args:
+            fold: the part of the people that such a person is of (`factors.fold_of`).
+        """
         graph = copy.copy(self)
-        graph._leave_out(user)
+        graph._leave_out(user, fold)
         return graph
 
-    def _leave_out(self, user: int) -> None:
+    def _leave_out(self, user: int, fold: int = 0) -> None:
         self.user = user
         """The user left out, or `NOBODY`."""
+        self.fold = fold if user == NOBODY else int(self.counts.user_keys[user] % FOLDS)
+        """The part of the people whose interactions no vector of `factors` may hold."""
         self._own, self._own_days = np.empty(0, dtype=np.int32), None
         if user != NOBODY:
             self._own, self._own_days = self.counts.sequence(user)
@@ -250,6 +257,17 @@ class Graph:
         if model.threshold:
             edge = int((popularity[self._own] == model.threshold // 2).sum())
         return forgetting.weights(model, rows[anchors], rows[subjects], own[own >= 0], popularity, edge)
+
+    def factors(
+        self, anchors: NDArray[np.int32], subjects: NDArray[np.int32], weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`(len(subjects),)` twice, as `Factors.scores` of a history of these anchors, without the left-out
+        user; NaN where there are no vectors."""
+        model = self.counts.factors()
+        if model is None:
+            nothing = np.full(len(subjects), np.nan)
+            return nothing, nothing
+        return model.scores(anchors, subjects, weights, self.fold)
 
 
 def within(pairs: NDArray[np.int32], buckets: tuple[int, ...]) -> NDArray[np.int32]:

@@ -30,13 +30,16 @@ SCORED: Final[tuple[str, ...]] = (
     "following.30",
     "around.20",
     "walk.recent",
+    "factors.product",
+    "factors.cosine",
     "people.recent",
     "people.whole",
     "history",
 )
 """All signals, in the order of their rows in `Evidence.scores`: beside those with levels, which the teacher
-reads, what comes within the next 1 or 30 items or within 20 on either side, where random walks lead, and on how
-much the others rest: people behind the strongest co-occurrence, and the length of the history."""
+reads, what comes within the next 1 or 30 items or within 20 on either side, where random walks lead, whose
+vectors are near (`factors`), and on how much the others rest: people behind the strongest co-occurrence, and
+the length of the history."""
 
 N_LEVELS: Final = 16
 """Levels of a signal: 0 (nothing) to 15."""

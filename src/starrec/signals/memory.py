@@ -11,8 +11,8 @@ from starrec.signals.counts import Counts, CountStore
 
 
 def in_memory(counts: CountStore) -> Counts:
-    """The same counts, read once: up to five int32 an interaction, two for each neighbour that is kept, and the
-    EASE model.
+    """The same counts, read once: up to five int32 an interaction, two for each neighbour that is kept, the
+    EASE model and the vectors.
 
     A store checks and copies each record each time it is asked; what is in memory is pointed at.
     """
@@ -26,6 +26,8 @@ def in_memory(counts: CountStore) -> Counts:
         np.concatenate([none, *(items for items, _ in found)]),
         np.concatenate([none, *(days for _, days in found if days is not None)]) if about.clock else None,
     )
-    counted = Counts.build(train, about.n_items, history_cap=about.history_cap, kept=about.kept)
+    counted = Counts.build(
+        train, about.n_items, history_cap=about.history_cap, kept=about.kept, keys=counts.user_keys
+    )
     nearest = counts.neighbours(np.arange(about.n_items, dtype=np.int32))
-    return replace(counted, nearest=nearest, fitted=counts.ease())
+    return replace(counted, nearest=nearest, fitted=counts.ease(), factored=counts.factors())

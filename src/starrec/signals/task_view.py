@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import RankingTask
-from starrec.signals.graph import Graph
+from starrec.signals.factors import fold_of
+from starrec.signals.graph import NOBODY, Graph
 from starrec.signals.semantics import Semantics
 
 
@@ -38,7 +39,7 @@ class TaskView:
         """The view of a task on the graph of the training split, whose user is left out here."""
         at = _latest_places(task.history)
         return cls(
-            graph.without(task.user),
+            graph.without(task.user, fold_of(task.user_id) if task.user == NOBODY else 0),
             semantics,
             task.history[at],
             task.candidates,

@@ -29,10 +29,11 @@ from starrec.signals.counts import (
     neighbour_block,
 )
 from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
+from starrec.signals.factors import FACTORS, Factors, user_keys
 from starrec.store.lmdb_store import Writer
 from starrec.store.log import Log
 from starrec.store.records import BY_ITEM, HEADER_BYTES, Kind, Meta, as_json, encode, key
-from starrec.store.stored import counted_again, ease_records
+from starrec.store.stored import counted_again, ease_records, factors_record
 from starrec.store.versions import Versions
 
 _PAGES: Final = 1.3
@@ -59,6 +60,8 @@ class Settings:
     ease_items: int = EASE_ITEMS
     """Items of the EASE model at most."""
     ridge: float = RIDGE
+    components: int = FACTORS
+    """Of an item's vectors."""
 
     def inputs(self, dataset_sha256: str, tie_seed: int) -> str:
         """What a build is known by."""
@@ -132,7 +135,8 @@ def build(
                 f"{before.added:,}), and a build would lose that. Keep updating it, or build anew with --fresh."
             )
         started = time.monotonic()
-        counts = Counts.build(log.sequences(), log.n_items, **asdict(settings))
+        keys = user_keys(log.user_ids)
+        counts = Counts.build(log.sequences(), log.n_items, keys=keys, **asdict(settings))
         advance = bar("neighbours", log.n_items)
         if engine is None:
             nearest = all_neighbours(counts, advance)
@@ -147,8 +151,11 @@ def build(
             gram = count_gram(counts.train, chosen.items)
             model = solve(chosen, gram, settings.ridge)
         advance(1)
-        needed = _size_of(counts, nearest, gram, log)
-        entries = _entries(log, replace(counts, nearest=nearest), model_records(model, gram), settings)
+        advance = bar("vectors", 1)
+        factors = counts.factors()
+        advance(1)
+        needed = _size_of(counts, nearest, gram, factors, log)
+        entries = _entries(log, replace(counts, nearest=nearest), model_records(model, gram, factors), settings)
         advance = bar("writing", _count_of(log))
         what = f"{len(log.items):,} interactions as evidence"
         origin = Origin(inputs, time.time())
@@ -186,13 +193,16 @@ def vocabulary_records(log: Log) -> list[Entry]:
     return [(key(kind), encode(kind, 0, as_json(content))) for kind, content in names.items()]
 
 
-def model_records(model: EaseModel | None, gram: NDArray[np.int32] | None) -> list[Entry]:
-    """The EASE model."""
+def model_records(
+    model: EaseModel | None, gram: NDArray[np.int32] | None, factors: Factors | None
+) -> list[Entry]:
+    """The EASE model, and the vectors."""
     ease_items, precision = ease_records(model)
     return [
         (key(Kind.EASE_ITEMS), ease_items),
         (key(Kind.PRECISION), precision),
         (key(Kind.GRAM), encode(Kind.GRAM, 0, *(() if gram is None else (gram,)))),
+        (key(Kind.FACTORS), factors_record(factors)),
     ]
 
 
@@ -212,7 +222,7 @@ def _entries(log: Log, counts: Counts, model: list[Entry], settings: Settings) -
 
 
 def _count_of(log: Log) -> int:
-    return 9 + log.n_users + len(BY_ITEM) * log.n_items
+    return 10 + log.n_users + len(BY_ITEM) * log.n_items
 
 
 def _told(entries: Iterable[Entry], advance: Callable[[int], None]) -> Iterator[Entry]:
@@ -222,12 +232,15 @@ def _told(entries: Iterable[Entry], advance: Callable[[int], None]) -> Iterator[
             advance(1000)
 
 
-def _size_of(counts: Counts, nearest: Neighbours, gram: NDArray[np.int32] | None, log: Log) -> int:
+def _size_of(
+    counts: Counts, nearest: Neighbours, gram: NDArray[np.int32] | None, factors: Factors | None, log: Log
+) -> int:
     """Bytes of a version, about."""
     numbers = 4 * (3 * len(log.items) + 3 * len(counts.train.items) + 2 * nearest.items.size + log.n_users)
     heads = (HEADER_BYTES + 16) * _count_of(log)
     names = sum(map(len, log.user_ids)) + int(log.catalogue.estimated_size())
     squares = 0 if gram is None else 3 * gram.nbytes
+    squares += 0 if factors is None else factors.vectors.nbytes
     return int(_PAGES * (numbers + heads + names) + squares + (1 << 16))
 
 

@@ -8,8 +8,8 @@ a value that stands under another's key are all found out: what is not whole is 
     4  format, uint16    7  zero       12  length of the payload, uint32
 
 Keys have 8 bytes and all records a multiple of 4, so LMDB puts every payload on a multiple of 4, where int32
-can be read in place. All numbers are counts, indices, days or seconds; the EASE model's inverse alone is real
-(float64).
+can be read in place. All numbers are counts, indices, days or seconds; real are the EASE model's inverse
+(float64) and the vectors of items (float32) alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from starrec.data import Order, Repeats
 from starrec.signals.counts import About
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of records and of what a version holds; a store of a later one is refused with both named."""
 
 Raw: TypeAlias = bytes | memoryview
@@ -62,6 +62,9 @@ class Kind(IntEnum):
     """float64, items squared: the EASE model's inverse, one value, so that it can be mapped."""
     GRAM = 9
     """int32, items squared: what it is the inverse of, for updates."""
+    FACTORS = 10
+    """float32, parts of the people × items that have vectors × components: the vectors, so that they can be
+    mapped."""
     HISTORY = 16
     """Of a user: int64 times, then int32 items, all that she ever took (also beyond the cap), oldest first."""
     POSTINGS = 17
@@ -74,7 +77,7 @@ class Kind(IntEnum):
 
 BY_ITEM: Final = (Kind.POSTINGS, Kind.DAYS, Kind.NEIGHBOURS)
 DERIVED: Final = frozenset(
-    {*BY_ITEM, Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY, Kind.EASE_ITEMS, Kind.PRECISION}
+    {*BY_ITEM, Kind.LENGTHS, Kind.POPULARITY, Kind.DAILY, Kind.EASE_ITEMS, Kind.PRECISION, Kind.FACTORS}
 )
 """What can be counted again from the histories."""
 
@@ -205,6 +208,8 @@ class Meta:
     ease_items: int
     """Items of the EASE model at most."""
     ridge: float
+    components: int
+    """Of an item's vectors."""
     sha256: str
     """Of everything that was counted (`Log.sha256`)."""
     resolution: int
@@ -220,7 +225,9 @@ class Meta:
     @property
     def settings(self) -> dict[str, Any]:
         """What `Counts.build` takes."""
-        return {name: getattr(self, name) for name in ("history_cap", "kept", "ease_items", "ridge")}
+        return {
+            name: getattr(self, name) for name in ("history_cap", "kept", "ease_items", "ridge", "components")
+        }
 
     def record(self) -> bytes:
         return encode(Kind.META, 0, as_json(asdict(self)))

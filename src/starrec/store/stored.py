@@ -31,6 +31,7 @@ from starrec.signals.counts import (
     Ragged,
 )
 from starrec.signals.ease import EaseModel
+from starrec.signals.factors import FOLDS, Factors, rows_of, user_keys
 from starrec.store import records
 from starrec.store.log import History, Log, days, read_catalogue
 from starrec.store.records import HEADER_BYTES, Damaged, Kind, Meta, Raw, encode
@@ -165,6 +166,21 @@ class StoredCounts(ABC):
         precision = self._mapped(Kind.PRECISION, "<f8").reshape(len(items), len(items))
         return EaseModel(np.array(items, dtype=np.int32), precision, threshold, spare)
 
+    def factors(self) -> Factors | None:
+        return self._factors
+
+    @cached_property
+    def _factors(self) -> Factors | None:
+        found = self._mapped(Kind.FACTORS, "<f4")
+        if not len(found):
+            return None
+        rows = rows_of(self.popularity)
+        return Factors(rows, found.reshape(FOLDS, int(rows.max()) + 1, self.meta.components))
+
+    @cached_property
+    def user_keys(self) -> NDArray[np.uint64]:
+        return user_keys(self.user_ids)
+
     def gram(self) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
         """Items of the EASE model, and users who took both of each pair of them; None where that is damaged."""
         items = records.int32s(self._one(Kind.EASE_ITEMS))[2:]
@@ -289,7 +305,7 @@ class StoredCounts(ABC):
             if self._fallback is None:
                 raise
             return self._fallback
-        return Counts.build(train, self.meta.n_items, **self.meta.settings)
+        return Counts.build(train, self.meta.n_items, keys=self.user_keys, **self.meta.settings)
 
     def _named(self, kind: Kind, index: int) -> str:
         return f"{self.name}: record {kind.name.lower()} {index}"
@@ -326,6 +342,8 @@ def counted_again(counts: CountStore, meta: Meta, kind: Kind, index: int) -> byt
             return encode(kind, index, found.items[0][known], found.both[0][known])
         case Kind.EASE_ITEMS | Kind.PRECISION:
             return ease_records(counts.ease())[kind == Kind.PRECISION]
+        case Kind.FACTORS:
+            return factors_record(counts.factors())
         case _:
             raise AssertionError(f"{kind.name} is not derived")
 
@@ -338,6 +356,11 @@ def ease_records(model: EaseModel | None) -> tuple[bytes, bytes]:
     return encode(Kind.EASE_ITEMS, 0, head, *parts), encode(Kind.PRECISION, 0, *inverse)
 
 
+def factors_record(factors: Factors | None) -> bytes:
+    """The record of the vectors."""
+    return encode(Kind.FACTORS, 0, *(() if factors is None else (factors.vectors,)))
+
+
 def _ragged(rows: Iterable[NDArray[np.int32]]) -> Ragged:
     parts = list(rows)
     ptr = np.zeros(len(parts) + 1, dtype=np.int64)
@@ -346,4 +369,4 @@ def _ragged(rows: Iterable[NDArray[np.int32]]) -> Ragged:
     return Ragged(ptr, values.astype(np.int32, copy=False))
 
 
-__all__ = ["Report", "StoredCounts", "counted_again", "ease_records"]
+__all__ = ["Report", "StoredCounts", "counted_again", "ease_records", "factors_record"]

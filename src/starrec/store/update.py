@@ -2,8 +2,9 @@
 
 The histories are read (the neighbour step walks them), but only what the new interactions touch is counted: the
 histories of their users, the postings and days of the items that these users gained, lost or have at another
-place now, the neighbour lists that could have changed (`neighbourhoods`), and the EASE model, whose every
-weight depends on everything. The new version is a copy of the old file in which these records are replaced.
+place now, and the neighbour lists that could have changed (`neighbourhoods`). The EASE model and the vectors,
+of which every number depends on everything, are made anew. The new version is a copy of the old file in which
+these records are replaced.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from starrec.signals.counts import (
     postings_of,
 )
 from starrec.signals.ease import EaseModel, choose_items, count_gram, solve
+from starrec.signals.factors import user_keys
 from starrec.store.build import (
     Bar,
     Entry,
@@ -217,6 +219,8 @@ def _entries(
         daily=daily,
         ease_items=meta.ease_items,
         ridge=meta.ridge,
+        components=meta.components,
+        keys=user_keys(log.user_ids),
     )
     pairs = PairChanges.between(touched.before, touched.after, log.n_items)
     latest = meta_of(log, counts, Settings(**meta.settings))
@@ -242,7 +246,7 @@ def _entries(
     advance(1)
     # Alone: LAPACK works on all cores, and keeps the interpreter's lock meanwhile. Beside the rest each waited
     # for the other, and an update of 10M interactions took 13 s.
-    entries += model_records(*_model(source, counts, pairs))
+    entries += model_records(*_model(source, counts, pairs), counts.factors())
     advance(1)
     return entries, len(moved), len(rows), recounted
 

@@ -17,7 +17,15 @@ from starrec.student.fast import Scorer
 from starrec.student.rows import READ, FastTasks, withhold
 
 FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "item_cf": ("item_cf.recent", "item_cf.whole", "people.recent", "people.whole", "walk.recent"),
+    "item_cf": (
+        "item_cf.recent",
+        "item_cf.whole",
+        "people.recent",
+        "people.whole",
+        "walk.recent",
+        "factors.product",
+        "factors.cosine",
+    ),
     "user_cf": ("user_cf.recent", "user_cf.whole"),
     "sequence": ("transitions", "following.1", "following.30", "around.20"),
     "ease": ("ease",),

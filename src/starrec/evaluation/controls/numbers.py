@@ -1,6 +1,6 @@
 """The evidence of tasks as arrays: all that a control may read of a candidate.
 
-140 numbers: of each of the 17 signals the score, its logarithm, its standing among the candidates (place and
+150 numbers: of each of the 19 signals the score, its logarithm, its standing among the candidates (place and
 z) and whether it is unknown; of the strongest fact behind each of the ten that the teacher reads, and of the
 contrary fact, the counts, lift, significance and weight. Beside them the rows that the student reads.
 

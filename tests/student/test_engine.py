@@ -204,14 +204,17 @@ def test_what_was_taught_is_thought(taught, lessons, world):
 def test_the_engine_reads_and_writes_the_ids_of_its_text(taught, lessons):
     """As `make_samples` reads a run's text: items by name, rows in place of levels."""
     star, _ = taught
-    compared = 0
+    compared = equal = 0
     for each in lessons[0][:6]:
         thought, ids = think_aloud(star, each)
         assert len(ids) == thought.tokens_read + thought.tokens_written
         if not thought.repairs:
-            assert encode(star, read_of(thought)) == ids
+            again = encode(star, read_of(thought))
+            assert star.tokenizer.decode(again) == star.tokenizer.decode(ids)
+            # A student that was taught so little may write two tokens (. and .) where its tokenizer has one.
             compared += 1
-    assert compared >= 3
+            equal += again == ids
+    assert compared >= 3 and equal
 
 
 def test_whatever_a_student_would_write_its_citations_hold_and_no_figure_stands_without_one(

@@ -40,8 +40,10 @@ WINDOW: Final = 5
 """Places that two items may be apart."""
 FACTOR_ITEMS: Final = 50_000
 """Items that have vectors at most (`ease.choose_items`)."""
-_COUNTED: Final = 4_000_000
+_COUNTED: Final = 1_000_000
 """Interactions whose pairs are counted at most: of more, those of a half of the people, a quarter, ..."""
+_RESTARTS: Final = 30
+"""Of the iterations at most: data without structure would take hundreds, and keep what was found by then."""
 _DENSE: Final = 512
 """Items up to which all eigenvectors are computed; beyond, the leading ones by Lanczos iterations."""
 
@@ -208,7 +210,7 @@ def _leading(matrix: csr_matrix, components: int) -> NDArray[np.float64]:
     else:
         try:
             # Always begun alike: the same counts give the same vectors.
-            values, vectors = eigsh(matrix, k=components, which="LA", v0=np.ones(n))
+            values, vectors = eigsh(matrix, k=components, which="LA", v0=np.ones(n), maxiter=_RESTARTS)
         except ArpackNoConvergence as error:
             values, vectors = error.eigenvalues, error.eigenvectors
     order = np.argsort(-values)[:components]

@@ -137,7 +137,7 @@ def _peer(row: DatasetName, name: str, dataset: Dataset, split: Split, hours: fl
     if (folder / "record.json").exists():
         # A training that had to end may go on.
         record = json.loads((folder / "record.json").read_text())
-        if record["converged"] is not False or record["hours"] >= hours:
+        if record["converged"] is not False or record.get("hours", 4) >= hours:
             return folder
     validation, held = tasks_of(dataset, split, "validation")
     half_a, half_b = ((half(validation, side), held) for side in ("A", "B"))

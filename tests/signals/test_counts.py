@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starrec.signals import Counts
-from starrec.signals.counts import (
-    all_neighbours,
-    capped,
-    fit_ease,
-    item_blocks,
-    item_ties,
-    neighbour_block,
-)
+from starrec.signals.counts import all_neighbours, capped, fit_ease, item_blocks, item_ties, neighbour_block
 
 # Item 0 is taken by users 0, 1, 2 and 4, items 1, 2 and 3 by three, 4 by two, 5 by one, 6 by nobody.
 ROWS = [[0, 1, 2], [0, 1, 3], [1, 0, 2, 4], [3], [5, 4, 3, 2, 0], []]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starrec.signals import Graph, factors
+from starrec.signals import Graph, factors, in_memory
 from starrec.signals.counts import Counts
 from starrec.signals.factors import FOLDS, Factors, fit_factors, fold_of, rows_of, user_keys
 
@@ -111,6 +111,18 @@ def test_leading_vectors_are_those_of_all(sequences, crowd, monkeypatch):
     )
 
 
+def test_what_was_found_when_iterations_ended_is_kept(sequences, crowd, monkeypatch):
+    train = sequences(crowd(80, 60, 20, seed=3))
+    whole = fit(train, 60, components=6)
+    monkeypatch.setattr(factors, "_DENSE", 10)
+    monkeypatch.setattr(factors, "_RESTARTS", 2)
+    some = fit(train, 60, components=6)
+    assert some.vectors.shape == whole.vectors.shape and np.isfinite(some.vectors).all()
+    lengths = [np.square(model.vectors).sum(axis=1) for model in (some, whole)]
+    # Fewer vectors than there are, and some of them; each found is one of those.
+    assert 0 < (lengths[0] > 0).sum() < (lengths[1] > 0).sum()
+
+
 def test_more_interactions_than_are_counted_are_those_of_fewer_people(sequences, crowd, monkeypatch):
     rows = crowd(80, 60, 20, seed=3)
     monkeypatch.setattr(factors, "_COUNTED", sum(map(len, rows)) // 4)
@@ -133,3 +145,22 @@ def test_without_components_or_interactions_there_are_none(sequences):
     assert counts.factors() is None and np.isnan(Graph(counts).factors(ints(0), ints(1), ONE)).all()
     assert Counts.build(sequences([[], []]), 2).factors() is None
     assert replace(counts, components=2).factors() is not None
+
+
+def test_counts_in_memory_have_the_vectors_of_their_store(sequences):
+    for components in (0, 3):
+        stored = Counts.build(sequences([[0, 1, 2], [1, 0]]), 3, components=components)
+        source = _NotInMemory(stored)
+        held, kept = in_memory(source).factors(), stored.factors()
+        assert (held is None) == (kept is None) == (components == 0)
+        assert held is None or np.array_equal(held.vectors, kept.vectors)
+
+
+class _NotInMemory:
+    """Counts as a store that is no `Counts` gives them."""
+
+    def __init__(self, counts):
+        self._counts = counts
+
+    def __getattr__(self, name):
+        return getattr(self._counts, name)

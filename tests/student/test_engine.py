@@ -47,13 +47,14 @@ def answers_of(thought):
     return list(zip(calls, [step.text for step in thought.steps if step.tag == "tool_response"], strict=True))
 
 
-def read_of(thought):
-    """What the student reads of a thought: items by their names, rows in place of levels."""
-    names, text, calls = Names(), "", iter(name for name, _ in answers_of(thought))
+def elements_read(thought):
+    """Tag and text of each element as the student reads it: items by their names, rows in place of levels."""
+    names, calls = Names(), iter(name for name, _ in answers_of(thought))
     for element in thought.elements[:-1]:
         call = next(calls) if element.tag == "tool_response" else ""
-        text += names.short("<tool_response><rows></tool_response>" if call == "compare" else element.linear)
-    return text + "<recommend>"
+        rows = "<tool_response><rows></tool_response>"
+        yield element.tag, names.short(rows if call == "compare" else element.linear)
+    yield "", "<recommend>"
 
 
 def fond_of(star, token, place):
@@ -202,19 +203,27 @@ def test_what_was_taught_is_thought(taught, lessons, world):
 
 
 def test_the_engine_reads_and_writes_the_ids_of_its_text(taught, lessons):
-    """As `make_samples` reads a run's text: items by name, rows in place of levels."""
+    """As `make_samples` reads a run's text, element by element: items by name, rows in place of levels."""
     star, _ = taught
-    compared = equal = 0
+    compared = spelled_out = 0
     for each in lessons[0][:6]:
         thought, ids = think_aloud(star, each)
         assert len(ids) == thought.tokens_read + thought.tokens_written
-        if not thought.repairs:
-            again = encode(star, read_of(thought))
-            assert star.tokenizer.decode(again) == star.tokenizer.decode(ids)
-            # A student that was taught so little may write two tokens (. and .) where its tokenizer has one.
-            compared += 1
-            equal += again == ids
-    assert compared >= 3 and equal
+        if thought.repairs:
+            continue
+        compared += 1
+        *parts, (_, last) = elements_read(thought)
+        for tag, text in parts:
+            end = ids.index(star.tags[f"</{tag}>"]) + 1
+            own, ids = ids[:end], ids[end:]
+            wanted = encode(star, text)
+            if own != wanted and tag in ("plan", "reflection"):
+                # A student that learned so little may spell a token out in several: . and . for ..
+                spelled_out += 1
+                own = encode(star, star.tokenizer.decode(own))
+            assert own == wanted
+        assert ids == encode(star, last)
+    assert compared >= 3 and spelled_out <= compared
 
 
 def test_whatever_a_student_would_write_its_citations_hold_and_no_figure_stands_without_one(

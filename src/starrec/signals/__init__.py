@@ -2,7 +2,8 @@
 
 from starrec.signals.citations import Citation, Cited, FactNumbers, check_citations
 from starrec.signals.config import SignalsConfig, count_signals
-from starrec.signals.counts import Counts, CountStore, Neighbours, Ragged
+from starrec.signals.count_store import CountStore, Neighbours, Ragged
+from starrec.signals.counts import Counts
 from starrec.signals.ease import EaseModel
 from starrec.signals.evidence import RECENT, Evidence
 from starrec.signals.facts import Fact

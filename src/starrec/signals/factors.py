@@ -137,15 +137,15 @@ def fit_factors(
         keys: `user_keys` of the users.
         most: items that have vectors at most.
     """
-    chosen = choose_items(popularity, most)
-    if chosen is None or not components:
-        return None
     rows = rows_of(popularity, most)
+    n = int(rows.max(initial=-1)) + 1
+    if not n or not components:
+        return None
     halvings = 0
     while len(train.items) >> halvings > _COUNTED:
         halvings += 1
     counted = (keys >> np.uint64(8)) % np.uint64(1 << halvings) == 0
-    n, owner, place = len(chosen.items), train.users, rows[train.items]
+    owner, place = train.users, rows[train.items]
     kept = counted[owner] & (place >= 0)
     owner, place = owner[kept], place[kept]
     fold = (keys % np.uint64(FOLDS)).astype(np.int64)[owner]

@@ -18,7 +18,8 @@ from starrec.data import Sequences
 from starrec.errors import DataError
 from starrec.hashing import combine
 from starrec.signals import forgetting, kernels, similar_users, sweep
-from starrec.signals.counts import Counts, CountStore, Packed, cooccurrence_row
+from starrec.signals.count_store import CountStore, Packed, cooccurrence_row
+from starrec.signals.counts import Counts
 from starrec.signals.factors import FOLDS
 from starrec.signals.language import FOLLOW_WINDOW, TREND_DAYS
 from starrec.signals.pair_table import PairTable

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from starrec.data import Sequences
-from starrec.signals.counts import Counts, CountStore
+from starrec.signals.count_store import CountStore
+from starrec.signals.counts import Counts
 
 
 def in_memory(counts: CountStore) -> Counts:
@@ -26,8 +27,14 @@ def in_memory(counts: CountStore) -> Counts:
         np.concatenate([none, *(items for items, _ in found)]),
         np.concatenate([none, *(days for _, days in found if days is not None)]) if about.clock else None,
     )
+    factors = counts.factors()
     counted = Counts.build(
-        train, about.n_items, history_cap=about.history_cap, kept=about.kept, keys=counts.user_keys
+        train,
+        about.n_items,
+        history_cap=about.history_cap,
+        kept=about.kept,
+        components=0 if factors is None else factors.vectors.shape[2],
+        keys=counts.user_keys,
     )
     nearest = counts.neighbours(np.arange(about.n_items, dtype=np.int32))
-    return replace(counted, nearest=nearest, fitted=counts.ease(), factored=counts.factors())
+    return replace(counted, nearest=nearest, fitted=counts.ease(), factored=factors)

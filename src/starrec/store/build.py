@@ -20,20 +20,14 @@ from starrec.config import fingerprint
 from starrec.data import Sequences
 from starrec.engines import Engine
 from starrec.errors import RunError
-from starrec.signals.counts import (
-    HISTORY_CAP,
-    NEIGHBOURS_KEPT,
-    Counts,
-    Neighbours,
-    all_neighbours,
-    neighbour_block,
-)
+from starrec.signals.count_store import NEIGHBOURS_KEPT, Neighbours
+from starrec.signals.counts import HISTORY_CAP, Counts, all_neighbours, neighbour_block
 from starrec.signals.ease import EASE_ITEMS, RIDGE, EaseModel, choose_items, count_gram, solve
 from starrec.signals.factors import FACTORS, Factors, user_keys
+from starrec.store.derived import counted_again, ease_records, factors_record
 from starrec.store.lmdb_store import Writer
 from starrec.store.log import Log
 from starrec.store.records import BY_ITEM, HEADER_BYTES, Kind, Meta, as_json, encode, key
-from starrec.store.stored import counted_again, ease_records, factors_record
 from starrec.store.versions import Versions
 
 _PAGES: Final = 1.3

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.errors import RunError
-from starrec.signals.counts import CountStore
+from starrec.signals.count_store import CountStore
 from starrec.store import records
 from starrec.store.records import Kind, Raw, keys
 from starrec.store.stored import Report, StoredCounts

@@ -19,14 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.cores import cores
-from starrec.signals.counts import (
-    Counts,
-    Neighbours,
-    all_neighbours,
-    cooccurrence_row,
-    item_ties,
-    neighbour_block,
-)
+from starrec.signals.count_store import Neighbours, cooccurrence_row
+from starrec.signals.counts import Counts, all_neighbours, item_ties, neighbour_block
 from starrec.signals.kernels import compiled
 from starrec.store.pairs import PairChanges
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.data import Order, Repeats
-from starrec.signals.counts import About
+from starrec.signals.count_store import About
 
 FORMAT: Final = 4
 """Of records and of what a version holds; a store of a later one is refused with both named."""

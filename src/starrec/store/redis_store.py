@@ -23,7 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 
 from starrec.errors import RunError, StarrecError
-from starrec.signals.counts import CountStore
+from starrec.signals.count_store import CountStore
 from starrec.store.build import Bar, no_bar
 from starrec.store.lmdb_store import LmdbStore
 from starrec.store.records import BY_ITEM, Kind, Raw, parse_key

@@ -23,15 +23,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starrec.data import Sequences
-from starrec.signals.counts import (
-    About,
-    Counts,
-    DayCounts,
-    Neighbours,
-    capped,
-    cooccurrence_row,
-    postings_of,
-)
+from starrec.signals.count_store import About, DayCounts, Neighbours, cooccurrence_row
+from starrec.signals.counts import Counts, capped, postings_of
 from starrec.signals.ease import EaseModel, choose_items, count_gram, solve
 from starrec.signals.factors import user_keys
 from starrec.store.build import (
@@ -45,12 +38,13 @@ from starrec.store.build import (
     no_bar,
     vocabulary_records,
 )
+from starrec.store.derived import counted_again
 from starrec.store.lmdb_store import LmdbStore, Writer
 from starrec.store.log import Changes, Log
 from starrec.store.neighbourhoods import refreshed
 from starrec.store.pairs import PairChanges
 from starrec.store.records import Kind, Meta, encode, key
-from starrec.store.stored import Report, counted_again
+from starrec.store.stored import Report
 from starrec.store.versions import Versions
 
 _STEPS: Final = 6

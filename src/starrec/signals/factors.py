@@ -12,7 +12,8 @@ with the same others, which no count of pairs says.
 
 A vector cannot forget a user. So people are in `FOLDS` parts, by a hash of their id, and there is a table
 without each part. Who is asked about is read from the table without hers: none of her own interactions is in
-it, and it equals that of data in which she never was.
+it, and it equals that of data in which she never was; but in data so large that not all items have vectors or
+not all people are counted, if it is she who moves that threshold.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from starrec.student import NUMBERS, Nano, NanoConfig, build_nano
+from starrec.student.rows import READ, row_numbers
 
 SHAPE = NanoConfig(width=32, intermediate=32, heads=2)
 
@@ -133,6 +134,20 @@ def test_numbers_are_read_in_the_scale_of_training(model):
         assert one.reader.read(torch.full((1, len(NUMBERS)), 1e9)).abs().max() == 8
     other.reader.standardise_as(one.reader)
     assert torch.equal(other.reader.mean, one.reader.mean) and torch.equal(other.reader.scale, one.reader.scale)
+
+
+def test_a_fast_order_which_no_evidence_has_enters_in_the_size_of_other_numbers(model):
+    scores = np.random.default_rng(0).random((50, len(READ), 20))
+    scores[:, -1] = np.nan
+    told = scores[0].copy()
+    told[-1] = 1 - np.arange(20) / 20
+    reader = copy.deepcopy(model.reader)
+    reader.standardise(row_numbers(scores).reshape(-1, len(NUMBERS)))
+    entered = ((torch.from_numpy(row_numbers(told)) - reader.mean) / reader.scale).numpy()
+    of_order = entered[:, len(READ) - 1 :: len(READ)]
+    # Unknown or not, its score, deviations, share above: the first moves by 1, the others reach 1.
+    assert np.array_equal(of_order[:, 0], np.full(20, -1.0))
+    np.testing.assert_allclose(np.abs(of_order[:, 1:]).max(axis=0), 1, rtol=1e-6)
 
 
 def test_it_is_saved_as_transformers_saves_and_comes_back_bit_for_bit(model, tmp_path):

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from starrec.student import make_samples, read_samples, with_fast_order
+from starrec.student import (
+    Asked,
+    gather_tasks,
+    make_samples,
+    read_samples,
+    renewed,
+    scores_of_rows,
+    with_fast_order,
+)
 from starrec.student.reading import read_together
 from starrec.student.rows import trace_rows
 from starrec.student.samples import Augmentation, spoken
@@ -140,6 +148,43 @@ def test_the_engine_scores_a_trace_as_training_does(newborn, world, lessons, ask
             _, expected = read_samples(star.model, [sample], star.tokenizer.pad_token_id)
         np.testing.assert_allclose(scores, expected[0].numpy(), atol=1e-4)
         assert scores.std() > 1e-3
+
+
+def test_a_fast_order_is_renewed_as_the_model_ranks_that_reads_it(newborn, world, lessons):
+    """Also under other labels; to the token and the number as if the run had asked this model."""
+    before, after = newborn(1), newborn(2)
+    tasks, _, runs = lessons
+    tasks, runs = tasks[:4], runs[:4]
+    boxes = [world.toolbox(task) for task in tasks]
+    found = gather_tasks(world, tasks)
+    asked = [
+        Asked(
+            scores_of_rows(rows[np.argsort(order)]).astype(np.float32),
+            box.ties,
+        )
+        for rows, order, box in zip(found.numbers, found.order, boxes, strict=True)
+    ]
+
+    def samples_of(star, asked=None):
+        asking = [with_fast_order(run, star.fast_order(box)) for run, box in zip(runs, boxes, strict=True)]
+        return make_samples(star.tokenizer, asking, 10_000, asked=asked)
+
+    old, expected = samples_of(before, asked), samples_of(after)
+    renamed = [
+        Augmentation(before.tokenizer)(sample, np.random.default_rng(at)) for at, sample in enumerate(old)
+    ]
+    assert any(not np.array_equal(one.ids, two.ids) for one, two in zip(old, expected, strict=True))
+    for given in (old, renamed):
+        for sample, found, wanted in zip(
+            given, renewed(after.model, given, after.tokenizer), expected, strict=True
+        ):
+            name = dict(zip(wanted.label_ids.tolist(), sample.label_ids.tolist(), strict=True))
+            assert found.ids.tolist() == [name.get(token, token) for token in wanted.ids.tolist()]
+            assert np.array_equal(found.learn, wanted.learn) and not found.learn[slice(*found.answer)].any()
+            np.testing.assert_array_equal(found.numbers, wanted.numbers)
+            assert np.array_equal(found.label_ids, sample.label_ids) and found.target == wanted.target
+    plain = make_samples(before.tokenizer, runs, 10_000)
+    assert renewed(after.model, plain, after.tokenizer) == plain
 
 
 def test_of_a_run_that_is_not_imitated_only_the_ranking_is_read(newborn, tokenizer, lessons, samples):

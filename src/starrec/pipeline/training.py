@@ -6,9 +6,11 @@ Each stage has a checkpoint in the product's folder, from which a killed stage g
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from starrec.pipeline.tasks import Tasks
 from starrec.runs import Product
 from starrec.student import (
     MAX_LABELS,
+    Asked,
     Attempted,
     FastTasks,
     Labelled,
@@ -37,11 +40,15 @@ from starrec.student import (
     gather_tasks,
     make_samples,
     reinforce,
+    scores_of_rows,
     supervise,
     with_fast_order,
 )
 from starrec.tools import World
 from starrec.trajectories import Trajectory, target_columns
+
+_GATHERED: Final = 1_024
+"""Tasks whose rows are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,21 +143,25 @@ class Training:
         return progress
 
     def practised(self, kept: list[Trajectory], failed: list[Trajectory]) -> list[Sample]:
-        """What stage 2 replays: kept runs, and failed ones for their reward; a share of both asks the student,
-        as it ranks now, for its fast order."""
+        """What stage 2 replays: kept runs, and failed ones for their reward; a share of both asks the student
+        for its fast order."""
         return [
-            *self.samples(self._asking(kept)),
-            *self.samples(self._asking(failed), imitated=False),
+            *self.samples(*self._asking(kept)),
+            *self.samples(*self._asking(failed), imitated=False),
         ]
 
     @gives_back
-    def samples(self, runs: list[Trajectory], *, imitated: bool = True) -> list[Sample]:
-        """Runs in the think rendering.
+    def samples(
+        self, runs: list[Trajectory], asked: Sequence[Asked | None] | None = None, *, imitated: bool = True
+    ) -> list[Sample]:
+        """Runs in the think rendering; arguments as of `make_samples`.
 
         Raises:
             DataError: all are longer than the student's context.
         """
-        samples = make_samples(self.star.tokenizer, runs, self.config.nano.context, imitated=imitated)
+        samples = make_samples(
+            self.star.tokenizer, runs, self.config.nano.context, imitated=imitated, asked=asked
+        )
         if imitated and not samples:
             raise DataError(
                 f"All {len(runs):,} kept runs are longer than the student's context of "
@@ -169,20 +180,31 @@ class Training:
             _advancing(advance),
         )
 
-    def _asking(self, runs: list[Trajectory]) -> list[Trajectory]:
-        """The runs, a share of them with the student's own fast order asked for, as it ranks now."""
+    def _asking(self, runs: list[Trajectory]) -> tuple[list[Trajectory], list[Asked | None]]:
+        """The runs, a share of them with the student's own fast order asked for, as it ranks now; and what that
+        follows from."""
         star = self.star
         drawn = text_keys([run.task_id for run in runs], self.config.seed, "fast order") / 2.0**64
         by_id = {task.task_id: task for task in self.tasks.taught[0]}
-        asking = [at for at in range(len(runs)) if drawn[at] < self.config.fast_order_share]
-        found = list(runs)
-        if asking:
-            asked = [by_id[runs[at].task_id] for at in asking]
-            found_rows = gather_tasks(star.world, asked)
-            scores = found_rows.as_given(star.fast.scores(found_rows))
-            for at, task, own in zip(asking, asked, scores, strict=True):
-                found[at] = with_fast_order(runs[at], star.fast_order(star.world.toolbox(task), own))
-        return found
+        found, asked = list(runs), list[Asked | None]([None] * len(runs))
+        of_task: dict[str, list[int]] = defaultdict(list)
+        for at, run in enumerate(runs):
+            if drawn[at] < self.config.fast_order_share:
+                of_task[run.task_id].append(at)
+        every = list(of_task)
+        for start in range(0, len(every), _GATHERED):
+            part = [by_id[task_id] for task_id in every[start : start + _GATHERED]]
+            rows = gather_tasks(star.world, part)
+            scores = rows.as_given(star.fast.scores(rows))
+            for row, (task, own) in enumerate(zip(part, scores, strict=True)):
+                toolbox = star.world.toolbox(task)
+                answer = star.fast_order(toolbox, own)
+                columns = np.argsort(rows.order[row, : len(own)])
+                evidence = scores_of_rows(rows.numbers[row, columns]).astype(np.float32)
+                for at in of_task[task.task_id]:
+                    found[at] = with_fast_order(runs[at], answer)
+                    asked[at] = Asked(evidence, toolbox.ties)
+        return found, asked
 
 
 @gives_back

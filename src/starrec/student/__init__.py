@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         scores_of_rows,
         withhold,
     )
-    from starrec.student.samples import Sample, make_samples, read_samples
+    from starrec.student.samples import Asked, Sample, make_samples, read_samples, renewed
     from starrec.student.stages import Objective, Stage, reinforce, supervise
     from starrec.student.tokenizer import MAX_LABELS, build_tokenizer
     from starrec.student.trace import Step, Thought
@@ -63,7 +63,9 @@ _HOMES: Final = {
     "scores_of_rows": "rows",
     "withhold": "rows",
     "Sample": "samples",
+    "Asked": "samples",
     "make_samples": "samples",
+    "renewed": "samples",
     "read_samples": "samples",
     "Objective": "stages",
     "Stage": "stages",
@@ -84,6 +86,7 @@ __all__ = [
     "MAX_LABELS",
     "NUMBERS",
     "READ",
+    "Asked",
     "Attempted",
     "ExplorationConfig",
     "FastMode",
@@ -113,6 +116,7 @@ __all__ = [
     "make_samples",
     "read_samples",
     "reinforce",
+    "renewed",
     "row_numbers",
     "sample_rollouts",
     "scores_of_rows",

@@ -226,7 +226,7 @@ class StudentConfig(Section):
         default=0.03, ge=0, lt=1, description="Probability of withholding a signal while training."
     )
     fast_order_share: float = Field(
-        default=0.5,
+        default=1.0,
         ge=0,
         le=1,
         description="Share of the runs replayed in stage 2 that ask fast mode for its order before `compare`.",

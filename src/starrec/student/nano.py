@@ -37,7 +37,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from starrec.student.config import NanoConfig
-from starrec.student.rows import N_NUMBERS
+from starrec.student.rows import N_NUMBERS, ORDER_SCALES
 
 ROWS_FILE: Final = "rows.safetensors"
 _ROPE_THETA: Final = 1e5
@@ -51,7 +51,7 @@ _SHARPNESS: Final = 8.0
 _CLIP: Final = 8.0
 """Standard deviations beyond which a number says no more."""
 _SMALLEST: Final = 1e-2
-"""Spread below which a number is read as it is: in training it hardly moves, as what only a trace can hold."""
+"""Spread below which a number keeps the scale that it has: in training it hardly moves."""
 
 
 Keep: TypeAlias = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -75,7 +75,7 @@ class RowReader(nn.Module):
         """Take the scale of the numbers from rows of training tasks, `(n, N_NUMBERS)`."""
         self.mean.copy_(torch.from_numpy(numbers.mean(axis=0, dtype=np.float64)))
         spread = torch.from_numpy(numbers.std(axis=0, dtype=np.float64))
-        self.scale.copy_(torch.where(spread < _SMALLEST, 1.0, spread))
+        self.scale.copy_(torch.where(spread < _SMALLEST, torch.from_numpy(ORDER_SCALES), spread))
 
     def standardise_as(self, other: RowReader) -> None:
         """Take the scale of the numbers from another reader."""

@@ -35,6 +35,8 @@ _OF_SIGNAL: Final = ("unknown", "score", "deviations", "above")
 N_NUMBERS: Final = len(READ) * len(_OF_SIGNAL)
 NUMBERS: Final = tuple(f"{signal} {what}" for what in _OF_SIGNAL for signal in READ)
 """What each number of a row is."""
+ORDER_NUMBERS: Final = slice(READ.index(FAST_SIGNAL), None, len(READ))
+"""Those of the fast order."""
 _UNIT: Final = 1e-3
 """Scores far below this are read linearly, those far above by their logarithm."""
 _FLAT: Final = 1e-12
@@ -82,6 +84,18 @@ def _shares_above(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
+def _order_scales(size: int = 20) -> NDArray[np.float32]:
+    """`(N_NUMBERS,)` the largest number of each kind in a fast order of so many candidates, 1 elsewhere."""
+    scores = np.full((len(READ), size), np.nan)
+    scores[-1] = 1 - np.arange(size) / size
+    scales = np.ones(N_NUMBERS, dtype=np.float32)
+    largest = np.abs(row_numbers(scores)[:, ORDER_NUMBERS]).max(axis=0)
+    scales[ORDER_NUMBERS] = np.where(largest > 0, largest, 1)
+    return scales
+
+
+ORDER_SCALES: Final = _order_scales()
+"""What the numbers of a fast order are divided by, which no evidence tells: it is unknown there."""
 _NOTHING: Final = row_numbers(np.full((len(READ), 2), np.nan))[0]
 """The row of a candidate of which nothing is known."""
 

@@ -5,6 +5,9 @@ responses and the task are context (STAR, section 3.3). Items are called by thei
 (`tokenizer.Names`), and the answer of `compare` is read as rows of numbers, which stand after `<recommend>` and
 are what is ranked (`nano`). So that a ranking is read from what tools answered and not from what a candidate is
 called, labels are permuted.
+
+A run that asks the student for its fast order has it as the student ranks when it learns from the run, not as
+it ranked when training began: how far a ranking trusts an order is then how good the order is (`renewed`).
 """
 
 from __future__ import annotations
@@ -19,14 +22,26 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
+from starrec.hashing import Keys
 from starrec.signals import labels
+from starrec.student.calls import FAST_ORDER, fast_order
 from starrec.student.nano import Nano
-from starrec.student.rows import trace_rows
+from starrec.student.rows import ORDER_NUMBERS, row_numbers, trace_rows
 from starrec.student.tokenizer import MAX_LABELS, ROWS, Names
 from starrec.trajectories import Element, Trajectory, elements, parse_call
 
 _READ: Final = 256
 """Trajectories whose text is in memory as lists of tokens at once."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Asked:
+    """What a student's fast order follows from in a run that asks for it."""
+
+    scores: NDArray[np.float32]
+    """`(len(READ), c)` evidence of the candidates, in the order of their labels."""
+    ties: Keys
+    """`(c,)` as in `tools.order_text`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,6 +60,10 @@ class Sample:
     """`(c,)` rows as the run ranked them, best first."""
     target: int
     """Row of the true next item; -1 where the run was not judged."""
+    asked: Asked | None = None
+    """Of a run that asks for the fast order, what that follows from ..."""
+    answer: tuple[int, int] = (0, 0)
+    """... and where its answer begins and ends in `ids`."""
 
 
 def spoken(element: Element, call: str) -> str:
@@ -64,28 +83,37 @@ def make_samples(
     context: int,
     *,
     imitated: bool = True,
+    asked: Sequence[Asked | None] | None = None,
 ) -> list[Sample]:
     """Samples of trajectories, those longer than the context left out.
 
     Args:
         imitated: whether what agents wrote is to be learned; if not, the run is context, for its reward.
+        asked: of each trajectory that asks for the fast order, what that follows from; None where no order is
+            to be renewed.
     """
+    asked = [None] * len(trajectories) if asked is None else asked
     samples: list[Sample] = []
     for at in range(0, len(trajectories), _READ):
-        samples += _samples(tokenizer, trajectories[at : at + _READ], context, imitated)
+        part = slice(at, at + _READ)
+        samples += _samples(tokenizer, trajectories[part], asked[part], context, imitated)
     return samples
 
 
 def _samples(
-    tokenizer: PreTrainedTokenizerFast, trajectories: Sequence[Trajectory], context: int, imitated: bool
+    tokenizer: PreTrainedTokenizerFast,
+    trajectories: Sequence[Trajectory],
+    asked: Sequence[Asked | None],
+    context: int,
+    imitated: bool,
 ) -> list[Sample]:
     texts: list[str] = []
     parts = [_pieces(trajectory) for trajectory in trajectories]
-    for pieces, _ in parts:
+    for pieces, _, _ in parts:
         texts += [text for text, _ in pieces]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
     samples, at = [], 0
-    for trajectory, (pieces, answers) in zip(trajectories, parts, strict=True):
+    for trajectory, own, (pieces, answers, ordered) in zip(trajectories, asked, parts, strict=True):
         rows = [np.asarray(ids, dtype=np.int64) for ids in encoded[at : at + len(pieces)]]
         at += len(pieces)
         ids = np.concatenate(rows)
@@ -95,6 +123,7 @@ def _samples(
             np.full(len(row), written and imitated) for row, (_, written) in zip(rows, pieces, strict=True)
         ]
         ranking = [trajectory.labels.index(label) for label in trajectory.ranking]
+        start = sum(map(len, rows[:ordered]))
         samples.append(
             Sample(
                 ids,
@@ -103,16 +132,18 @@ def _samples(
                 np.asarray(tokenizer.convert_tokens_to_ids(list(trajectory.labels)), dtype=np.int64),
                 np.asarray(ranking, dtype=np.int64),
                 -1 if trajectory.outcome is None else ranking[trajectory.outcome - 1],
+                own,
+                (start, start + len(rows[ordered])),
             )
         )
     return samples
 
 
-def _pieces(trajectory: Trajectory) -> tuple[list[tuple[str, bool]], list[tuple[str, str]]]:
-    """What the student reads of a trajectory up to `<recommend>`, and what of it is the student's own; and the
-    answers of its tools."""
+def _pieces(trajectory: Trajectory) -> tuple[list[tuple[str, bool]], list[tuple[str, str]], int]:
+    """What the student reads of a trajectory up to `<recommend>`, and what of it is the student's own; the
+    answers of its tools; and which of the pieces is the last answer of `fast_order`, else the first piece."""
     names = Names()
-    pieces, answers, call = [], [], ""
+    pieces, answers, call, ordered = [], [], "", 0
     for element in elements(trajectory):
         if element.tag == "recommend":
             pieces.append(("<recommend>", True))
@@ -121,9 +152,10 @@ def _pieces(trajectory: Trajectory) -> tuple[list[tuple[str, bool]], list[tuple[
             call = parse_call(element.text).name
         elif element.tag == "tool_response":
             answers.append((call, element.text))
+            ordered = len(pieces) if call == FAST_ORDER.name else ordered
         written = element.tag not in ("task", "tool_response")
         pieces.append((names.short(spoken(element, call)), written))
-    return pieces, answers
+    return pieces, answers, ordered
 
 
 class Augmentation:
@@ -137,6 +169,43 @@ class Augmentation:
         renamed = np.arange(self._size)
         renamed[self._labels] = random.permutation(self._labels)
         return replace(sample, ids=renamed[sample.ids], label_ids=renamed[sample.label_ids])
+
+
+@torch.no_grad()
+def renewed(model: Nano, samples: Sequence[Sample], tokenizer: PreTrainedTokenizerFast) -> list[Sample]:
+    """The samples, the answers of `fast_order` in them as this model ranks; equally many candidates each."""
+    found = list(samples)
+    at = [place for place, sample in enumerate(samples) if sample.asked is not None]
+    evidence = [sample.asked.scores for sample in samples if sample.asked is not None]
+    if not at:
+        return found
+    numbers = row_numbers(np.stack(evidence).astype(np.float64))
+    scores = model.candidate_scores(torch.from_numpy(numbers)).numpy()
+    for place, own in zip(at, scores, strict=True):
+        found[place] = _with_order(found[place], own, tokenizer)
+    return found
+
+
+def _with_order(sample: Sample, scores: NDArray[np.float32], tokenizer: PreTrainedTokenizerFast) -> Sample:
+    """
+    Args:
+        scores: `(c,)` of fast mode, in the order of the rows.
+    """
+    assert sample.asked is not None
+    labels = tokenizer.convert_ids_to_tokens(sample.label_ids.tolist())
+    text = fast_order(scores, labels, sample.asked.ties)
+    element = spoken(Element("tool_response", text), FAST_ORDER.name)
+    answer = tokenizer.backend_tokenizer.encode(element, add_special_tokens=False).ids
+    start, end = sample.answer
+    numbers = sample.numbers.copy()
+    numbers[:, ORDER_NUMBERS] = trace_rows([(FAST_ORDER.name, text)], labels)[:, ORDER_NUMBERS]
+    return replace(
+        sample,
+        ids=np.concatenate([sample.ids[:start], answer, sample.ids[end:]]),
+        learn=np.concatenate([sample.learn[:start], np.zeros(len(answer), dtype=np.bool_), sample.learn[end:]]),
+        numbers=numbers,
+        answer=(start, start + len(answer)),
+    )
 
 
 def read_samples(

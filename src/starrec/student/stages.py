@@ -35,7 +35,7 @@ from starrec.student.grpo import (
 )
 from starrec.student.nano import Nano
 from starrec.student.rows import FastTasks, Labelled
-from starrec.student.samples import Augmentation, Sample, read_samples
+from starrec.student.samples import Augmentation, Sample, read_samples, renewed
 from starrec.student.training import Losses, Part, Progress, Schedule, fit
 
 _Sliced = TypeVar("_Sliced", NDArray[np.int64], list[Sample])
@@ -96,7 +96,8 @@ class Stage:
 
     def read(self, part: Sequence[Sample], chosen: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
         """What a part of the chosen samples adds to the loss of their text, and scores `(n, c)` of the
-        candidates after them."""
+        candidates after them; fast orders in them are those of the model as it is."""
+        part = renewed(self.model, part, self.tokenizer)
         text, after = read_samples(self.model, part, int(self.tokenizer.pad_token_id))
         mean = text.sum() / max(1, len(text))
         return mean * (len(text) / max(1, _learned(chosen))), after

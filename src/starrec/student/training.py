@@ -133,7 +133,11 @@ def fit(
     """
     torch.set_num_threads(THREADS)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
+        model.parameters(),
+        lr=schedule.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=schedule.weight_decay,
+        fused=True,
     )
     progress, best = Progress(), _weights(model)
     if (state := _read(checkpoint)) is not None and state["fingerprint"] == fingerprint:

@@ -5,9 +5,9 @@
 
 `turns`: in every tool answer of a trace, the evidence of the student's first candidate and of another one drawn
 by chance is exchanged: places in orders, facts, levels, and places in the student's own fast order. A ranking
-that follows from the trace puts the other one first of the two then. Beside it: avg_hr of think and fast mode
-on the same tasks, time, the share of rankings whose first place is that of `replay` of their own text, and what
-traces ask.
+that follows from the trace puts the other one first of the two then. The same with the fast order alone
+exchanged, and with all but that. Beside it: avg_hr of think and fast mode on the same tasks, time, the share of
+rankings whose first place is that of `replay` of their own text, and what traces ask.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -30,6 +31,7 @@ from starrec.pipeline.tasks import Tasks, reopen
 from starrec.ranking import Ranking, avg_hr, ratio_ci
 from starrec.runs import current_product
 from starrec.student import Star, Thought
+from starrec.student.calls import FAST_SIGNAL
 from starrec.teacher.replay import replay
 from starrec.tools import Toolbox
 
@@ -54,6 +56,18 @@ def exchange(toolbox: Toolbox, a: int, b: int) -> Callable[[str], str]:
     return edit
 
 
+def _is_fast_order(answer: str) -> bool:
+    return answer.startswith(f"{FAST_SIGNAL} ")
+
+
+_PARTS: Final[dict[str, Callable[[Callable[[str], str], str], str]]] = {
+    "fast_order": lambda exchanged, answer: exchanged(answer) if _is_fast_order(answer) else answer,
+    "all but fast_order": lambda exchanged, answer: answer if _is_fast_order(answer) else exchanged(answer),
+    "everything": lambda exchanged, answer: exchanged(answer),
+}
+"""Of a tool's answer, with what exchanges two candidates in it."""
+
+
 def measure(
     star: Star, tasks: Sequence[RankingTask], targets: Targets
 ) -> tuple[dict[str, Any], dict[str, float]]:
@@ -65,7 +79,7 @@ def measure(
         at = time.perf_counter()
         thoughts.append(star.think(task))
         seconds.append(time.perf_counter() - at)
-    turned, replayed_turned, counted = 0, 0, 0
+    turned, replayed_turned, counted = Counter[str](), 0, 0
     for task, thought in zip(tasks, thoughts, strict=True):
         toolbox = star.world.toolbox(task)
         column = {item: at for at, item in enumerate(task.candidates.tolist())}
@@ -73,9 +87,11 @@ def measure(
         first, other = (column[thought.ranking.items[place]] for place in (0, 1 + drawn))
         if (toolbox.evidence.levels[:, first] == toolbox.evidence.levels[:, other]).all():
             continue
-        edited = star.think(task, edit=exchange(toolbox, first, other))
-        places = edited.ranking.items.index
-        turned += places(int(task.candidates[other])) < places(int(task.candidates[first]))
+        exchanged = exchange(toolbox, first, other)
+        for what, edit in _PARTS.items():
+            edited = star.think(task, edit=partial(edit, exchanged))
+            places = edited.ranking.items.index
+            turned[what] += places(int(task.candidates[other])) < places(int(task.candidates[first]))
         again = replay(edited.text)
         replayed_turned += again.index(toolbox.labels[other]) < again.index(toolbox.labels[first])
         counted += 1
@@ -98,9 +114,10 @@ def measure(
         "reflections_a_trace": sum(step.tag == "reflection" for t in thoughts for step in t.steps) / len(tasks),
         "exchanged": counted,
         "replay_turns": replayed_turned / counted,
+        "turned_by": {what: turned[what] / counted for what in _PARTS},
         "seconds": time.perf_counter() - started,
     }
-    return found, {"trace_turns": turned / counted}
+    return found, {"trace_turns": turned["everything"] / counted}
 
 
 def first_tasks(tasks: Sequence[RankingTask], users: int) -> list[RankingTask]:

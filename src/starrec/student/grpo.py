@@ -111,12 +111,13 @@ def placing(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     weight = torch.exp(steps - steps.exp()) * (_TO - _FROM) / (_NODES - 1)
     hazard = torch.exp((logits - own).clamp(max=60.0))
     not_own = torch.ones_like(logits).scatter(1, target[:, None], 0.0)
-    later = torch.exp(-(hazard * not_own)[:, :, None] * steps.exp())  # (n, c, nodes)
-    counts = [torch.ones_like(later[:, 0])] + [torch.zeros_like(later[:, 0])] * (PLACES - 1)
-    for column in range(logits.shape[1]):
-        stays = later[:, column]
-        counts = [count * stays + (counts[k - 1] * (1 - stays) if k else 0.0) for k, count in enumerate(counts)]
-    return torch.stack([(count * weight).sum(dim=1) for count in counts], dim=1)
+    later = torch.exp(-(hazard * not_own).T[:, :, None] * steps.exp())  # (c, n, nodes)
+    nowhere = torch.zeros_like(later[:1])
+    # All counts at once: of a hundred candidates, thousands of small products would take longer than a pass.
+    counts = torch.cat([torch.ones_like(nowhere), *[nowhere] * (PLACES - 1)])
+    for stays, passes in zip(later.unbind(), (1 - later).unbind(), strict=True):
+        counts = torch.addcmul(counts * stays, torch.cat([nowhere, counts[:-1]]), passes)
+    return (counts @ weight).T
 
 
 def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -248,6 +248,8 @@ def read_samples(
     embedded = embedded.scatter(1, index, rows.to(embedded.dtype))
     hidden = model.hidden_states(embedded, torch.from_numpy(mask[:, None]), torch.from_numpy(places))
     chosen = torch.from_numpy(learn)[:, 1:]
-    logits = model.lm.get_output_embeddings()(hidden[:, :-1][chosen])
-    written = functional.cross_entropy(logits.float() / temperature, inputs[:, 1:][chosen], reduction="none")
+    logits = model.lm.get_output_embeddings()(hidden[:, :-1][chosen]).float()
+    if temperature != 1:
+        logits = logits / temperature
+    written = functional.cross_entropy(logits, inputs[:, 1:][chosen], reduction="none")
     return written, model.scores(hidden.gather(1, index))

@@ -118,6 +118,28 @@ def test_agents_that_are_waited_for_give_the_same_trajectories_side_by_side(
     assert told[0].cost.agents["planner"].requests == 1 and told[0].outcome is not None
 
 
+def test_agents_are_waited_for_where_an_event_loop_runs_already(world, asked, undisturbed, tmp_path):
+    """As in a notebook."""
+
+    async def cell():
+        return run_unsteady(Unsteady(), world, asked, tmp_path)
+
+    told, done, failed, _ = asyncio.run(cell())
+    assert by_key(told) == by_key(read(tmp_path, asked[0])) == undisturbed and not failed
+    assert done == set(undisturbed)
+
+    class Broken(Unsteady):
+        async def plan(self, brief):
+            raise ZeroDivisionError
+
+    async def broken_cell():
+        return run_unsteady(Broken(), world, asked, tmp_path / "again")
+
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(broken_cell())
+
+
 def test_a_run_without_an_end_is_recorded_with_its_cost_and_only_an_endpoint_is_asked_again(
     world, asked, undisturbed, tmp_path
 ):

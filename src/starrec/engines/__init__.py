@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias, TypeVar
 
 from starrec.engines.processes import Workers
-from starrec.engines.waiting import run_async
+from starrec.engines.waiting import EventLoop, run_async
 from starrec.errors import ConfigError
 
 EngineName: TypeAlias = Literal["processes", "ray"]
@@ -74,4 +74,4 @@ def open_engine(
     return Workers(value, processes)
 
 
-__all__ = ["Engine", "EngineName", "Workers", "open_engine", "run_async"]
+__all__ = ["Engine", "EngineName", "EventLoop", "Workers", "open_engine", "run_async"]

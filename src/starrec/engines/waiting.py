@@ -1,23 +1,59 @@
-"""Coroutines, run to their end by code that is none.
+"""Coroutines, run by code that is none.
 
-`asyncio.run` refuses where an event loop runs in this thread already, as in every notebook.
+`asyncio` refuses to run a loop where one runs in this thread already, as in every notebook.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
 
 Result = TypeVar("Result")
+_Given = ParamSpec("_Given")
+
+
+class EventLoop:
+    """An event loop of its own, in a thread of its own where one runs here; use as a context manager."""
+
+    def __enter__(self) -> Self:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._thread = None
+        else:
+            self._thread = ThreadPoolExecutor(1)
+        self._runner = asyncio.Runner()
+        return self
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What the coroutine returns; tasks that were started go on meanwhile."""
+        return self._there(self._runner.run, work)
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """A task of the coroutine, which goes on whenever something is run."""
+
+        def begun() -> asyncio.Task[Result]:
+            return self._runner.get_loop().create_task(work)
+
+        return self._there(begun)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._there(self._runner.close)
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def _there(self, act: Callable[_Given, Result], *args: _Given.args, **kwargs: _Given.kwargs) -> Result:
+        if self._thread is None:
+            return act(*args, **kwargs)
+        return self._thread.submit(act, *args, **kwargs).result()
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:
-    """What the coroutine returns; it runs in a loop of its own, in a thread of its own where one runs here."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+    """What the coroutine returns, run in a loop of its own."""
+    with EventLoop() as loop:
+        return loop.run(work)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from typing import Any, Final, TypeAlias
 
 from starrec.data import RankingTask
-from starrec.engines import Engine, run_async
+from starrec.engines import Engine, EventLoop, run_async
 from starrec.errors import RunError
 from starrec.ranking import Ranking, repair
 from starrec.teacher.agents import AgentError, Agents, Meter
@@ -123,24 +123,24 @@ def teach_with(
     left = sum(len(numbers) for _, numbers in work)
     failing = _Failing(max(_ALIKE, 2 * concurrency), succeeded=store.count > 0)
     under_way: set[asyncio.Task[Ended]] = set()
-    with asyncio.Runner() as runner:
+    with EventLoop() as loop:
         try:
             if first is not None and account.allows(0):
                 task, numbers = work[0]
-                account.charge(runner.run(first(world.toolbox(task), numbers[0], explore)))
+                account.charge(loop.run(first(world.toolbox(task), numbers[0], explore)))
             while True:
                 while left and len(under_way) < concurrency and account.allows(len(under_way)):
                     toolbox, number = next(runs)
                     left -= 1
-                    under_way.add(runner.get_loop().create_task(_attempt(agents, toolbox, number, explore)))
+                    under_way.add(loop.start(_attempt(agents, toolbox, number, explore)))
                 if not under_way:
                     return
-                ended, under_way = runner.run(_first_of(under_way))
+                ended, under_way = loop.run(_first_of(under_way))
                 results = [task.result() for task in ended]
                 yield _settle(results, columns, store, account)
                 failing.add(results)
         finally:
-            runner.run(_end(under_way, last))
+            loop.run(_end(under_way, last))
 
 
 async def _end(under_way: Iterable[asyncio.Task[Ended]], last: Callable[[], Awaitable[None]] | None) -> None:

@@ -8,13 +8,15 @@ Nothing is written into the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import numpy as np
+import torch
 import typer
 from transformers import LlamaForCausalLM
 
@@ -26,8 +28,9 @@ from starrec.pipeline.tasks import reopen
 from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training, labelled
 from starrec.runs import current_product
-from starrec.student import Labelled, Objective, Stage, Star, build_nano, reinforce
+from starrec.student import Labelled, Objective, Stage, Star, build_nano, make_samples, reinforce
 from starrec.student.grpo import PLACES
+from starrec.trajectories import LABEL, Trajectory
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
@@ -35,6 +38,9 @@ _Run = Annotated[Path, typer.Option("--run", help="A finished run, such as the d
 _DEMO: Final = Path("runs/demo")
 _SEEDS: Final = (0, 1, 2)
 _MIX: Final = (3, 4, 3)
+_UNSEEN: Final = 200
+"""Runs that are not learned."""
+_NUMBER: Final = re.compile(r"[ Ġ]#\d+")
 _STRATIFIED: Final = "tasks weighted 3:4:3"
 
 
@@ -117,10 +123,30 @@ def objectives(
     keep("student_objectives", {"steps": steps, "learning_rate": rate, "seeds": _SEEDS, "validation": found})
 
 
+@torch.inference_mode()
+def _copied(star: Star, runs: Sequence[Trajectory]) -> dict[str, float]:
+    """Of the labels, and of the numbers of facts, that agents wrote in these runs, the share that the student
+    would have written next."""
+    right: dict[str, list[bool]] = {"labels": [], "numbers": []}
+    words = star.tokenizer.convert_ids_to_tokens(list(range(len(star.tokenizer))))
+    kinds = {at: "labels" for at, word in enumerate(words) if LABEL.fullmatch(word)}
+    kinds |= {at: "numbers" for at, word in enumerate(words) if _NUMBER.fullmatch(word)}
+    for sample in make_samples(star.tokenizer, runs, star.model.context):
+        likeliest = star.model.lm(torch.from_numpy(sample.ids)[None]).logits[0, :-1].argmax(dim=1).numpy()
+        for at in np.flatnonzero(sample.learn[1:]).tolist():
+            if (kind := kinds.get(int(sample.ids[at + 1]))) is not None:
+                right[kind].append(likeliest[at] == sample.ids[at + 1])
+    return {kind: float(np.mean(of)) for kind, of in right.items()}
+
+
 @app.command()
-def copying(run: _Run = _DEMO) -> None:
+def copying(
+    run: _Run = _DEMO,
+    seeds: Annotated[int, typer.Option(min=1, max=len(_SEEDS), help="Training seeds, from 0.")] = len(_SEEDS),
+) -> None:
     """Stage 1 with and without the heads that start as look-back and copy heads (`nano`): the loss of the text
-    of traces at its end, which copies every figure from an answer, and fast mode on half B."""
+    of traces at its end, which copies every figure from an answer; the labels and numbers of facts that are
+    copied as agents did, in runs that were not learned; and fast mode on half B."""
     tasks = reopen(run)
     world = tasks.prepared.world
     world.graph.counts.ease()
@@ -129,7 +155,8 @@ def copying(run: _Run = _DEMO) -> None:
     with TemporaryDirectory() as scratch, copied_run(run, tasks) as (session, workers, student):
         tokenizer = Star.load(student.path("star"), world).tokenizer
         kept, _ = runs_by_outcome(session, tasks.prepared, tasks)
-        for seed in _SEEDS:
+        kept, unseen = kept[_UNSEEN:], kept[:_UNSEEN]
+        for seed in _SEEDS[:seeds]:
             for name, of in found.items():
                 config = tasks.config.student.model_copy(update={"seed": seed})
                 model = build_nano(tokenizer, config.nano, seed)
@@ -145,16 +172,25 @@ def copying(run: _Run = _DEMO) -> None:
                         "text_loss": last["think"],
                         "after_trace_loss": last["think_ranking"],
                         "fast_half_b": stage.evaluate(),
+                        **_copied(star, unseen),
                         "seconds": progress.seconds,
                     }
                 )
                 print(name, seed, of[-1], flush=True)
     for name, of in found.items():
         print(
-            f"{name:<8} text loss {_mean(of, 'text_loss'):.3f}  fast mode, half B "
-            f"{_mean(of, 'fast_half_b'):.4f}"
+            f"{name:<8} text loss {_mean(of, 'text_loss'):.3f}  labels {_mean(of, 'labels'):.3f}  numbers "
+            f"{_mean(of, 'numbers'):.3f}  fast mode, half B {_mean(of, 'fast_half_b'):.4f}"
         )
-    keep("student_copying", {"seeds": _SEEDS, "steps": tasks.config.student.sft.steps, "heads": found})
+    keep(
+        "student_copying",
+        {
+            "seeds": _SEEDS[:seeds],
+            "unseen_runs": _UNSEEN,
+            "steps": tasks.config.student.sft.steps,
+            "heads": found,
+        },
+    )
 
 
 def _mean(of: list[dict[str, Any]], name: str) -> float:

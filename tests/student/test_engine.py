@@ -152,7 +152,7 @@ def test_a_model_that_would_write_a_raw_bracket_cannot(newborn, world, lessons, 
 
 
 def test_a_model_that_knows_no_json_still_calls_tools_and_looks_at_all_signals(newborn, world, lessons):
-    star = newborn(5)
+    star = newborn(2)
     for each in lessons[0][:3]:
         plain = star.think(each)
         # Untrained, it would write no JSON: every call that it begins is made one.

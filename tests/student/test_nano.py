@@ -63,6 +63,21 @@ def test_it_has_the_asked_shape_and_every_weight_can_learn(tokenizer):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_model_looks_back_and_copies_what_followed(tokenizer, seed):
+    lm = build_nano(tokenizer, NanoConfig(), seed).lm
+    lm.set_attn_implementation("eager")
+    # No token twice but for one, which others followed.
+    ids = torch.randperm(len(tokenizer), generator=torch.Generator().manual_seed(seed))[:300]
+    ids[[150, 299]] = int(ids[20])
+    first, *_, last = lm(ids[None], output_attentions=True).attentions
+    for head, offset in enumerate((1, 2, 3, 5)):
+        assert first[0, head].diagonal(-offset).mean() > 0.7
+    # Of 300 positions these two get most; by chance they would get less than a hundredth.
+    assert last[0, 0, 299, [21, 151]].sum() > 0.5
+
+
+@torch.inference_mode()
 def test_hidden_states_are_those_of_transformers(model):
     inputs = seeded(2, 9, 32)
     causal = torch.ones(9, 9, dtype=torch.bool).tril()

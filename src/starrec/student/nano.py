@@ -9,10 +9,11 @@ Fast mode has no text, so its positions are the candidates alone. Think mode wri
 layers as any causal language model and ranks after `<recommend>`.
 
 Trained from scratch on a laptop, a small transformer spends most of its budget on finding out how to copy. So
-two circuits start where they are plausible, and everything in them stays trainable (in the spirit of mimetic
-initialisation, Trockman and Kolter, ICML 2023): heads of the first layer look a fixed distance back (1, 3, 5, 7
-tokens), which RoPE makes possible with constant queries and keys, and one head of the last layer looks for what
-followed the last occurrence of the current token (an induction head), on top of the first look-one-back head.
+two circuits start where they work, and everything in them stays trainable (in the spirit of mimetic
+initialisation, Trockman and Kolter, ICML 2023): heads of the first layer look a fixed distance back (1, 2, 3, 5
+tokens), which RoPE makes possible with constant queries and keys, and one head of the last layer copies what
+followed earlier occurrences of the current token (an induction head), on top of the head that looks one back.
+Without them labels, whose names are permuted in training, are never learned to be copied (docs/student.md).
 Candidates all stand at one place, so that in fast mode these biases say nothing. No evidence weight is set.
 
 The transformer is a `LlamaForCausalLM` and is saved as one. `hidden_states` applies its layers without what a
@@ -40,14 +41,23 @@ from starrec.student.config import NanoConfig
 from starrec.student.rows import N_NUMBERS, ORDER_SCALES
 
 ROWS_FILE: Final = "rows.safetensors"
-_ROPE_THETA: Final = 1e5
-_OFFSETS: Final = (1, 3, 5, 7)
-_FAST_PAIRS: Final = 4
-"""Rotary pairs quick enough (a turn in 6 to 150 tokens) to tell distances within a sentence apart."""
-_SLOW_PAIRS: Final = 8
-"""Rotary pairs that hardly turn within a context: content can be compared through them at any distance."""
-_SHARPNESS: Final = 8.0
+_ROPE_THETA: Final = 1e7
+_OFFSETS: Final = (1, 2, 3, 5)
+_QUICK_PAIRS: Final = 4
+"""Rotary pairs quick enough (a turn in 6 to 350 tokens) to tell distances within a sentence apart; the others
+hardly turn within a context, so that content can be compared through them at any distance."""
+_SHARPNESS: Final = 20.0
 """Logit of a first-layer head at its own distance."""
+_CONTENT: Final = 0.2
+"""Of what heads with a task compare beside it."""
+_WRITES: Final = 0.15
+"""How much is written of the token before, beside embeddings of 0.05 ..."""
+_WRITES_ELSE: Final = 0.03
+"""... and of other tokens ..."""
+_FEED_FORWARD: Final = 0.2
+"""... and how far feed-forward layers start from what is drawn for them."""
+_MATCHES: Final = 2.0
+"""How sharply the copying head compares."""
 _CLIP: Final = 8.0
 """Standard deviations beyond which a number says no more."""
 _SMALLEST: Final = 1e-2
@@ -220,20 +230,25 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int
 
 
 def _start_copying(lm: LlamaForCausalLM) -> None:
-    """Set the heads that look back, and the one that copies what followed, where they start."""
+    """Set the heads that look back, and the one that copies what followed, where they start.
+
+    What the residual stream holds of a token is divided, so that neither part drowns the other: the first head
+    reads some directions of the token before (`read`) and writes them to others (`written`), which nothing else
+    writes to; the copying head compares its token's `read` with the `written` of all, and passes on what is
+    outside `written`.
+    """
     width, heads = lm.config.hidden_size, lm.config.num_attention_heads
     size = width // heads
     layers: Any = lm.model.layers
+    for layer in layers:
+        layer.mlp.down_proj.weight *= _FEED_FORWARD
     first, last = layers[0].self_attn, layers[-1].self_attn
-    seen, _ = torch.linalg.qr(torch.randn(width, width))
-    written, _ = torch.linalg.qr(torch.randn(width, width))
-    first.v_proj.weight.copy_(seen)
-    first.o_proj.weight.copy_(0.5 * written.T)
-    first.q_proj.weight *= 0.5
-    first.k_proj.weight *= 0.5
-    pairs = torch.arange(min(_FAST_PAIRS, size // 2))
+    quick = min(_QUICK_PAIRS, size // 4)
+    pairs = torch.arange(quick)
     turn = _ROPE_THETA ** (-2 * pairs / size)
-    strength = math.sqrt(_SHARPNESS * math.sqrt(size) / len(pairs))
+    strength = math.sqrt(_SHARPNESS * math.sqrt(size) / quick)
+    first.q_proj.weight *= _CONTENT
+    first.k_proj.weight *= _CONTENT
     for head in range(heads):
         # q rotated back by the offset: q·k over a pair is then cos((distance - offset) · turn).
         angle = _OFFSETS[head % len(_OFFSETS)] * turn
@@ -241,14 +256,26 @@ def _start_copying(lm: LlamaForCausalLM) -> None:
         first.k_proj.bias[real] = strength
         first.q_proj.bias[real] = strength * torch.cos(angle)
         first.q_proj.bias[imaginary] = -strength * torch.sin(angle)
-    # The current token as the query, what the look-one-back head wrote as the key, copied onwards.
-    slow = torch.arange(size // 2 - min(_SLOW_PAIRS, size // 2), size // 2)
-    slow = torch.cat([slow, slow + size // 2])
+    if heads == 1 or len(layers) == 1:
+        return
+    directions, _ = torch.linalg.qr(torch.randn(width, width))
+    read, written = directions[:size], directions[size : 2 * size]
+
+    def outside(rows: int) -> torch.Tensor:
+        """So many directions at right angles, none of which has a part in `written`."""
+        drawn = torch.randn(rows, width)
+        found: torch.Tensor = torch.linalg.qr((drawn - drawn @ written.T @ written).T)[0].T
+        return found
+
+    seen, _ = torch.linalg.qr(torch.randn(width, width))
+    first.v_proj.weight.copy_(torch.cat([read, seen[size:]]))
+    first.o_proj.weight.copy_(torch.cat([_WRITES * written, _WRITES_ELSE * outside(width - size)]).T)
+    slow = torch.cat([torch.arange(quick, size // 2), torch.arange(size // 2 + quick, size)])
     copying = slice(0, size)
-    last.q_proj.weight[copying] *= 0.1
-    last.k_proj.weight[copying] *= 0.1
-    last.q_proj.weight[slow] = 2.0 * seen[: len(slow)]
-    last.k_proj.weight[slow] = 2.0 * written.T[:, : len(slow)].T
-    copied, _ = torch.linalg.qr(torch.randn(width, size))
-    last.v_proj.weight[copying] = copied.T
-    last.o_proj.weight[:, copying] = copied
+    last.q_proj.weight[copying] *= _CONTENT
+    last.k_proj.weight[copying] *= _CONTENT
+    last.q_proj.weight[slow] = _MATCHES * read[: len(slow)]
+    last.k_proj.weight[slow] = _MATCHES * written[: len(slow)]
+    copied = outside(size)
+    last.v_proj.weight[copying] = copied
+    last.o_proj.weight[:, copying] = copied.T

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from starrec.data import RankingTask, build, leave_one_out
 from starrec.errors import RunError, StarrecError
 from starrec.signals import FactNumbers, Graph, check_citations
-from starrec.student import Sample, Star, engine, gather_tasks, read_samples
+from starrec.student import Sample, Star, engine, gather_tasks, read_samples, trace
 from starrec.student.rows import trace_rows
 from starrec.student.tokenizer import Names
 from starrec.teacher import readable
@@ -104,8 +104,10 @@ def test_an_untrained_model_writes_a_trace_that_parses(newborn, world, lessons, 
 
 def test_traces_written_side_by_side_are_those_written_alone(newborn, lessons, monkeypatch):
     """More tasks than are written at a time, of different lengths, with few candidates and many."""
+    # The untrained write on and on.
+    monkeypatch.setattr(trace, "MAX_ELEMENT", 30)
     star = newborn(2)
-    tasks = [*lessons[0], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
+    tasks = [*lessons[0][:16], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
     alone = [star.think(task) for task in tasks]
     assert len({thought.tokens_written for thought in alone}) > 3
     for slots, threads in ((1, 1), (7, 1), (7, 2), (64, 3)):
@@ -227,8 +229,9 @@ def test_the_engine_reads_and_writes_the_ids_of_its_text(taught, lessons):
 
 
 def test_whatever_a_student_would_write_its_citations_hold_and_no_figure_stands_without_one(
-    taught, newborn, lessons, world
+    taught, newborn, lessons, world, monkeypatch
 ):
+    monkeypatch.setattr(trace, "MAX_ELEMENT", 60)
     cited = 0
     for star in (taught[0], newborn(2), newborn(3), newborn(4)):
         for each in lessons[0][:8]:

@@ -14,7 +14,6 @@ on with the parts that are missing; nothing is written into the run, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
@@ -27,7 +26,6 @@ from numpy.typing import NDArray
 
 from copied_run import copied_run
 from record import keep
-from starrec.data import RankingTask, Targets
 from starrec.engines import Workers
 from starrec.pipeline.practice import Practice
 from starrec.pipeline.session import Session
@@ -50,7 +48,7 @@ from starrec.student import (
 )
 from starrec.tools import World
 from starrec.trajectories import Trajectory
-from thinking import first_tasks
+from thinking import first_tasks, hits
 
 _CST: Final = np.array(
     [any(signal in FAMILIES[name] for name in ("item_cf", "user_cf", "sequence", "ease")) for signal in READ]
@@ -161,19 +159,6 @@ def fast_hits(star: Star, tasks: Labelled) -> NDArray[np.float64]:
     return avg_hr(np.concatenate(ranks))
 
 
-def think_hits(star: Star, tasks: Sequence[RankingTask], targets: Targets) -> NDArray[np.float64]:
-    """`(n,)` of think mode."""
-    thoughts = star.think_many(tasks)
-    return avg_hr(
-        np.array(
-            [
-                thought.ranking.rank_of(targets[task.task_id])
-                for thought, task in zip(thoughts, tasks, strict=True)
-            ]
-        )
-    )
-
-
 def main(
     run: Annotated[Path, typer.Option("--run", help="A finished run, such as the demo.")] = Path("runs/demo"),
     work: Annotated[Path | None, typer.Option(help="Where what is done is kept until all is.")] = None,
@@ -186,7 +171,7 @@ def main(
     found, targets = opened.test
     asked = first_tasks(found, users)
     shown = labelled(world, asked, targets)
-    hits: dict[str, dict[str, NDArray[np.float64]]] = {}
+    measured: dict[str, dict[str, NDArray[np.float64]]] = {}
     with copied_run(run, opened) as (session, workers, student):
         folder = (work or Path(gettempdir()) / "starrec-ablations") / student.fingerprint
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,19 +186,20 @@ def main(
                 )
                 hidden = ablation is not None and ablation.cst
                 fast = fast_hits(star, _labelled_without(shown, _CST) if hidden else shown)
-                modes = (
-                    {"star": fast} if hidden else {"star": fast, "star_think": think_hits(star, asked, targets)}
-                )
+                modes = {"star": fast}
+                if not hidden:
+                    thoughts = star.think_many(asked)
+                    modes["star_think"] = hits((thought.ranking for thought in thoughts), asked, targets)
                 np.savez(done, **modes)  # type: ignore[arg-type]
             with np.load(done) as kept:
-                hits[name] = dict(kept)
-            print(name, {mode: round(float(of.mean()), 4) for mode, of in hits[name].items()}, flush=True)
+                measured[name] = dict(kept)
+            print(name, {mode: round(float(of.mean()), 4) for mode, of in measured[name].items()}, flush=True)
     owners = [task.user_id for task in asked]
     rows: dict[str, Any] = {}
-    for name, modes in hits.items():
+    for name, modes in measured.items():
         rows[name] = {}
         for mode, of in modes.items():
-            compared = ratio_ci(of, hits["whole"][mode], owners, seed=0)
+            compared = ratio_ci(of, measured["whole"][mode], owners, seed=0)
             rows[name][mode] = {
                 "avg_hr": float(of.mean()),
                 "over_whole": [compared.ratio, compared.lo, compared.hi],

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from copied_run import copied_run
 from record import keep
@@ -23,10 +22,10 @@ from starrec.data import RankingTask, Targets
 from starrec.pipeline.tasks import reopen
 from starrec.pipeline.teach import runs_by_outcome
 from starrec.pipeline.training import Training
-from starrec.ranking import Ranking, avg_hr, ratio_ci
+from starrec.ranking import ratio_ci
 from starrec.student import Star, sample_rollouts
 from starrec.trajectories import target_columns
-from thinking import first_tasks
+from thinking import first_tasks, hits
 
 _TOGETHER: Final = 64
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
@@ -105,9 +104,9 @@ def _measure(star: Star, tasks: Sequence[RankingTask], targets: Targets) -> dict
     """avg_hr of both modes, and what unconstrained traces are."""
     fast = star.rank_many(tasks)
     thoughts = list(star.think_many(tasks))
-    hits = {
-        "star": _hits(fast, tasks, targets),
-        "star_think": _hits([thought.ranking for thought in thoughts], tasks, targets),
+    found = {
+        "star": hits(fast, tasks, targets),
+        "star_think": hits([thought.ranking for thought in thoughts], tasks, targets),
     }
     columns = target_columns(tasks, targets)
     free = [
@@ -128,20 +127,14 @@ def _measure(star: Star, tasks: Sequence[RankingTask], targets: Targets) -> dict
     uncited = sum(len(of_text.uncited) for rollout in free for of_text in rollout.cited)
     asked = [step.text for thought in thoughts for step in thought.steps if step.tag == "tool_call"]
     return {
-        "hits": hits,
-        **{name: float(of.mean()) for name, of in hits.items()},
+        "hits": found,
+        **{name: float(of.mean()) for name, of in found.items()},
         "parse": float(np.mean([rollout.thought is not None for rollout in free])),
         "citations_hold": verdicts.count("holds") / max(1, len(verdicts) + uncited),
         "citations_a_trace": len(verdicts) / len(free),
         "fast_orders_a_trace": sum("fast_order" in call for call in asked) / len(thoughts),
         "calls_a_trace": len(asked) / len(thoughts),
     }
-
-
-def _hits(found: Sequence[Ranking], tasks: Sequence[RankingTask], targets: Targets) -> NDArray[np.float64]:
-    return avg_hr(
-        np.array([ranking.rank_of(targets[task.task_id]) for ranking, task in zip(found, tasks, strict=True)])
-    )
 
 
 @app.callback()

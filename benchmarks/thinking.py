@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from record import keep
 from starrec.cores import cores
@@ -96,7 +97,9 @@ def measure(
         replayed_turned += again.index(toolbox.labels[other]) < again.index(toolbox.labels[first])
         counted += 1
     calls = Counter(name for thought in thoughts for name in _asked(thought))
-    fast_hr, think_hr = (_avg_hr(ranked, tasks, targets) for ranked in (fast, [t.ranking for t in thoughts]))
+    fast_hr, think_hr = (
+        float(hits(ranked, tasks, targets).mean()) for ranked in (fast, [t.ranking for t in thoughts])
+    )
     found = {
         "users": len(tasks),
         "fast_avg_hr": fast_hr,
@@ -141,9 +144,10 @@ def _share(found: Any) -> float:
     return float(np.mean(list(found)))
 
 
-def _avg_hr(rankings: Sequence[Ranking], tasks: Sequence[RankingTask], targets: Targets) -> float:
+def hits(rankings: Iterable[Ranking], tasks: Sequence[RankingTask], targets: Targets) -> NDArray[np.float64]:
+    """avg_hr of each ranking, `(n,)`."""
     ranks = [ranking.rank_of(targets[task.task_id]) for ranking, task in zip(rankings, tasks, strict=True)]
-    return float(avg_hr(np.array(ranks)).mean())
+    return avg_hr(np.array(ranks))
 
 
 @app.command()
@@ -167,14 +171,8 @@ def think(
     tasks, targets = opened.test
     tasks = first_tasks(tasks, users)
     fast, thoughts = star.rank_many(tasks), list(star.think_many(tasks))
-    thinking, quick = (
-        avg_hr(
-            np.array(
-                [ranking.rank_of(targets[task.task_id]) for ranking, task in zip(found, tasks, strict=True)]
-            )
-        )
-        for found in ([thought.ranking for thought in thoughts], fast)
-    )
+    thinking = hits((thought.ranking for thought in thoughts), tasks, targets)
+    quick = hits(fast, tasks, targets)
     compared = ratio_ci(thinking, quick, [task.user_id for task in tasks], seed=0)
     keep(
         "traces_think",

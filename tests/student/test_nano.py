@@ -62,6 +62,14 @@ def test_it_has_the_asked_shape_and_every_weight_can_learn(tokenizer):
     assert silent in ([], ["reader.score.bias"])
 
 
+@pytest.mark.parametrize("heads", [2, 4, 8, 16])
+def test_heads_of_any_size_start(tokenizer, heads):
+    shape = NanoConfig(width=32, intermediate=32, heads=heads)
+    model = build_nano(tokenizer, shape, 0)
+    assert all(torch.isfinite(weight).all() for weight in model.parameters())
+    assert torch.isfinite(fast(model)).all() and torch.isfinite(think(model)).all()
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("seed", range(3))
 def test_a_new_model_looks_back_and_copies_what_followed(tokenizer, seed):

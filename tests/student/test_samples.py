@@ -158,10 +158,7 @@ def test_a_fast_order_is_renewed_as_the_model_ranks_that_reads_it(newborn, world
     boxes = [world.toolbox(task) for task in tasks]
     found = gather_tasks(world, tasks)
     asked = [
-        Asked(
-            scores_of_rows(rows[np.argsort(order)]).astype(np.float32),
-            box.ties,
-        )
+        Asked(scores_of_rows(rows[np.argsort(order)]).astype(np.float32), box.ties)
         for rows, order, box in zip(found.numbers, found.order, boxes, strict=True)
     ]
 
@@ -183,7 +180,8 @@ def test_a_fast_order_is_renewed_as_the_model_ranks_that_reads_it(newborn, world
             assert np.array_equal(found.learn, wanted.learn) and not found.learn[slice(*found.answer)].any()
             np.testing.assert_array_equal(found.numbers, wanted.numbers)
             assert np.array_equal(found.label_ids, sample.label_ids) and found.target == wanted.target
-    plain = make_samples(before.tokenizer, runs, 10_000)
+    # A run that asks for none has none to renew.
+    plain = make_samples(before.tokenizer, runs, 10_000, asked=asked)
     assert renewed(after.model, plain, after.tokenizer) == plain
 
 

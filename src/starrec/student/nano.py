@@ -13,7 +13,7 @@ two circuits start where they work, and everything in them stays trainable (in t
 initialisation, Trockman and Kolter, ICML 2023): heads of the first layer look a fixed distance back (1, 2, 3, 5
 tokens), which RoPE makes possible with constant queries and keys, and one head of the last layer copies what
 followed earlier occurrences of the current token (an induction head), on top of the head that looks one back.
-Without them labels, whose names are permuted in training, are never learned to be copied (docs/student.md).
+Without them stage 1 does not learn to copy labels, which are permuted in training (docs/student.md).
 Candidates all stand at one place, so that in fast mode these biases say nothing. No evidence weight is set.
 
 The transformer is a `LlamaForCausalLM` and is saved as one. `hidden_states` applies its layers without what a
@@ -53,9 +53,9 @@ _CONTENT: Final = 0.2
 _WRITES: Final = 0.15
 """How much is written of the token before, beside embeddings of 0.05 ..."""
 _WRITES_ELSE: Final = 0.03
-"""... and of other tokens ..."""
+"""... and of the tokens before that."""
 _FEED_FORWARD: Final = 0.2
-"""... and how far feed-forward layers start from what is drawn for them."""
+"""Of what is drawn for the outputs of feed-forward layers: they begin by adding little."""
 _MATCHES: Final = 2.0
 """How sharply the copying head compares."""
 _CLIP: Final = 8.0
@@ -243,7 +243,7 @@ def _start_copying(lm: LlamaForCausalLM) -> None:
     for layer in layers:
         layer.mlp.down_proj.weight *= _FEED_FORWARD
     first, last = layers[0].self_attn, layers[-1].self_attn
-    quick = min(_QUICK_PAIRS, size // 4)
+    quick = max(1, min(_QUICK_PAIRS, size // 4))
     pairs = torch.arange(quick)
     turn = _ROPE_THETA ** (-2 * pairs / size)
     strength = math.sqrt(_SHARPNESS * math.sqrt(size) / quick)
@@ -256,8 +256,6 @@ def _start_copying(lm: LlamaForCausalLM) -> None:
         first.k_proj.bias[real] = strength
         first.q_proj.bias[real] = strength * torch.cos(angle)
         first.q_proj.bias[imaginary] = -strength * torch.sin(angle)
-    if heads == 1 or len(layers) == 1:
-        return
     directions, _ = torch.linalg.qr(torch.randn(width, width))
     read, written = directions[:size], directions[size : 2 * size]
 

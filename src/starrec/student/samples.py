@@ -123,7 +123,7 @@ def _samples(
             np.full(len(row), written and imitated) for row, (_, written) in zip(rows, pieces, strict=True)
         ]
         ranking = [trajectory.labels.index(label) for label in trajectory.ranking]
-        start = sum(map(len, rows[:ordered]))
+        start, size = (0, 0) if ordered is None else (sum(map(len, rows[:ordered])), len(rows[ordered]))
         samples.append(
             Sample(
                 ids,
@@ -132,18 +132,19 @@ def _samples(
                 np.asarray(tokenizer.convert_tokens_to_ids(list(trajectory.labels)), dtype=np.int64),
                 np.asarray(ranking, dtype=np.int64),
                 -1 if trajectory.outcome is None else ranking[trajectory.outcome - 1],
-                own,
-                (start, start + len(rows[ordered])),
+                None if ordered is None else own,
+                (start, start + size),
             )
         )
     return samples
 
 
-def _pieces(trajectory: Trajectory) -> tuple[list[tuple[str, bool]], list[tuple[str, str]], int]:
+def _pieces(trajectory: Trajectory) -> tuple[list[tuple[str, bool]], list[tuple[str, str]], int | None]:
     """What the student reads of a trajectory up to `<recommend>`, and what of it is the student's own; the
-    answers of its tools; and which of the pieces is the last answer of `fast_order`, else the first piece."""
+    answers of its tools; and which of the pieces is the last answer of `fast_order`, if there is one."""
     names = Names()
-    pieces, answers, call, ordered = [], [], "", 0
+    pieces, answers, call = [], [], ""
+    ordered: int | None = None
     for element in elements(trajectory):
         if element.tag == "recommend":
             pieces.append(("<recommend>", True))

@@ -104,8 +104,8 @@ def test_an_untrained_model_writes_a_trace_that_parses(newborn, world, lessons, 
 
 def test_traces_written_side_by_side_are_those_written_alone(newborn, lessons, monkeypatch):
     """More tasks than are written at a time, of different lengths, with few candidates and many."""
-    # The untrained write on and on.
-    monkeypatch.setattr(trace, "MAX_ELEMENT", 10)
+    # The untrained write on and on; a call needs so much.
+    monkeypatch.setattr(trace, "MAX_ELEMENT", 60)
     star = newborn(2)
     tasks = [*lessons[0], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
     alone = [star.think(task) for task in tasks]

@@ -30,7 +30,7 @@ from starrec.engines import Workers
 from starrec.pipeline.practice import Practice
 from starrec.pipeline.session import Session
 from starrec.pipeline.tasks import Tasks, reopen
-from starrec.pipeline.teach import runs_by_outcome, unfiltered_runs
+from starrec.pipeline.teach import kept_runs, unfiltered_runs
 from starrec.pipeline.training import Training, labelled, ranked_as_in_runs
 from starrec.ranking import avg_hr, ratio_ci
 from starrec.runs import Product
@@ -94,7 +94,7 @@ class Trainer(NamedTuple):
         model.reader.standardise_as(sft.model.reader)
         star = Star(model, sft.tokenizer, world)
         training = Training.of(self.session, self.tasks, self.workers, star, self.product)
-        kept, failed = self._runs(ablation)
+        kept, drawn = self._runs(ablation)
         hidden = _CST if ablation.cst else np.zeros(len(READ), dtype=np.bool_)
         if not ablation.sft:
             ranked, rows = ranked_as_in_runs(world, self.tasks, kept)
@@ -104,19 +104,21 @@ class Trainer(NamedTuple):
             print(f"{name}: stage 1 done", flush=True)
         practice = Practice(self.tasks, self.workers, config, self.tasks.practice)
         stage = self._stage(star, f"{name}-grpo", hidden)
-        reinforce(
-            stage, lambda step: _labelled_without(practice(step), hidden), training.practised(kept, failed)
-        )
+        every_run = self.tasks.config.data.negatives + 1
+        practised = training.practised(drawn, every_run if ablation.outcome_filter else None)
+        reinforce(stage, lambda step: _labelled_without(practice(step), hidden), practised)
         star.trained()
         return star
 
     def _runs(self, ablation: Ablation) -> tuple[list[Trajectory], list[Trajectory]]:
+        """What stage 1 learns from, and what stage 2 replays."""
+        drawn = unfiltered_runs(self.session, self.tasks.prepared, self.tasks)
         if ablation.outcome_filter:
-            return unfiltered_runs(self.session, self.tasks.prepared, self.tasks), []
-        kept, failed = runs_by_outcome(self.session, self.tasks.prepared, self.tasks)
+            return drawn, drawn
+        kept = kept_runs(self.session, self.tasks.prepared, self.tasks)
         if ablation.reflection:
-            kept, failed = ([_unreflected(run) for run in runs] for runs in (kept, failed))
-        return kept, failed
+            kept, drawn = ([_unreflected(run) for run in runs] for runs in (kept, drawn))
+        return kept, drawn
 
     def _stage(self, star: Star, name: str, hidden: NDArray[np.bool_]) -> Stage:
         half_a = _labelled_without(labelled(star.world, *self.tasks.validation("A")), hidden)

@@ -20,7 +20,7 @@ from copied_run import copied_run
 from record import keep
 from starrec.data import RankingTask, Targets
 from starrec.pipeline.tasks import reopen
-from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.teach import unfiltered_runs
 from starrec.pipeline.training import Training
 from starrec.ranking import ratio_ci
 from starrec.student import Star, sample_rollouts
@@ -64,7 +64,7 @@ def nano(
         before = _measure(star, looked, targets)
         print({name: value for name, value in before.items() if name != "hits"}, flush=True)
         training = Training.of(session, opened, workers, star, student, config)
-        samples = training.practised(*runs_by_outcome(session, opened.prepared, opened))
+        samples = training.practised(unfiltered_runs(session, opened.prepared, opened))
         progress = training.explore("exploration", opened.practice, samples, "GRPO of traces")
         for point in progress.curve:
             print({name: round(value, 4) for name, value in point.items()}, flush=True)

@@ -25,7 +25,7 @@ from record import keep
 from starrec.engines import Workers
 from starrec.pipeline.practice import Practice
 from starrec.pipeline.tasks import reopen
-from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.teach import kept_runs
 from starrec.pipeline.training import Training, labelled
 from starrec.runs import current_product
 from starrec.student import Labelled, Objective, Stage, Star, build_nano, make_samples, reinforce
@@ -154,7 +154,7 @@ def copying(
     found: dict[str, list[dict[str, Any]]] = {"set": [], "random": []}
     with TemporaryDirectory() as scratch, copied_run(run, tasks) as (session, workers, student):
         tokenizer = Star.load(student.path("star"), world).tokenizer
-        kept, _ = runs_by_outcome(session, tasks.prepared, tasks)
+        kept = kept_runs(session, tasks.prepared, tasks)
         kept, unseen = kept[_UNSEEN:], kept[:_UNSEEN]
         for seed in _SEEDS[:seeds]:
             for name, of in found.items():

@@ -187,7 +187,7 @@ def test_a_fast_order_is_renewed_as_the_model_ranks_that_reads_it(newborn, world
 
 def test_of_a_run_that_is_not_imitated_only_the_ranking_is_read(newborn, tokenizer, lessons, samples):
     star = newborn()
-    context = make_samples(tokenizer, lessons[2], context=10_000, imitated=False)
+    context = make_samples(tokenizer, lessons[2], context=10_000, imitated=[False] * len(lessons[2]))
     assert not any(sample.learn.any() for sample in context)
     with torch.inference_mode():
         text, ranked = read_samples(star.model, context[:2], star.tokenizer.pad_token_id)

@@ -40,7 +40,7 @@ from starrec.pipeline.number_controls import (
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teach import runs_by_outcome, unfiltered_runs
+from starrec.pipeline.teach import unfiltered_runs
 from starrec.pipeline.training import Training
 from starrec.ranking import Ranking
 from starrec.runs import Product
@@ -178,8 +178,7 @@ def _continue_by_cross_entropy(
 ) -> tuple[Progress, int]:
     """`star_ce`: stage 2 as the student's in all but its objective."""
     grpo = session.config.student.grpo
-    kept, failed = runs_by_outcome(session, prepared, tasks)
-    practised = training.practised(kept, failed)
+    practised = training.practised(unfiltered_runs(session, prepared, tasks))
     progress = training.reinforce("star_ce", tasks.practice, practised, "star_ce", "cross_entropy")
     return progress, min(len(tasks.practice), grpo.steps * grpo.batch) + len(practised)
 

@@ -15,7 +15,7 @@ from starrec.pipeline.language_model import distill_language_model, record, stag
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.teach import kept_runs, unfiltered_runs
 from starrec.pipeline.training import Training
 from starrec.runs import Product
 from starrec.student import Star, build_nano, build_tokenizer
@@ -43,7 +43,7 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
     if config.base != "nano":
         return {"teach": taught, **distill_language_model(session, prepared, tasks, taught, product)}
     with Workers(prepared.world) as workers:
-        kept, failed = runs_by_outcome(session, prepared, tasks)
+        kept = kept_runs(session, prepared, tasks)
         tokenizer = build_tokenizer(map(linear, kept[:_TOKENIZER_RUNS]))
         model = build_nano(tokenizer, config.nano, config.seed)
         parameters = sum(weight.numel() for weight in model.parameters())
@@ -53,10 +53,10 @@ def distill(session: Session, prepared: Prepared, tasks: Tasks, taught: dict[str
         sft = training.supervise("sft", kept, "SFT")
         product.publish("sft", star.save)
         session.announce(stage_summary("SFT", sft))
-        practised = training.practised(kept, failed)
-        positions = tasks.practice
         n_kept = len(kept)
-        del kept, failed  # hundreds of megabytes
+        del kept  # hundreds of megabytes
+        practised = training.practised(unfiltered_runs(session, prepared, tasks))
+        positions = tasks.practice
         grpo = training.reinforce("grpo", positions, practised, "GRPO")
         session.announce(stage_summary("GRPO", grpo))
         explored = None

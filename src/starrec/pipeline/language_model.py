@@ -15,7 +15,7 @@ from starrec.pipeline.practice import Practice
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import Prepared
 from starrec.pipeline.tasks import Tasks
-from starrec.pipeline.teach import runs_by_outcome
+from starrec.pipeline.teach import kept_runs
 from starrec.pipeline.traces import PARTS, REINFORCED, SUPERVISED, TraceStages, advancing
 from starrec.pipeline.training import labelled, ranked_as_in_runs
 from starrec.runs import Product
@@ -65,7 +65,7 @@ def distill_language_model(
         )
 
     with Workers(world) as workers:
-        kept, _ = runs_by_outcome(session, prepared, tasks)
+        kept = kept_runs(session, prepared, tasks)
         on_traces = {}
         if thinking is not None and traces.sft.epochs:
             on_traces[SUPERVISED] = thinking.supervise(kept, taught["runs"])

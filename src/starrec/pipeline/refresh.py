@@ -25,7 +25,7 @@ from starrec.pipeline.served import SERVED, choose_served
 from starrec.pipeline.session import Session
 from starrec.pipeline.signals import split_and_count
 from starrec.pipeline.tasks import Tasks, asked_before
-from starrec.pipeline.teach import TeachOptions, gather_runs, runs_by_outcome
+from starrec.pipeline.teach import TeachOptions, gather_runs, unfiltered_runs
 from starrec.pipeline.training import Training
 from starrec.ranking import Comparison, avg_hr, ratio_ci
 from starrec.runs import Product
@@ -176,12 +176,10 @@ def _train_on(session: Session, tasks: Tasks, old: Product, product: Product, da
         raise DataError("There is no user in validation half B, on which the two students are compared.")
     product.begin()
     with Workers(world) as workers:
-        kept, failed = runs_by_outcome(session, tasks.prepared, tasks)
+        runs = unfiltered_runs(session, tasks.prepared, tasks)
         star = Star.load(old.path("star"), world)
         training = Training.of(session, tasks, workers, star, product)
-        progress = training.reinforce(
-            "refresh", tasks.practice, training.practised(kept, failed), "training on"
-        )
+        progress = training.reinforce("refresh", tasks.practice, training.practised(runs), "training on")
         product.publish("star", star.save)
         tool, chosen_on = best_tool(workers, *half_b)
         served = choose_served(star, workers, *half_b, (tool, chosen_on[tool]), session.config)

@@ -1,7 +1,7 @@
 """The `teach` step: the teacher reasons over training tasks, the outcome filter selects the runs that teach.
 
 Every sampled run is stored, failed ones too: pass@K is about all of them, and a filter relaxed later finds the
-runs that it needs. Only `runs_by_outcome` decides what the student sees.
+runs that it needs. Only `kept_runs` and `unfiltered_runs` decide what the student sees.
 
 The product of the step records which tasks were asked (`asked.parquet`) and the counts of their runs. The runs
 themselves are in the one store of the run folder, keyed by task and teacher, so a task asked again is found
@@ -150,10 +150,8 @@ def estimate_runs(session: Session, prepared: Prepared, tasks: Tasks, sample: in
 
 
 @gives_back
-def runs_by_outcome(
-    session: Session, prepared: Prepared, tasks: Tasks
-) -> tuple[list[Trajectory], list[Trajectory]]:
-    """The runs that teach, through the outcome filter, one a task; and of every other task one that failed.
+def kept_runs(session: Session, prepared: Prepared, tasks: Tasks) -> list[Trajectory]:
+    """The runs that teach, through the outcome filter, one a task.
 
     Raises:
         DataError: none passed.
@@ -161,18 +159,17 @@ def runs_by_outcome(
     config = session.config.student
     with open_store(session, prepared, tasks.keys(tasks.taught), explore=True) as store:
         kept = one_per_task(keep(store, config.sft.top_k), config.seed)
-        passed = {run.task_id for run in kept}
-        failed = one_per_task((run for run in store if run.task_id not in passed), config.seed)
     if not kept:
         raise DataError(
             "None of the teacher's runs passed the outcome filter, so there is nothing to learn from. "
             "Teach more tasks (`[teacher] tasks_per_user`) or relax the filter (`[student.sft] top_k`)."
         )
-    return kept, failed
+    return kept
 
 
+@gives_back
 def unfiltered_runs(session: Session, prepared: Prepared, tasks: Tasks) -> list[Trajectory]:
-    """One run of each taught task, whatever its outcome: what the outcome filter is compared with."""
+    """One run of each taught task, drawn whatever its outcome."""
     with open_store(session, prepared, tasks.keys(tasks.taught), explore=True) as store:
         return one_per_task(store, session.config.student.seed)
 

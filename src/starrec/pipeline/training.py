@@ -142,17 +142,27 @@ class Training:
         self.star.trained()
         return progress
 
-    def practised(self, kept: list[Trajectory], failed: list[Trajectory]) -> list[Sample]:
-        """What stage 2 replays: kept runs, and failed ones for their reward; a share of both asks the student
-        for its fast order."""
-        return [
-            *self.samples(*self._asking(kept)),
-            *self.samples(*self._asking(failed), imitated=False),
-        ]
+    def practised(self, runs: list[Trajectory], top_k: int | None = None) -> list[Sample]:
+        """What stage 2 replays, from one run of each task that was drawn whatever its outcome: rankings after
+        all of them are practised, what agents wrote is imitated where the run passes the outcome filter. A
+        share of them asks the student for its fast order.
+
+        Were runs that passed preferred where a task has any, what a run holds to be likely would be true more
+        often than when the student thinks.
+
+        Args:
+            top_k: of the filter; None for that of `[student.sft]`.
+        """
+        found = self._asking(runs)
+        top_k = self.config.sft.top_k if top_k is None else top_k
+        return self.samples(*found, imitated=[run.outcome is not None and run.outcome <= top_k for run in runs])
 
     @gives_back
     def samples(
-        self, runs: list[Trajectory], asked: Sequence[Asked | None] | None = None, *, imitated: bool = True
+        self,
+        runs: list[Trajectory],
+        asked: Sequence[Asked | None] | None = None,
+        imitated: Sequence[bool] | None = None,
     ) -> list[Sample]:
         """Runs in the think rendering; arguments as of `make_samples`.
 
@@ -162,9 +172,9 @@ class Training:
         samples = make_samples(
             self.star.tokenizer, runs, self.config.nano.context, imitated=imitated, asked=asked
         )
-        if imitated and not samples:
+        if not samples:
             raise DataError(
-                f"All {len(runs):,} kept runs are longer than the student's context of "
+                f"All {len(runs):,} runs are longer than the student's context of "
                 f"{self.config.nano.context:,} tokens. Raise `[student.nano] context`."
             )
         return samples
@@ -181,8 +191,8 @@ class Training:
         )
 
     def _asking(self, runs: list[Trajectory]) -> tuple[list[Trajectory], list[Asked | None]]:
-        """The runs, a share of them with the student's own fast order asked for, as it ranks now; and what that
-        follows from."""
+        """The runs, a share of them with the student's own fast order asked for; and what that follows from.
+        The order stands there when a run is learned from (`student.renewed`), until then that of the labels."""
         star = self.star
         drawn = text_keys([run.task_id for run in runs], self.config.seed, "fast order") / 2.0**64
         by_id = {task.task_id: task for task in self.tasks.taught[0]}
@@ -195,11 +205,11 @@ class Training:
         for start in range(0, len(every), _GATHERED):
             part = [by_id[task_id] for task_id in every[start : start + _GATHERED]]
             rows = gather_tasks(star.world, part)
-            scores = rows.as_given(star.fast.scores(rows))
-            for row, (task, own) in enumerate(zip(part, scores, strict=True)):
+            for row, task in enumerate(part):
                 toolbox = star.world.toolbox(task)
-                answer = star.fast_order(toolbox, own)
-                columns = np.argsort(rows.order[row, : len(own)])
+                size = len(task.candidates)
+                answer = star.fast_order(toolbox, np.arange(size, 0, -1, dtype=np.float32))
+                columns = np.argsort(rows.order[row, :size])
                 evidence = scores_of_rows(rows.numbers[row, columns]).astype(np.float32)
                 for at in of_task[task.task_id]:
                     found[at] = with_fast_order(runs[at], answer)

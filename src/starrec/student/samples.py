@@ -81,22 +81,23 @@ def make_samples(
     tokenizer: PreTrainedTokenizerFast,
     trajectories: Sequence[Trajectory],
     context: int,
-    *,
-    imitated: bool = True,
     asked: Sequence[Asked | None] | None = None,
+    imitated: Sequence[bool] | None = None,
 ) -> list[Sample]:
     """Samples of trajectories, those longer than the context left out.
 
     Args:
-        imitated: whether what agents wrote is to be learned; if not, the run is context, for its reward.
         asked: of each trajectory that asks for the fast order, what that follows from; None where no order is
             to be renewed.
+        imitated: of each, whether what agents wrote is to be learned; if not, the run is context, for its
+            reward. None: all.
     """
     asked = [None] * len(trajectories) if asked is None else asked
+    imitated = [True] * len(trajectories) if imitated is None else imitated
     samples: list[Sample] = []
     for at in range(0, len(trajectories), _READ):
         part = slice(at, at + _READ)
-        samples += _samples(tokenizer, trajectories[part], asked[part], context, imitated)
+        samples += _samples(tokenizer, trajectories[part], asked[part], imitated[part], context)
     return samples
 
 
@@ -104,8 +105,8 @@ def _samples(
     tokenizer: PreTrainedTokenizerFast,
     trajectories: Sequence[Trajectory],
     asked: Sequence[Asked | None],
+    imitated: Sequence[bool],
     context: int,
-    imitated: bool,
 ) -> list[Sample]:
     texts: list[str] = []
     parts = [_pieces(trajectory) for trajectory in trajectories]
@@ -113,15 +114,15 @@ def _samples(
         texts += [text for text, _ in pieces]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
     samples, at = [], 0
-    for trajectory, own, (pieces, answers, ordered) in zip(trajectories, asked, parts, strict=True):
+    for trajectory, own, told, (pieces, answers, ordered) in zip(
+        trajectories, asked, imitated, parts, strict=True
+    ):
         rows = [np.asarray(ids, dtype=np.int64) for ids in encoded[at : at + len(pieces)]]
         at += len(pieces)
         ids = np.concatenate(rows)
         if len(ids) + len(trajectory.labels) > context:
             continue
-        learn = [
-            np.full(len(row), written and imitated) for row, (_, written) in zip(rows, pieces, strict=True)
-        ]
+        learn = [np.full(len(row), written and told) for row, (_, written) in zip(rows, pieces, strict=True)]
         ranking = [trajectory.labels.index(label) for label in trajectory.ranking]
         start, size = (0, 0) if ordered is None else (sum(map(len, rows[:ordered])), len(rows[ordered]))
         samples.append(

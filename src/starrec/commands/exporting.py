@@ -22,12 +22,21 @@ def export(
         bool,
         typer.Option("--adapter", help="Leave low-rank adapters beside their base.", show_default=False),
     ] = False,
+    gguf: Annotated[
+        bool,
+        typer.Option(
+            "--gguf",
+            help="Also write student.gguf, for llama.cpp, where the base is a GGUF file (`smollm2` is).",
+            show_default=False,
+        ),
+    ] = False,
 ) -> None:
     """Write the student of a run, a language model, as a folder of transformers with a model card.
 
     \b
     Examples:
       starrec export --run runs/smollm2 exported
+      starrec export --run runs/smollm2 --gguf exported
     """
     from starrec.evaluation import read_results
     from starrec.runs import current_product
@@ -39,6 +48,10 @@ def export(
         raise RunError(f"{folder} holds no finished student. Make one with `starrec run --run {folder}`.")
     results = folder / "results.json"
     export_language_model(
-        student.path("star"), into, read_results(results) if results.exists() else None, adapter=adapter
+        student.path("star"),
+        into,
+        read_results(results) if results.exists() else None,
+        adapter=adapter,
+        gguf=gguf,
     )
     announce(output(), f"exported to {into}")

@@ -100,6 +100,12 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     return _with_markers(tokenizer)
 
 
+def gguf_of(base: str) -> Path | None:
+    """The GGUF file that a base is read from; None for a folder and an id of the hub. Raises as `load_base`."""
+    found = _find(base)
+    return found if isinstance(found, Path) else None
+
+
 def context_of(model: PreTrainedModel, config: LanguageModelConfig) -> int:
     """Longest input of a model, in tokens: what it was made for, or less where the settings say so."""
     own = int(getattr(model.config, "max_position_embeddings", None) or 2048)

@@ -1,7 +1,8 @@
 """A language-model student as a folder for others: weights, tokenizer, what they belong to, and a model card.
 
-Merged, the folder needs nothing else: `transformers` loads it, and so does `[student] base` or a run's student.
-As an adapter it is a few megabytes and needs its base. The card says what results.json says, and no more.
+Merged, the folder needs nothing else: `transformers` loads it, and so does `[student] base` or a run's student;
+a GGUF file beside it is for llama.cpp. As an adapter it is a few megabytes and needs its base. The card says
+what results.json says, and no more.
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ from typing import Any, Final
 from starrec.errors import RunError
 from starrec.runs import write_atomic
 from starrec.student.fast import LANGUAGE_MODEL
+from starrec.student.lm.gguf_file import base_file, write_gguf
 from starrec.student.lm.model import Belongs, LanguageModel
 
+GGUF: Final = "student.gguf"
+"""File of an exported folder, for llama.cpp."""
 _SYSTEMS: Final = ("star", "star_sft", "teacher", "teacher_v1", "popularity", "random")
 
 
 def export_language_model(
-    student: Path, into: Path, results: Mapping[str, Any] | None, *, adapter: bool = False
+    student: Path,
+    into: Path,
+    results: Mapping[str, Any] | None,
+    *,
+    adapter: bool = False,
+    gguf: bool = False,
 ) -> Path:
     """Write a saved student to a new folder, which is returned.
 
@@ -29,9 +38,11 @@ def export_language_model(
         student: as `LanguageModel.save` wrote it.
         results: the content of results.json; None where the run was not evaluated.
         adapter: leave low-rank adapters as they are.
+        gguf: also write `student.gguf`; of a merged student.
 
     Raises:
-        RunError: the folder exists, or the student cannot be read, or has no adapter where one is asked for.
+        RunError: the folder exists, or the student cannot be read, or has no adapter where one is asked for, or
+            no GGUF file can be made of it.
     """
     if into.exists():
         raise RunError(f"{into} exists already. Name a new folder.")
@@ -40,6 +51,9 @@ def export_language_model(
     belongs = Belongs.read(student)
     if adapter and not belongs.adapter:
         raise RunError(f"The student in {student} has no adapter: all its weights were trained.")
+    if adapter and gguf:
+        raise RunError("A GGUF file holds whole weights: export either --adapter or --gguf.")
+    base = base_file(belongs) if gguf else None
     if adapter:
         shutil.copytree(student, into)
     else:
@@ -47,6 +61,8 @@ def export_language_model(
         model.belongs = belongs = replace(belongs, adapter=False)
         into.mkdir(parents=True)
         model.save(into)
+        if base is not None:
+            write_gguf(model.lm, into.name, base, into / GGUF)
     write_atomic(into / "README.md", model_card(belongs, results))
     return into
 

@@ -175,7 +175,7 @@ def tokens(
     """How long trajectories are in SmolLM2's tokens: in the linear form, and as a language model reads them."""
     tokenizer = load_tokenizer("smollm2")
     chat = Chat.of(tokenizer, ChatSettings.of(TracesConfig()))
-    kept = _runs(run, reopen(run))[:runs]
+    kept = kept_runs(run, reopen(run))[:runs]
     talks = [chat.conversation(trajectory) for trajectory in kept]
     encoded = [chat.encode(talk.messages) for talk in talks]
     linear_ = [len(tokenizer.encode(linear(trajectory))) for trajectory in kept]
@@ -194,12 +194,12 @@ def tokens(
 
 def _kept(run: Path, tasks: Tasks) -> tuple[FastTasks, NDArray[np.int64]]:
     """The kept runs' tasks and their rankings."""
-    kept = _runs(run, tasks)
+    kept = kept_runs(run, tasks)
     print(f"{len(kept):,} kept runs")
     return ranked_as_in_runs(tasks.prepared.world, tasks, kept)
 
 
-def _runs(run: Path, tasks: Tasks) -> list[Trajectory]:
+def kept_runs(run: Path, tasks: Tasks) -> list[Trajectory]:
     """The runs of a run folder that teach, one a task."""
     config, prepared = tasks.config, tasks.prepared
     of = teacher(config, explore=True)

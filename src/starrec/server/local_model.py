@@ -131,8 +131,12 @@ def with_listed_ranges(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     low, high = schema.get("minimum"), schema.get("maximum")
-    bounded = schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int)
-    if bounded and 0 <= high - low < _LISTED:
+    if (
+        schema.get("type") == "integer"
+        and isinstance(low, int)
+        and isinstance(high, int)
+        and 0 <= high - low < _LISTED
+    ):
         return {"enum": list(range(low, high + 1))}
     return {key: with_listed_ranges(value) for key, value in schema.items()}
 

@@ -36,7 +36,7 @@ test: $(VENV)/.installed-dev $(VENV)/.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-llm: $(VENV)/.installed-llm
-	$(BIN)/python -m pytest -m local_llm tests/teacher/test_smollm2.py
+	$(BIN)/python -m pytest -m local_llm tests/teacher/test_smollm2.py tests/student/lm/test_llama_cpp.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

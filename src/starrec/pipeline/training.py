@@ -45,7 +45,7 @@ from starrec.student import (
     with_fast_order,
 )
 from starrec.tools import World
-from starrec.trajectories import Trajectory, target_columns
+from starrec.trajectories import Trajectory, passes, target_columns
 
 _GATHERED: Final = 1_024
 """Tasks whose rows are in memory at once."""
@@ -155,7 +155,7 @@ class Training:
         """
         found = self._asking(runs)
         top_k = self.config.sft.top_k if top_k is None else top_k
-        return self.samples(*found, imitated=[run.outcome is not None and run.outcome <= top_k for run in runs])
+        return self.samples(*found, imitated=[passes(run, top_k) for run in runs])
 
     @gives_back
     def samples(

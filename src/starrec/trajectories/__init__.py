@@ -19,6 +19,7 @@ from starrec.trajectories.outcome import (
     keep,
     one_per_task,
     pass_at,
+    passes,
     target_columns,
 )
 from starrec.trajectories.schema import (
@@ -84,6 +85,7 @@ __all__ = [
     "parse",
     "parse_call",
     "pass_at",
+    "passes",
     "segments",
     "statistics",
     "target_columns",

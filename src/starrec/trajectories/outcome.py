@@ -35,7 +35,7 @@ def judge(trajectories: Iterable[Trajectory], columns: Mapping[str, int]) -> lis
 def keep(trajectories: Iterable[Trajectory], top_k: int = 1) -> Iterator[Trajectory]:
     """The runs whose target came among the first top_k, as they come; `ValueError` for one that was not
     judged."""
-    return (trajectory for trajectory in trajectories if _succeeded(trajectory, top_k))
+    return (trajectory for trajectory in trajectories if passes(trajectory, top_k))
 
 
 def pass_at(trajectories: Iterable[Trajectory], k: int) -> float:
@@ -65,7 +65,9 @@ def one_per_task(trajectories: Iterable[Trajectory], seed: int) -> list[Trajecto
     return [trajectory for _, trajectory in chosen.values()]
 
 
-def _succeeded(trajectory: Trajectory, top_k: int) -> bool:
+def passes(trajectory: Trajectory, top_k: int) -> bool:
+    """Whether a run's target came among the first top_k: the outcome filter; `ValueError` for one that was not
+    judged."""
     if trajectory.outcome is None:
         raise ValueError(
             f"trajectory {trajectory.task_id} run {trajectory.run} has no outcome; `judge` it first"
@@ -76,5 +78,5 @@ def _succeeded(trajectory: Trajectory, top_k: int) -> bool:
 def _successes(trajectories: Iterable[Trajectory]) -> dict[str, list[bool]]:
     runs: dict[str, list[bool]] = {}
     for trajectory in trajectories:
-        runs.setdefault(trajectory.task_id, []).append(_succeeded(trajectory, 1))
+        runs.setdefault(trajectory.task_id, []).append(passes(trajectory, 1))
     return runs

@@ -21,7 +21,7 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels/portable
 # As `starrec` itself sets it: threads that spin while they wait starve a busy machine.
 export OMP_WAIT_POLICY ?= passive
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# What is imported is compiled when it is; compiling all of it is half of the time of an installation.
+# What is imported is compiled when it is; most of what is installed never is.
 INSTALL := $(PIP) install --no-compile
 
 .PHONY: demo serve test test-llm check web web-check configs lock clean

@@ -50,10 +50,14 @@ _TURN: Final = 2048
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """`starrec llm serve` on this machine, as its base URL."""
+def served(context: int) -> Iterator[str]:
+    """`starrec llm serve` on this machine, as its base URL.
+
+    Args:
+        context: tokens of its window.
+    """
     command = [sys.executable, "-c", "from starrec.cli import main; main()", "llm", "serve"]
-    arguments = ["--port", "0", "--context", str(_CONTEXT)]
+    arguments = ["--port", "0", "--context", str(context)]
     process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -128,7 +132,7 @@ def main(
     chat, rendering = Chat.of(tokenizer, ChatSettings.of(TracesConfig())), TextRendering(tokenizer, _CONTEXT)
     rows: list[dict[str, dict[str, float]]] = []
     failed: list[str] = []
-    with served() as url:
+    with served(_CONTEXT) as url:
         # llama.cpp's Python server holds a model to a schema beside `json_object`, and calls no tools.
         model = ModelConfig(model="smollm2", base_url=url, output="json_object", tools=False, timeout=600)
         limits = LimitsConfig(concurrency=1, context=_CONTEXT, output_tokens=512, attempts=2)

@@ -13,6 +13,8 @@ from starrec.data import RankingTask, build, leave_one_out
 from starrec.errors import RunError, StarrecError
 from starrec.signals import FactNumbers, Graph, check_citations
 from starrec.student import Sample, Star, engine, gather_tasks, read_samples, trace
+from starrec.student.grounding import Grounding
+from starrec.student.reading import read_alone
 from starrec.student.rows import trace_rows
 from starrec.student.tokenizer import Names
 from starrec.teacher import readable
@@ -228,23 +230,48 @@ def test_the_engine_reads_and_writes_the_ids_of_its_text(taught, lessons):
     assert compared >= 3 and spelled_out <= compared
 
 
+def fond_of_citing(star, task, random):
+    """The thought of one that half of the time cites, names a candidate or reflects wherever it may."""
+    ids = np.arange(len(star.tokenizer))
+    texts = star.tokenizer.convert_ids_to_tokens(ids.tolist())
+    fond = [
+        ids[[bool(re.fullmatch(form, text)) for text in texts]]
+        for form in (r" #\d+", "‹[A-Z]+›", "<reflection>")
+    ]
+
+    def pick(logits):
+        for tokens in fond:
+            if len(open_ := tokens[np.isfinite(logits[tokens])]) and random.random() < 0.5:
+                return int(random.choice(open_))
+        return trace.likeliest(logits)
+
+    toolbox = star.world.toolbox(task)
+    written = trace.Trace(star, toolbox, Grounding(star.tokenizer, toolbox.labels), pick=pick)
+    with torch.inference_mode():
+        return trace.ended(read_alone(star.model, written.run()))
+
+
 def test_whatever_a_student_would_write_its_citations_hold_and_no_figure_stands_without_one(
     taught, newborn, lessons, world, monkeypatch
 ):
     monkeypatch.setattr(trace, "MAX_ELEMENT", 60)
+    thoughts = [
+        (each, star.think(each))
+        for star in (taught[0], newborn(2), newborn(3), newborn(4))
+        for each in lessons[0][:8]
+    ]
+    random = np.random.default_rng(0)
+    thoughts += [(each, fond_of_citing(taught[0], each, random)) for each in lessons[0][:8]]
     cited = 0
-    # One that was taught cites now and then, whatever the processor rounds; newborn ones nearly never do.
-    for star, asked in ((taught[0], 24), (newborn(2), 8), (newborn(3), 8), (newborn(4), 8)):
-        for each in lessons[0][:asked]:
-            thought = star.think(each)
-            subjects = dict(zip(thought.labels, each.candidates.tolist(), strict=True))
-            for step in thought.steps:
-                if step.tag in ("plan", "reflection"):
-                    found = check_citations(step.text, thought.facts, subjects, world.mentions)
-                    assert not found.uncited, step.text
-                    assert {citation.verdict for citation in found.citations} <= {"holds"}, step.text
-                    cited += len(found.citations)
-    assert cited >= 2
+    for each, thought in thoughts:
+        subjects = dict(zip(thought.labels, each.candidates.tolist(), strict=True))
+        for step in thought.steps:
+            if step.tag in ("plan", "reflection"):
+                found = check_citations(step.text, thought.facts, subjects, world.mentions)
+                assert not found.uncited, step.text
+                assert {citation.verdict for citation in found.citations} <= {"holds"}, step.text
+                cited += len(found.citations)
+    assert cited >= 3
 
 
 def test_the_fast_order_is_asked_of_fast_mode_and_read(newborn, lessons):

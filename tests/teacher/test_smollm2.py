@@ -6,9 +6,6 @@ because the extra `local-llm` is compiled and a task takes many seconds.
 """
 
 import asyncio
-import re
-import subprocess
-import sys
 import time
 from collections import defaultdict
 
@@ -29,20 +26,10 @@ CONTEXT = 8192
 
 @pytest.fixture(scope="module")
 def url():
-    command = [sys.executable, "-c", "from starrec.cli import main; main()", "llm", "serve"]
-    arguments = ["--port", "0", "--context", str(CONTEXT)]
-    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
-    try:
-        said = ""
-        for line in process.stderr:
-            said += line
-            if found := re.search(r'model = "smollm2", base_url = "([^"]+)"', line):
-                break
-        assert found, said
-        yield found.group(1)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+    from same_llm import served
+
+    with served(CONTEXT) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

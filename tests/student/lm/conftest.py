@@ -73,6 +73,20 @@ def configured(folder):
     return configured
 
 
+@pytest.fixture(scope="session")
+def moved():
+    """Moves the adapters of a student at random, which new ones change nothing with, by so much."""
+
+    def moved(model, deviation):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for name, weight in model.lm.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(std=deviation)
+
+    return moved
+
+
 @pytest.fixture
 def base(configured):
     """The tiny base, fresh: training changes it."""

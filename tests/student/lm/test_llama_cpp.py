@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from starrec.student import StudentConfig
 from starrec.student.lm.bases import load_base
@@ -12,16 +11,12 @@ from starrec.student.lm.model import LanguageModel
 pytestmark = pytest.mark.local_llm
 
 
-def test_llama_cpp_scores_labels_as_the_student_does(kept, world, tmp_path):
+def test_llama_cpp_scores_labels_as_the_student_does(kept, moved, world, tmp_path):
     from llama_cpp import Llama
 
     config = StudentConfig.model_validate({"base": "smollm2", "lm": {"lora": {"rank": 4}}})
     model = LanguageModel.of(load_base(config), world, config)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, weight in model.lm.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(std=0.05)
+    moved(model, 0.05)
     model.save(tmp_path / "student")
     into = export_language_model(tmp_path / "student", tmp_path / "out", None, gguf=True)
     llama = Llama(str(into / GGUF), n_ctx=512, logits_all=True, verbose=False)

@@ -9,7 +9,6 @@ Matrices are written as 16-bit floats and vectors as 32-bit ones, as llama.cpp's
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +33,6 @@ _WRITTEN: Final = (
     Keys.General.NAME,
 )
 """Keys that do not come from the base."""
-_QUERY: Final = re.compile(r"attn_q\.(weight|bias)$")
-_KEY: Final = re.compile(r"attn_k\.(weight|bias)$")
 
 
 def base_file(belongs: Belongs) -> Path:
@@ -102,7 +99,7 @@ def _named(model: PreTrainedModel, architecture: str) -> dict[str, NDArray[np.fl
     """The tensors of a model by their names in GGUF, in llama.cpp's order of rows."""
     config = model.config
     names = gguf.get_tensor_name_map(_architecture_of(architecture), config.num_hidden_layers)
-    heads, key_heads = config.num_attention_heads, config.num_key_value_heads
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     state = model.state_dict()
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
@@ -112,8 +109,9 @@ def _named(model: PreTrainedModel, architecture: str) -> dict[str, NDArray[np.fl
         if key is None:
             raise RunError(f"GGUF has no name for the tensor {own} of a {architecture} model.")
         values = weight.detach().to("cpu", torch.float32)
-        if _ROTATED[architecture] and (_QUERY.search(key) or _KEY.search(key)):
-            values = _pairs_side_by_side(values, heads if _QUERY.search(key) else key_heads)
+        # Such as blk.7.attn_q.weight
+        if _ROTATED[architecture] and (part := key.split(".")[-2]) in heads:
+            values = _pairs_side_by_side(values, heads[part])
         array = values.numpy()
         found[key] = array.astype(np.float16) if array.ndim > 1 else array
     return found

@@ -54,16 +54,20 @@ def export_language_model(
     if adapter and gguf:
         raise RunError("A GGUF file holds whole weights: export either --adapter or --gguf.")
     base = base_file(belongs) if gguf else None
-    if adapter:
-        shutil.copytree(student, into)
-    else:
-        model = LanguageModel.load(student, None)
-        model.belongs = belongs = replace(belongs, adapter=False)
-        into.mkdir(parents=True)
-        model.save(into)
-        if base is not None:
-            write_gguf(model.lm, into.name, base, into / GGUF)
-    write_atomic(into / "README.md", model_card(belongs, results))
+    into.mkdir(parents=True)
+    try:
+        if adapter:
+            shutil.copytree(student, into, dirs_exist_ok=True)
+        else:
+            model = LanguageModel.load(student, None)
+            model.belongs = belongs = replace(belongs, adapter=False)
+            model.save(into)
+            if base is not None:
+                write_gguf(model.lm, into.name, base, into / GGUF)
+        write_atomic(into / "README.md", model_card(belongs, results))
+    except BaseException:
+        shutil.rmtree(into)  # half a student is none
+        raise
     return into
 
 

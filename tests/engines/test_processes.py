@@ -103,6 +103,36 @@ def _alive(pid):
         return False
 
 
+def test_ctrl_c_stops_workers_that_only_start_and_none_of_them_speaks(tmp_path):
+    (tmp_path / "late.py").write_text(
+        "import multiprocessing, os, pathlib, time\n"
+        "def batch_of(_, batch):\n    return batch\n"
+        "if multiprocessing.current_process().name != 'MainProcess':\n"
+        "    pathlib.Path(str(os.getpid())).touch()\n"
+        "    time.sleep(3)\n"
+    )
+    program = (
+        "import late\nfrom starrec.engines import Workers\n"
+        "try:\n"
+        "    with Workers(late.batch_of, 2) as workers:\n"
+        "        print(list(workers.map(late.batch_of, range(9))))\n"
+        "except KeyboardInterrupt:\n    print('stopped')\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "program.py"]
+    out = subprocess.PIPE
+    run = subprocess.Popen(
+        command, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while len(started := [path for path in tmp_path.iterdir() if path.name.isdecimal()]) < 2:
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.communicate(timeout=60)[0] == "stopped\n"
+    assert not any(_alive(int(path.name)) for path in started)
+
+
 def test_a_script_is_not_run_again_by_its_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -227,6 +227,8 @@ while not stop.exists() or len(seen) < 2:
     assert [len(users) for users in postings] == source.popularity.tolist()
     assert source.lengths.sum() == sum(map(len, postings))
     assert len(source.log().items) == source.meta.interactions
+    if not seen:
+        print("begun", flush=True)
     seen.add(source.version.name)
     del source
 print(len(seen))
@@ -240,7 +242,7 @@ print(len(seen))
         for _ in range(2)
     ]  # fmt: skip
     try:
-        time.sleep(1)
+        assert [reader.stdout.readline() for reader in readers] == ["begun\n"] * 2
         patient = Versions(versions.folder, grace=1)
         for number in range(25):
             frame = NEW.with_columns(user_id=pl.lit(f"u{number % 7}"), item_id=pl.lit(f"i{number}"))

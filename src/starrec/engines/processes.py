@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -58,7 +60,7 @@ class Workers(Generic[Value]):
             return
         waiting: deque[Future[Result]] = deque()
         for batch in chain(first, batches):
-            with _without_script(function):  # starts a process where one is missing
+            with _without_script(function), _undisturbed():  # starts a process where one is missing
                 waiting.append(self._pool.submit(_call, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
                 yield waiting.popleft().result()
@@ -101,12 +103,28 @@ def _without_script(function: Callable[..., object]) -> Iterator[None]:
         vars(script).update(kept)
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes that start are not interrupted before they hold their value (`_hold`): Ctrl-C reaches them too,
+    and each would print where it was among its imports.
+    """
+    resource_tracker.ensure_running()  # which lets interrupts through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _held: Any = None
 
 
 def _hold(value: object) -> None:
     global _held
     _held = value
+    # From here on an interrupt ends this process, without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

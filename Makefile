@@ -21,7 +21,9 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starrec/wheels/portable
 # As `starrec` itself sets it: threads that spin while they wait starve a busy machine.
 export OMP_WAIT_POLICY ?= passive
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# What is imported is compiled when it is; most of what is installed never is.
+# What is imported is compiled when it is, and kept, whatever the shell says of it (images of containers often say
+# no, and every process would compile it again); most of what is installed never is.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(PIP) install --no-compile
 
 .PHONY: demo serve test test-llm check web web-check configs lock clean

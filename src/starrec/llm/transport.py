@@ -23,6 +23,9 @@ from starrec.llm.ways import Ways
 NO_COMPLETION: Final = "no_completion"
 """Code of the error that stands for a body that is no completion."""
 _BAD_GATEWAY: Final = 502
+_IDLE: Final = 60.0
+"""Seconds that a connection without a request stays open: while other agents' answers are decoded, most of them
+have none. httpx closes such after five, and each next request would make a new one."""
 _EXCERPT: Final = 120
 """Characters of such a body that the error repeats."""
 _PATH: Final = "/chat/completions"
@@ -75,7 +78,8 @@ class Transport(httpx2.AsyncBaseTransport):
         # A client and no transport of httpx2's own: it knows the proxies that the environment names.
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            self._clients[loop] = create_async_httpx2_client()
+            # How many there are is bounded by the requests under way.
+            self._clients[loop] = create_async_httpx2_client(limits=httpx2.Limits(keepalive_expiry=_IDLE))
         return self._clients[loop]
 
     async def aclose(self) -> None:

@@ -9,9 +9,11 @@ read of a prompt that begins as the one before. Task after task, in turns:
     think  one dialogue of the same model, as a student holds it in think mode
     fast   one prompt of the candidates' rows, of which one position is read
 
-What a model writes in think mode decides how long it takes, and these weights were never trained to. So each
-turn is held to that of the teacher's kept run of this task, which is what a student learns to write, by a
-grammar that admits nothing else; the model still computes every token of it. In fast mode nothing is written.
+What a model writes decides how long it takes, and these weights were never trained for either part: the team
+calls tools and does not decide. So each answer of the team is held to what the embedded policy says in its
+place, and each turn of the dialogue to that of the kept run of this task, by a grammar that admits nothing
+else: both end as the teacher's run does, and the model computes every token of it. In fast mode nothing is
+written.
 """
 
 from __future__ import annotations
@@ -21,30 +23,37 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
+from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
 from openai import OpenAI
 
 from llm_student import kept_runs
 from record import keep
 from starrec.llm import LimitsConfig, ModelConfig
 from starrec.pipeline.tasks import reopen
+from starrec.server.listening import served as served_here
+from starrec.server.policy import policy_app
 from starrec.student import gather_tasks
 from starrec.student.config import TracesConfig
 from starrec.student.lm.bases import load_tokenizer
 from starrec.student.lm.chat import Chat, ChatSettings, as_user
 from starrec.student.lm.text import TextRendering
-from starrec.teacher import AgentError, TeacherConfig
+from starrec.teacher import TeacherConfig
 from starrec.teacher import run as run_team
 from starrec.teacher.llm import LLMAgents
+from starrec.tools import Toolbox
 from starrec.trajectories import Trajectory
 
 _CONTEXT: Final = 8192
+_COUNTED: Final = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens")
 _TURN: Final = 2048
 """Tokens of a turn that is forced, at most."""
 
@@ -79,9 +88,39 @@ def literal(text: str) -> str:
     return f'root ::= "{escaped}"'
 
 
-def think(client: OpenAI, chat: Chat, run: Trajectory) -> dict[str, float]:
+def forced(url: str, policy: FastAPI) -> FastAPI:
+    """An endpoint at which a model writes, token by token, what the embedded policy answers.
+
+    Args:
+        url: of the server of the model.
+    """
+    app = FastAPI()
+    answers = AsyncClient(transport=ASGITransport(policy), base_url="http://policy/v1", timeout=600)
+    model = AsyncClient(base_url=url, timeout=600)
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: Request) -> Any:
+        asked = await request.json()
+        told = {name: value for name, value in request.headers.items() if name.startswith("x-starrec-")}
+        answered = await answers.post("/chat/completions", json=asked, headers=told)
+        content = answered.raise_for_status().json()["choices"][0]["message"]["content"]
+        del asked["response_format"]
+        written = await model.post("/chat/completions", json={**asked, "grammar": literal(content)})
+        _as_forced(written.raise_for_status().json()["choices"][0]["message"]["content"], content)
+        return written.json()
+
+    return app
+
+
+def team(loop: asyncio.Runner, agents: LLMAgents, toolbox: Toolbox) -> dict[str, Any]:
+    """A run of the team; what it took."""
+    total = loop.run(run_team(agents, toolbox)).trajectory.cost.total
+    return {name: getattr(total, name) for name in _COUNTED}
+
+
+def think(client: OpenAI, chat: Chat, run: Trajectory) -> dict[str, Any]:
     """The dialogue of a run, each turn asked for; what it took."""
-    found = {"requests": 0.0, "prompt_tokens": 0.0, "cached_tokens": 0.0, "completion_tokens": 0.0}
+    found = dict.fromkeys(_COUNTED, 0)
     said: list[dict[str, str]] = []
     for message in chat.conversation(run).messages:
         if message["role"] != "assistant":
@@ -97,23 +136,27 @@ def think(client: OpenAI, chat: Chat, run: Trajectory) -> dict[str, float]:
             max_tokens=_TURN,
             extra_body={"grammar": literal(message["content"])},
         )
-        if answer.choices[0].message.content != message["content"]:
-            raise SystemExit(f"A turn was not written as it was forced: {answer.choices[0]}")
+        _as_forced(answer.choices[0].message.content, message["content"])
         said.append({"role": "assistant", "content": message["content"]})
-        found["requests"] += 1
         _add(found, answer.usage)
     return found
 
 
-def fast(client: OpenAI, prompt: str) -> dict[str, float]:
+def fast(client: OpenAI, prompt: str) -> dict[str, Any]:
     """One prompt, one token; what it took."""
     answer = client.completions.create(model="smollm2", prompt=prompt, temperature=0, max_tokens=1)
-    found = {"requests": 1.0, "prompt_tokens": 0.0, "cached_tokens": 0.0, "completion_tokens": 0.0}
+    found = dict.fromkeys(_COUNTED, 0)
     _add(found, answer.usage)
     return found
 
 
-def _add(found: dict[str, float], usage: Any) -> None:
+def _as_forced(written: str | None, text: str) -> None:
+    if written != text:
+        raise SystemExit(f"Not written as it was forced: {written!r} in place of {text!r}")
+
+
+def _add(found: dict[str, int], usage: Any) -> None:
+    found["requests"] += 1
     found["prompt_tokens"] += usage.prompt_tokens
     found["completion_tokens"] += usage.completion_tokens
     details = getattr(usage, "prompt_tokens_details", None)
@@ -122,7 +165,7 @@ def _add(found: dict[str, float], usage: Any) -> None:
 
 def main(
     run: Annotated[Path, typer.Option("--run", help="A finished run, such as the demo.")] = Path("runs/demo"),
-    tasks: Annotated[int, typer.Option(min=2, help="Tasks that the team must bring to an end.")] = 5,
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks that everybody is asked.")] = 5,
 ) -> None:
     """Seconds, requests and tokens of a task, and the ratios."""
     opened = reopen(run)
@@ -130,60 +173,46 @@ def main(
     by_id = {task.task_id: task for task in opened.taught[0]}
     tokenizer = load_tokenizer("smollm2")
     chat, rendering = Chat.of(tokenizer, ChatSettings.of(TracesConfig())), TextRendering(tokenizer, _CONTEXT)
-    rows: list[dict[str, dict[str, float]]] = []
-    failed: list[str] = []
-    with served(_CONTEXT) as url:
-        # llama.cpp's Python server holds a model to a schema beside `json_object`, and calls no tools.
-        model = ModelConfig(model="smollm2", base_url=url, output="json_object", tools=False, timeout=600)
-        limits = LimitsConfig(concurrency=1, context=_CONTEXT, output_tokens=512, attempts=2)
+    rows: list[dict[str, Any]] = []
+    policy = policy_app(world, by_id)
+    with (
+        served(_CONTEXT) as url,
+        served_here(forced(url, policy)) as team_url,
+        asyncio.Runner() as loop,
+    ):
+        model = ModelConfig(
+            model="smollm2",
+            base_url=team_url,
+            output="json_object",
+            tools=False,
+            timeout=600,
+        )
+        limits = LimitsConfig(concurrency=1, context=_CONTEXT, output_tokens=_TURN, attempts=1)
+        agents = LLMAgents(TeacherConfig(model=model, limits=limits))
         client = OpenAI(base_url=url, api_key="none", timeout=600, max_retries=0)
-        with asyncio.Runner() as loop:
-            agents = LLMAgents(TeacherConfig(model=model, limits=limits))
-            for kept in kept_runs(run, opened):
-                if len(rows) == tasks:
-                    break
-                task = by_id[kept.task_id]
-                started = time.perf_counter()
-                try:
-                    outcome = loop.run(run_team(agents, world.toolbox(task)))
-                except AgentError as error:
-                    failed.append(str(error))
-                    print(f"{task.task_id}: the team came to a limit: {error}", flush=True)
-                    continue
-                total = outcome.trajectory.cost.total
-                seconds = [time.perf_counter() - started]
-                measured = {
-                    "mars": {
-                        "requests": float(total.requests),
-                        "prompt_tokens": float(total.prompt_tokens),
-                        "cached_tokens": float(total.cached_tokens),
-                        "completion_tokens": float(total.completion_tokens),
-                    }
-                }
-                started = time.perf_counter()
-                measured["think"] = think(client, chat, kept)
-                seconds.append(time.perf_counter() - started)
-                started = time.perf_counter()
-                measured["fast"] = fast(client, rendering.text(gather_tasks(world, [task]), 0))
-                seconds.append(time.perf_counter() - started)
-                for found, taken in zip(measured.values(), seconds, strict=True):
-                    found["seconds"] = taken
-                rows.append(measured)
-                print(task.task_id, {name: found["seconds"] for name, found in measured.items()}, flush=True)
-            loop.run(agents.close())
-    names = ("mars", "think", "fast")
-    means = {
-        name: {key: float(np.mean([row[name][key] for row in rows])) for key in rows[0][name]} for name in names
-    }
+        for kept in kept_runs(run, opened)[:tasks]:
+            task = by_id[kept.task_id]
+            prompt = rendering.text(gather_tasks(world, [task]), 0)
+            row = {
+                "mars": timed(partial(team, loop, agents, world.toolbox(task))),
+                "think": timed(partial(think, client, chat, kept)),
+                "fast": timed(partial(fast, client, prompt)),
+            }
+            rows.append(row)
+            print(task.task_id, row, flush=True)
+        loop.run(agents.close())
     over = {name: [row["mars"]["seconds"] / row[name]["seconds"] for row in rows] for name in ("think", "fast")}
     keep(
         "same_llm",
-        {"tasks": len(rows), "failed": failed, "a_task": means, "ratios": over},
-        {
-            "same_llm_think": float(np.median(over["think"])),
-            "same_llm_fast": float(np.median(over["fast"])),
-        },
+        {"tasks": len(rows), "rows": rows, "ratios": over},
+        {f"same_llm_{name}": float(np.median(ratios)) for name, ratios in over.items()},
     )
+
+
+def timed(what: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a call took, with its seconds."""
+    started = time.perf_counter()
+    return {**what(), "seconds": time.perf_counter() - started}
 
 
 if __name__ == "__main__":

@@ -5,15 +5,17 @@
     .venv/bin/python benchmarks/student.py fresh-draws [--run runs/demo]
     .venv/bin/python benchmarks/student.py one-pass [--run runs/demo]
     .venv/bin/python benchmarks/student.py transfer RUN OTHER
+    .venv/bin/python benchmarks/student.py accuracy
 
-`speed` and `one-pass` compare with the checkout and the demo of `baseline.sh`, which they make where they are
-missing.
+`accuracy` is of what the suites `movielens` and `games` left in `benchmarks/results`. `speed` and `one-pass`
+compare with the checkout and the demo of `baseline.sh`, which they make where they are missing.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -23,7 +25,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from record import keep
+from record import RESULTS, keep
 from releases import BASELINE, Release, baseline, in_turn, last_json
 from starrec.data import RankingTask
 from starrec.engines import Workers
@@ -45,6 +47,10 @@ _FRESH: Final = 987_654_321
 """Seed of candidates that nothing was developed on."""
 
 
+_OWN: Final = ("star_think", "star_sft", "teacher", "teacher_no_reflection", "teacher_v1")
+"""Systems that are neither controls nor peers."""
+
+
 def opened(run: Path) -> tuple[Star, Tasks]:
     """The student of a run, and the run's tasks."""
     tasks = reopen(run)
@@ -53,6 +59,42 @@ def opened(run: Path) -> tuple[Star, Tasks]:
         raise typer.BadParameter(f"{run} holds no finished student.")
     tasks.prepared.world.graph.counts.ease()
     return Star.load(student.path("star"), tasks.prepared.world), tasks
+
+
+def accuracy_bars(movielens: Sequence[dict[str, Any]], games: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The bars of accuracy, from the evaluations of a suite's row on each dataset, classic among them. The
+    teacher is that of the same row."""
+
+    def star_over(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return {found["b"]: found for found in evaluation["comparisons"] if found["a"] == "star"}
+
+    (ml,), (am,) = (
+        [found for found in evaluations if found["scenario"] == "classic"] for evaluations in (movielens, games)
+    )
+    over = [star_over(found) for found in (ml, am)]
+    return {
+        "ml_star": ml["systems"]["star"]["avg_hr"],
+        "games_star": am["systems"]["star"]["avg_hr"],
+        "star_over_mlp": min(found["mlp_evidence"]["ratio"] for found in over),
+        "star_over_mlp_levels": min(found["mlp_levels"]["ratio"] for found in over),
+        "ml_over_teacher_low": over[0]["teacher"]["ci95"][0],
+        "games_over_teacher": over[1]["teacher"]["ratio"],
+        "over_best_peer_low": min(
+            beside["ci95"][0] for found in over for name, beside in found.items() if name not in _OWN
+        ),
+        "worst_scenario": min(star_over(found)["teacher"]["ratio"] for found in (*movielens, *games)),
+    }
+
+
+@app.command()
+def accuracy() -> None:
+    """The student beside teacher, controls and peers: the bars, from the kept suites."""
+    rows = {
+        name: json.loads((RESULTS / f"suite_{name}_classic.json").read_text(encoding="utf-8"))
+        for name in ("movielens", "games")
+    }
+    bars = accuracy_bars(*(row["evaluations"] for row in rows.values()))
+    keep("student_accuracy", {"suites": {name: row["commit"] for name, row in rows.items()}}, bars)
 
 
 @app.command()

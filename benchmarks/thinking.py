@@ -190,11 +190,13 @@ def think(
 def batch(
     run: Annotated[Path, typer.Option("--run", help="Folder of a run with a student.")] = Path("runs/demo"),
     single: Annotated[int, typer.Option(help="Traces written one after the other, a round.")] = 64,
-    together: Annotated[int, typer.Option(help="Traces written side by side, a round.")] = 512,
+    together: Annotated[int, typer.Option(help="Traces written side by side in one process, a round.")] = 512,
 ) -> None:
-    """Traces a second, 64 side by side on each core over one after the other (bar: 6); 5 interleaved rounds."""
+    """Traces a second of all test tasks, 64 side by side in a process for each core, over one after the other
+    (bar: 6); 5 interleaved rounds. The processes start anew each time, and that counts."""
     opened, star = _open(run)
-    tasks = first_tasks(opened.test[0], together)
+    every = opened.test[0]
+    tasks = first_tasks(every, together)
     rounds: dict[str, list[float]] = {"one_per_s": [], "one_core_per_s": [], "per_s": []}
     alone = [star.think(task).text for task in tasks[:single]]
     for _ in range(5):
@@ -202,11 +204,12 @@ def batch(
         for task in tasks[:single]:
             star.think(task)
         rounds["one_per_s"].append(single / (time.perf_counter() - started))
-        for name, threads in (("one_core_per_s", 1), ("per_s", cores())):
+        for name, asked, processes in (("one_core_per_s", tasks, 1), ("per_s", every, cores())):
             started = time.perf_counter()
-            thoughts = list(star.think_many(tasks, threads=threads))
-            rounds[name].append(len(tasks) / (time.perf_counter() - started))
-    same = _share(thought.text == text for thought, text in zip(thoughts, alone, strict=False))
+            thoughts = list(star.think_many(asked, processes=processes))
+            rounds[name].append(len(asked) / (time.perf_counter() - started))
+    written = {thought.text for thought in thoughts}
+    same = _share(text in written for text in alone)
     one, one_core, many = (float(np.median(found)) for found in rounds.values())
     keep(
         "traces_batch",

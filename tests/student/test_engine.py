@@ -112,17 +112,27 @@ def test_traces_written_side_by_side_are_those_written_alone(newborn, lessons, m
     tasks = [*lessons[0][:24], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
     alone = [star.think(task) for task in tasks]
     assert len({thought.tokens_written for thought in alone}) > 3
-    for slots, threads in ((1, 1), (7, 1), (7, 2), (64, 3)):
+    for slots in (1, 7, 64):
         monkeypatch.setattr(engine, "TOGETHER", slots)
-        assert list(star.think_many(tasks, threads=threads)) == alone
+        assert list(star.think_many(tasks)) == alone
     assert list(star.think_many([])) == []
+
+
+@pytest.mark.parametrize("grounded", [True, False])
+def test_traces_written_by_processes_are_those_written_here(taught, lessons, monkeypatch, grounded):
+    star, _ = taught
+    here = list(star.think_many(lessons[0][:11], grounded=grounded))
+    monkeypatch.setattr(engine, "_BATCH", 3)
+    beside = list(star.think_many(lessons[0][:11], grounded=grounded, processes=2))
+    assert beside == here
+    assert [list(thought.facts) for thought in beside] == [list(thought.facts) for thought in here]
 
 
 def test_whoever_stops_asking_for_thoughts_waits_for_no_more(newborn, lessons, monkeypatch):
     monkeypatch.setattr(engine, "TOGETHER", 2)
     star, begun = newborn(2), []
     monkeypatch.setattr(star, "_trace", lambda *given: begun.append(1) or Star._trace(star, *given))
-    thoughts = star.think_many(lessons[0], threads=2)
+    thoughts = star.think_many(lessons[0], processes=1)
     assert next(thoughts) == star.think(lessons[0][0])
     thoughts.close()
     assert len(begun) < len(lessons[0])

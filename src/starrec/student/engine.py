@@ -29,6 +29,7 @@ from transformers import logging as transformers_logging
 
 from starrec.cores import cores
 from starrec.data import RankingTask
+from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
 from starrec.student.call_grammar import CallGrammar
 from starrec.student.calls import fast_order
@@ -37,7 +38,7 @@ from starrec.student.fast import FAST_FILE, LANGUAGE_MODEL, Scorer
 from starrec.student.fast_mode import FastMode, load_network
 from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.nano import ROWS_FILE, Nano
-from starrec.student.reading import Reading, read_alone, read_by_threads
+from starrec.student.reading import read_alone, read_together
 from starrec.student.rows import gather_tasks
 from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought, Trace, ended
@@ -47,6 +48,8 @@ from starrec.trajectories import TAGS
 
 TOGETHER: Final = 64
 """Traces that are written side by side."""
+_BATCH: Final = 256
+"""Traces of a process at a time: fewer are written sooner than another process has started."""
 _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 
@@ -113,6 +116,9 @@ class Star(FastMode):
             ) from error
         return cls(model, tokenizer, world, load_network(folder))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Nano, PreTrainedTokenizerFast, World, Scorer]]:
+        return type(self), (self.model, self.tokenizer, self.world, self.fast)
+
     def save(self, folder: Path) -> None:
         """Write model, tokenizer and the graph of fast mode to a folder."""
         transformers_logging.disable_progress_bar()
@@ -177,26 +183,46 @@ class Star(FastMode):
             shown = len(trace.steps)
 
     def think_many(
-        self, tasks: Sequence[RankingTask], *, grounded: bool = True, threads: int | None = None
+        self, tasks: Sequence[RankingTask], *, grounded: bool = True, processes: int | None = None
     ) -> Iterator[Thought]:
-        """`think` of many tasks, in order; arguments and errors as there.
+        """`think` of many tasks, in order, `TOGETHER` of them side by side; arguments and errors as there.
 
         Args:
-            threads: each of which writes `TOGETHER` traces side by side; None for one a core.
+            processes: that share hundreds of tasks; None for one a core. Threads would not do: between passes
+                of the model a trace is Python, one thread at a time.
         """
         for task in tasks:
             self._check(task, MAX_LABELS)
+        batches = [tasks[start : start + _BATCH] for start in range(0, len(tasks), _BATCH)]
+        processes = min(processes or cores(), len(batches))
+        if processes > 1:
+            with Workers(self, processes) as workers:
+                for thoughts in workers.map(_thoughts, [(batch, grounded) for batch in batches]):
+                    yield from thoughts
+        else:
+            yield from self.side_by_side(tasks, grounded)
 
-        def start(task: RankingTask) -> Reading[Thought]:
-            return self._trace(task, grounded, None).run()
-
-        return read_by_threads(self.model, start, tasks, TOGETHER, threads or cores())
+    @torch.inference_mode()
+    def side_by_side(self, tasks: Sequence[RankingTask], grounded: bool) -> Generator[Thought, None, None]:
+        """`think_many` in this process alone."""
+        traces = enumerate(self._trace(task, grounded, None).run() for task in tasks)
+        waiting = dict[int, Thought]()
+        given = 0
+        for number, found in read_together(self.model, traces, min(TOGETHER, len(tasks))):
+            waiting[number] = found
+            while given in waiting:
+                yield waiting.pop(given)
+                given += 1
 
     def _trace(self, task: RankingTask, grounded: bool, edit: Callable[[str], str] | None) -> Trace:
         self._check(task, MAX_LABELS)
         toolbox = self.world.toolbox(task)
         grounding = Grounding(self.tokenizer, toolbox.labels) if grounded else None
         return Trace(self, toolbox, grounding, edit)
+
+
+def _thoughts(star: Star, asked: tuple[Sequence[RankingTask], bool]) -> list[Thought]:
+    return list(star.side_by_side(*asked))
 
 
 class ThinkMode(Protocol):

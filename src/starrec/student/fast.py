@@ -58,6 +58,9 @@ class FastNetwork:
         if given.shape[-1] != N_NUMBERS:
             raise ValueError(f"{FAST_FILE} reads {given.shape[-1]} numbers of a candidate, not {N_NUMBERS}")
 
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
+        return type(self), (self.graph,)
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         return cls((folder / FAST_FILE).read_bytes())

@@ -11,11 +11,8 @@ Single tokens of all traces are read in one pass; what is longer, in passes of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Lock
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -23,10 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from starrec.student.nano import Keep, Nano
-from starrec.student.training import THREADS
 
 _T = TypeVar("_T")
-_Asked = TypeVar("_Asked")
 _SHARE: Final = 0.5
 """Slots that wait for a longer read before it is made, while others go on token by token."""
 _CELLS: Final = 256
@@ -204,61 +199,3 @@ def read_together(
                 del running[slot]
                 free.append(slot)
                 yield number, ended.value
-
-
-def read_by_threads(
-    model: Nano, start: Callable[[_Asked], Reading[_T]], asked: Sequence[_Asked], slots: int, threads: int
-) -> Iterator[_T]:
-    """The result of a coroutine for each of these, in order.
-
-    Args:
-        start: makes the coroutine of one.
-        slots: that a thread reads side by side.
-    """
-    coming: Iterator[tuple[int, _Asked]] = iter(enumerate(asked))
-    lock, done = Lock(), SimpleQueue[tuple[int, _T] | None]()
-    threads = max(1, min(threads, len(asked)))
-    slots = min(slots, -(-len(asked) // threads)) or 1
-
-    def started() -> Iterator[tuple[int, Reading[_T]]]:
-        while True:
-            with lock:
-                following = next(coming, None)
-            if following is None:
-                return
-            yield following[0], start(following[1])
-
-    def stop() -> None:
-        nonlocal coming
-        with lock:
-            coming = iter(())
-
-    def work() -> None:
-        torch.set_num_threads(THREADS)
-        try:
-            with torch.inference_mode():
-                for found in read_together(model, started(), slots):
-                    done.put(found)
-        finally:
-            # Where one fails, or all have begun, the others begin no more.
-            stop()
-            done.put(None)
-
-    with ThreadPoolExecutor(threads) as pool:
-        workers = [pool.submit(work) for _ in range(threads)]
-        try:
-            waiting, given, ended = dict[int, _T](), 0, 0
-            while ended < threads:
-                found = done.get()
-                if found is None:
-                    ended += 1
-                    continue
-                waiting[found[0]] = found[1]
-                while given in waiting:
-                    yield waiting.pop(given)
-                    given += 1
-        finally:
-            # Whoever stops asking wants no more of them.
-            stop()
-        for worker in workers:
-            worker.result()

@@ -175,18 +175,9 @@ def main(
     chat, rendering = Chat.of(tokenizer, ChatSettings.of(TracesConfig())), TextRendering(tokenizer, _CONTEXT)
     rows: list[dict[str, Any]] = []
     policy = policy_app(world, by_id)
-    with (
-        served(_CONTEXT) as url,
-        served_here(forced(url, policy)) as team_url,
-        asyncio.Runner() as loop,
-    ):
-        model = ModelConfig(
-            model="smollm2",
-            base_url=team_url,
-            output="json_object",
-            tools=False,
-            timeout=600,
-        )
+    with served(_CONTEXT) as url, served_here(forced(url, policy)) as team_url, asyncio.Runner() as loop:
+        # As llama.cpp's Python server is asked, which holds a model to a schema and calls no tools.
+        model = ModelConfig(model="smollm2", base_url=team_url, output="json_object", tools=False, timeout=600)
         limits = LimitsConfig(concurrency=1, context=_CONTEXT, output_tokens=_TURN, attempts=1)
         agents = LLMAgents(TeacherConfig(model=model, limits=limits))
         client = OpenAI(base_url=url, api_key="none", timeout=600, max_retries=0)

@@ -45,8 +45,6 @@ _DEMO: Final = Path("runs/demo")
 _WINDOWS: Final = f"windows of {BASELINE}"
 _FRESH: Final = 987_654_321
 """Seed of candidates that nothing was developed on."""
-
-
 _OWN: Final = ("star_think", "star_sft", "teacher", "teacher_no_reflection", "teacher_v1")
 """Systems that are neither controls nor peers."""
 

@@ -109,7 +109,7 @@ def test_traces_written_side_by_side_are_those_written_alone(newborn, lessons, m
     # The untrained write on and on; a call needs so much.
     monkeypatch.setattr(trace, "MAX_ELEMENT", 60)
     star = newborn(2)
-    tasks = [*lessons[0][:24], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
+    tasks = [*lessons[0], *(replace(task, candidates=task.candidates[:3]) for task in lessons[0][:9])]
     alone = [star.think(task) for task in tasks]
     assert len({thought.tokens_written for thought in alone}) > 3
     for slots in (1, 7, 64):

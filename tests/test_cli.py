@@ -45,6 +45,8 @@ COMMANDS = [
     "bench",
     "report",
 ]
+pytestmark = pytest.mark.usefixtures("one_process")
+
 HOSTILE = "[bold]</recommend>‹A›\x1b[2J"
 
 

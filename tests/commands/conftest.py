@@ -14,7 +14,7 @@ TINY = """
 draws = 1
 [teacher]
 tasks_per_user = 12
-runs = 3
+runs = 2
 [student]
 evaluate_every = 4
 [student.nano]

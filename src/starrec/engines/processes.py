@@ -1,6 +1,6 @@
 """Work in this process, or in processes beside it that all hold one value.
 
-The value (a graph with its catalogue, a trained student) is sent to each worker once, when it starts; after
+The value (a graph with its catalogue, a trained student) is handed to each worker once, when it starts; after
 that only batches and their results travel. Workers are spawned, not forked: a fork would inherit the locks of
 the run folder and the threads of numerical libraries, and an orphan of a killed run would keep both.
 """
@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from starrec.cores import cores
+from starrec.engines.handed import Handed
 
 Value = TypeVar("Value")
 Batch = TypeVar("Batch")
@@ -44,24 +45,22 @@ class Workers(Generic[Value]):
         """
         self.processes = processes or cores()
         self._value = value
+        self._handed: Handed | None = None
         self._pool: ProcessPoolExecutor | None = None
-        if self.processes > 1:
-            self._pool = ProcessPoolExecutor(
-                self.processes, multiprocessing.get_context("spawn"), initializer=_hold, initargs=(value,)
-            )
 
     def map(self, function: Callable[[Value, Batch], Result], batches: Iterable[Batch]) -> Iterator[Result]:
         """`function(value, batch)` of each batch, in order; function is a module's own, so that it pickles."""
         batches = iter(batches)
         first = list(islice(batches, 2))
-        if self._pool is None or len(first) < 2:
+        if self.processes == 1 or len(first) < 2:
             for batch in chain(first, batches):
                 yield function(self._value, batch)
             return
+        pool = self._started()
         waiting: deque[Future[Result]] = deque()
         for batch in chain(first, batches):
             with _without_script(function), _undisturbed():  # starts a process where one is missing
-                waiting.append(self._pool.submit(_call, function, batch))
+                waiting.append(pool.submit(_call, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
                 yield waiting.popleft().result()
         while waiting:
@@ -71,6 +70,21 @@ class Workers(Generic[Value]):
         """End the processes; batches that did not start are dropped."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._handed is not None:
+            self._handed.close()
+            self._handed = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        """The pool, which starts processes as they are needed."""
+        if self._pool is None:
+            self._handed = Handed(self._value)
+            self._pool = ProcessPoolExecutor(
+                self.processes,
+                multiprocessing.get_context("spawn"),
+                initializer=_hold,
+                initargs=(self._handed,),
+            )
+        return self._pool
 
     def __enter__(self) -> Self:
         return self

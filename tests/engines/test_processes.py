@@ -133,6 +133,53 @@ def test_ctrl_c_stops_workers_that_only_start_and_none_of_them_speaks(tmp_path):
     assert not any(_alive(int(path.name)) for path in started)
 
 
+@pytest.mark.parametrize("moment", range(4))
+def test_ctrl_c_ends_a_run_whose_workers_are_sending_results(tmp_path, moment):
+    """Half a result would be waited for by who reads it, for ever."""
+    (tmp_path / "large.py").write_text("def result_of(_, batch):\n    return bytes(50_000_000)\n")
+    (tmp_path / "program.py").write_text(
+        "import large\nfrom starrec.engines import Workers\n"
+        "try:\n"
+        "    with Workers(None, 2) as workers:\n"
+        "        for number, _ in enumerate(workers.map(large.result_of, range(10**6))):\n"
+        "            if number == 3:\n                print('under way', flush=True)\n"
+        "except KeyboardInterrupt:\n    print('stopped')\n"
+    )
+    command = [sys.executable, "program.py"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+    ) as run:
+        assert run.stdout.readline() == "under way\n"
+        time.sleep(0.05 * moment)
+        os.killpg(run.pid, signal.SIGINT)
+        try:
+            assert run.communicate(timeout=60)[0] == "stopped\n"
+        finally:
+            run.kill()
+
+
+def test_an_interrupt_ends_a_wait_where_polars_is_loaded():
+    """Sent to the process that waits, not to those that it waits for."""
+    program = (
+        "import operator, os, time\nimport polars\nfrom starrec.engines import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(time.sleep, 2)\n"
+        "    try:\n"
+        "        for _ in workers.map(operator.call, [0, 0, 60, 60]):\n"
+        "            print('under way', flush=True)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('stopped', flush=True)\n"
+        "        os._exit(0)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert [run.stdout.readline() for _ in range(2)] == ["under way\n"] * 2
+            run.send_signal(signal.SIGINT)
+            assert run.communicate(timeout=30)[0] == "stopped\n"
+        finally:
+            run.kill()
+
+
 def test_a_script_is_not_run_again_by_its_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import chain, islice
 from multiprocessing import resource_tracker
@@ -28,6 +28,8 @@ Value = TypeVar("Value")
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
+_LOOKS: Final = 0.2
+"""Seconds between looks at whether this process was interrupted."""
 _AHEAD: Final = 2
 """Batches in flight for each worker: enough to keep it busy, few enough to lose little when killed."""
 
@@ -62,9 +64,9 @@ class Workers(Generic[Value]):
             with _without_script(function), _undisturbed():  # starts a process where one is missing
                 waiting.append(pool.submit(_call, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
 
     def close(self) -> None:
         """End the processes; batches that did not start are dropped."""
@@ -130,16 +132,33 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _result(future: Future[Result]) -> Result:
+    """A future's result. Once polars is loaded, a signal ends no wait that has no timeout
+    (`findings/polars-restarts-waits.sh`)."""
+    while not wait([future], _LOOKS).done:
+        pass
+    return future.result()
+
+
 _held: Any = None
+_computing = False
+_interrupted = False
 
 
 def _hold(value: object) -> None:
     global _held
     _held = value
-    # From here on an interrupt ends this process, without a word.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _interrupt(*_: object) -> None:
+    """End this process, without a word, but not within a result: whoever reads that would wait for the rest."""
+    global _interrupted
+    _interrupted = True
+    if _computing:
+        os._exit(1)
 
 
 def _end_with_parent() -> None:
@@ -151,4 +170,11 @@ def _end_with_parent() -> None:
 
 
 def _call(function: Callable[[Any, Any], Any], batch: object) -> Any:
-    return function(_held, batch)
+    global _computing
+    _computing = True
+    try:
+        if _interrupted:
+            os._exit(1)
+        return function(_held, batch)
+    finally:
+        _computing = False

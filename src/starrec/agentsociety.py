@@ -12,15 +12,13 @@ public package returns the one that is asked about too, unless it was given a bl
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
 import re
 import threading
 import types
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +32,7 @@ from starrec.data import DataConfig, Dataset, RankingTask
 from starrec.data.dataset import Stretch
 from starrec.data.given_tasks import SCENARIO, shuffled, without
 from starrec.data.platforms import history_of, items_of
+from starrec.engines import run_async
 from starrec.errors import StarrecError
 from starrec.hashing import text_keys
 from starrec.pipeline import RunConfig
@@ -277,7 +276,7 @@ def _policy(config: TeacherConfig, lock: threading.Lock) -> Callable[[Toolbox], 
 
     def play(toolbox: Toolbox) -> Outcome:
         with lock:
-            return _in_own_loop(run(policy, toolbox))
+            return run_async(run(policy, toolbox))
 
     return play
 
@@ -297,14 +296,7 @@ def _models(config: TeacherConfig, ways: Path) -> Callable[[Toolbox], Outcome]:
         finally:
             await agents.close()
 
-    return lambda toolbox: _in_own_loop(ask(toolbox))
-
-
-def _in_own_loop(answer: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Wait for an answer in a thread of its own: the caller's may have an event loop under way, as notebooks
-    do."""
-    with ThreadPoolExecutor(1) as alone:
-        return alone.submit(asyncio.run, answer).result()
+    return lambda toolbox: run_async(ask(toolbox))
 
 
 def _package_base() -> tuple[type, ...]:

@@ -201,3 +201,25 @@ def test_a_coroutine_is_waited_for_with_and_without_a_loop():
         return run_async(doubled(3))
 
     assert run_async(doubled(2)) == 4 and asyncio.run(inside()) == 6
+
+
+def test_an_interrupt_ends_a_coroutine_that_a_notebook_waits_for():
+    program = (
+        "import asyncio, signal\nimport polars\nfrom starrec.engines import run_async\n"
+        "async def forever():\n"
+        "    print('under way', flush=True)\n"
+        "    try:\n        await asyncio.sleep(60)\n"
+        "    finally:\n        print('cleaned up', flush=True)\n"
+        "async def cell():\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)  # as ipykernel does\n"
+        "    try:\n        run_async(forever())\n"
+        "    except KeyboardInterrupt:\n        print('stopped', flush=True)\n"
+        "asyncio.run(cell())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout.readline() == "under way\n"
+            run.send_signal(signal.SIGINT)
+            assert run.communicate(timeout=30)[0] == "cleaned up\nstopped\n"
+        finally:
+            run.kill()

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
 from multiprocessing import resource_tracker
@@ -23,13 +23,12 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from starrec.cores import cores
 from starrec.engines.handed import Handed
+from starrec.engines.waiting import result_of
 
 Value = TypeVar("Value")
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
-_LOOKS: Final = 0.2
-"""Seconds between looks at whether this process was interrupted."""
 _AHEAD: Final = 2
 """Batches in flight for each worker: enough to keep it busy, few enough to lose little when killed."""
 
@@ -64,9 +63,9 @@ class Workers(Generic[Value]):
             with _without_script(function), _undisturbed():  # starts a process where one is missing
                 waiting.append(pool.submit(_call, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
-                yield _result(waiting.popleft())
+                yield result_of(waiting.popleft())
         while waiting:
-            yield _result(waiting.popleft())
+            yield result_of(waiting.popleft())
 
     def close(self) -> None:
         """End the processes; batches that did not start are dropped."""
@@ -130,14 +129,6 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _result(future: Future[Result]) -> Result:
-    """A future's result. Once polars is loaded, a signal ends no wait that has no timeout
-    (`findings/polars-restarts-waits.sh`)."""
-    while not wait([future], _LOOKS).done:
-        pass
-    return future.result()
 
 
 _held: Any = None

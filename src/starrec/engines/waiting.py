@@ -1,4 +1,4 @@
-"""Coroutines, run by code that is none.
+"""Waiting for what runs beside: futures, and coroutines that are run by code that is none.
 
 `asyncio` refuses to run a loop where one runs in this thread already, as in every notebook.
 """
@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 Result = TypeVar("Result")
 _Given = ParamSpec("_Given")
+_LOOKS: Final = 0.2
+"""Seconds between looks at whether this process was interrupted."""
+
+
+def result_of(future: Future[Result]) -> Result:
+    """A future's result. Once polars is loaded, a signal ends no wait that has no timeout
+    (`findings/polars-restarts-waits.sh`)."""
+    while not wait([future], _LOOKS).done:
+        pass
+    return future.result()
 
 
 class EventLoop:
@@ -50,7 +60,15 @@ class EventLoop:
     def _there(self, act: Callable[_Given, Result], *args: _Given.args, **kwargs: _Given.kwargs) -> Result:
         if self._thread is None:
             return act(*args, **kwargs)
-        return self._thread.submit(act, *args, **kwargs).result()
+        future = self._thread.submit(act, *args, **kwargs)
+        try:
+            return result_of(future)
+        except KeyboardInterrupt:
+            # Only in the main thread does asyncio end what it runs.
+            loop = self._runner.get_loop()
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+            wait([future])
+            raise
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

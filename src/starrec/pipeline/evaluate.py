@@ -48,6 +48,7 @@ from starrec.pipeline.greedy_teacher import (
     rank_greedily,
 )
 from starrec.pipeline.measured import latency, over_tie_seeds
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.peers import rank_with_peers
 from starrec.pipeline.report_facts import changed_settings, data_summary, recommended, task_numbers
 from starrec.pipeline.scenarios import own_seed, rank_fast, scenario_record
@@ -113,7 +114,7 @@ def evaluate(session: Session, prepared: Prepared, tasks: Tasks, training: Mappi
     greedy = rank_greedily(session, prepared, tasks)
     lists = {"retrieval": retrieved}
     if nano is not None:
-        lists["star"] = rank_retrieved(star.rank_many, first, retrieved)
+        lists["star"] = gives_back(rank_retrieved)(star.rank_many, first, retrieved)
     catalogue = full_catalogue(lists, first, targets, prepared.world.graph)
     subset = first_draws(test, config.think_users, config.seed, "think subset") if thinker is not None else []
     thoughts, seconds = think(session, thinker, subset) if thinker is not None else ([], [])

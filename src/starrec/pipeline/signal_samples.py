@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from starrec.engines import Workers
 from starrec.evaluation import signal_distributions
 from starrec.pipeline.greedy_teacher import first_draws
+from starrec.pipeline.memory import gives_back
 from starrec.pipeline.practice import SHARES, Kind, Practice
 from starrec.pipeline.tasks import Tasks
 from starrec.signals import SCORED
@@ -31,6 +32,7 @@ _RETRIEVED: Final = 250
 """The same of tasks with retrieved candidates: each has five times as many."""
 
 
+@gives_back
 def distributions_of_signals(tasks: Tasks, workers: Workers[World]) -> dict[str, Any]:
     """`signal_distributions` of results.json."""
     samples = _practised(tasks, workers) | _asked(tasks, workers.processes)

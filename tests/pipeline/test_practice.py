@@ -1,5 +1,7 @@
 """Stage 2 practises on the same tasks from any step on, in four kinds; no negative is the user's own."""
 
+import subprocess
+import sys
 from collections import Counter
 from typing import ClassVar
 
@@ -87,6 +89,13 @@ def test_workers_give_what_one_process_gives(prepared, positions, steps):
         practice = Practice(Tasks(prepared, RunConfig()), workers, config, positions)
         for step in range(3):
             assert same(practice(step), steps[step][0])
+
+
+@pytest.mark.parametrize("module", ["pipeline.practice", "evaluation.controls.numbers", "teacher.teach"])
+def test_workers_that_look_up_evidence_load_no_torch(module):
+    """They import the module of the function that they are sent."""
+    program = f"import sys, starrec.{module}; assert not {{'torch', 'transformers'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def kind_of(tasks):

@@ -7,12 +7,19 @@ names is first used: reading and counting interactions must not take the 300 MB 
 from typing import TYPE_CHECKING, Final
 
 from starrec.lazy import lazily
-from starrec.student.config import ExplorationConfig, GRPOConfig, NanoConfig, SFTConfig, StudentConfig
+from starrec.student.config import (
+    MAX_LABELS,
+    ExplorationConfig,
+    GRPOConfig,
+    NanoConfig,
+    SFTConfig,
+    StudentConfig,
+)
 
 if TYPE_CHECKING:
     from starrec.student.calls import with_fast_order
     from starrec.student.engine import Star, ThinkMode, load_student, load_thinker
-    from starrec.student.exploration import Attempted, explore
+    from starrec.student.exploration import explore
     from starrec.student.fast import CANDIDATES
     from starrec.student.fast_mode import FastMode
     from starrec.student.lm.engine import LanguageStar
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from starrec.student.rows import (
         NUMBERS,
         READ,
+        Attempted,
         FastTasks,
         Labelled,
         gather_tasks,
@@ -31,13 +39,12 @@ if TYPE_CHECKING:
     )
     from starrec.student.samples import Asked, Sample, make_samples, read_samples, renewed
     from starrec.student.stages import Objective, Stage, reinforce, supervise
-    from starrec.student.tokenizer import MAX_LABELS, build_tokenizer
+    from starrec.student.tokenizer import build_tokenizer
     from starrec.student.trace import Step, Thought
     from starrec.student.training import Progress
 
 _HOMES: Final = {
     "Star": "engine",
-    "Attempted": "exploration",
     "explore": "exploration",
     "ThinkMode": "engine",
     "load_student": "engine",
@@ -56,6 +63,7 @@ _HOMES: Final = {
     "sample_rollouts": "rollouts",
     "NUMBERS": "rows",
     "READ": "rows",
+    "Attempted": "rows",
     "FastTasks": "rows",
     "Labelled": "rows",
     "gather_tasks": "rows",
@@ -71,7 +79,6 @@ _HOMES: Final = {
     "Stage": "stages",
     "reinforce": "stages",
     "supervise": "stages",
-    "MAX_LABELS": "tokenizer",
     "build_tokenizer": "tokenizer",
     "Progress": "training",
 }

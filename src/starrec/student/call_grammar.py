@@ -19,8 +19,8 @@ from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
 from starrec.student.calls import STUDENT_TOOLS
+from starrec.student.config import MAX_LABELS
 from starrec.student.matcher import Matcher
-from starrec.student.tokenizer import MAX_LABELS
 from starrec.tools import ToolSpec
 
 _PART: Final = re.compile("[‹›\ufffd]")

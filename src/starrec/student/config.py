@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from starrec.config import Section
+
+MAX_LABELS: Final = 26
+"""Candidates that think mode ranks at most: each has a label of its own."""
 
 
 class NanoConfig(Section):

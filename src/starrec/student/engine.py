@@ -33,6 +33,7 @@ from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
 from starrec.student.call_grammar import CallGrammar
 from starrec.student.calls import fast_order
+from starrec.student.config import MAX_LABELS
 from starrec.student.export import export
 from starrec.student.fast import FAST_FILE, LANGUAGE_MODEL, Scorer
 from starrec.student.fast_mode import FastMode, load_network
@@ -40,7 +41,6 @@ from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.nano import ROWS_FILE, Nano
 from starrec.student.reading import read_alone, read_together
 from starrec.student.rows import gather_tasks
-from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought, Trace, ended
 from starrec.student.training import THREADS
 from starrec.tools import Toolbox, World

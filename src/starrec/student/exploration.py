@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from starrec.data import RankingTask
 from starrec.ranking import avg_hr
 from starrec.student.calls import FAST_ORDER
 from starrec.student.config import ExplorationConfig
@@ -29,18 +27,10 @@ from starrec.student.grpo import expected_reward_loss
 from starrec.student.nano import Nano
 from starrec.student.rewards import advantages, citation_reward
 from starrec.student.rollouts import Rollout, sample_rollouts
-from starrec.student.rows import Labelled
+from starrec.student.rows import Attempted, Labelled
 from starrec.student.samples import Sample, read_samples
 from starrec.student.stages import PRACTICE_WEIGHT, Stage, practising
 from starrec.student.training import Part, Progress
-
-
-class Attempted(NamedTuple):
-    """Tasks of a step, equally many candidates each."""
-
-    tasks: Sequence[RankingTask]
-    targets: Sequence[int]
-    """Column of each task's true next item."""
 
 
 def explore(

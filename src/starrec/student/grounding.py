@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
-from starrec.student.tokenizer import MAX_LABELS
+from starrec.student.config import MAX_LABELS
 from starrec.tools import read_facts
 
 _MENTION: Final = re.compile("⟦[^⟦⟧]*⟧")

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,3 +253,11 @@ class Labelled:
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Labelled:
         return Labelled(self.tasks[rows], self.rows[rows], self.weights[rows])
+
+
+class Attempted(NamedTuple):
+    """Tasks of a step, equally many candidates each."""
+
+    tasks: Sequence[RankingTask]
+    targets: Sequence[int]
+    """Column of each task's true next item."""

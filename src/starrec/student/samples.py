@@ -25,9 +25,10 @@ from transformers import PreTrainedTokenizerFast
 from starrec.hashing import Keys
 from starrec.signals import labels
 from starrec.student.calls import FAST_ORDER, fast_order
+from starrec.student.config import MAX_LABELS
 from starrec.student.nano import Nano
 from starrec.student.rows import ORDER_NUMBERS, row_numbers, trace_rows
-from starrec.student.tokenizer import MAX_LABELS, ROWS, Names
+from starrec.student.tokenizer import ROWS, Names
 from starrec.trajectories import Element, Trajectory, elements, parse_call
 
 _READ: Final = 256

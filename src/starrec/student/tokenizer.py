@@ -23,12 +23,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from starrec.signals import labels
+from starrec.student.config import MAX_LABELS
 from starrec.trajectories import CHAT_TEMPLATE, TAGS
 
 PAD: Final = "<pad>"
 ROWS: Final = "<rows>"
 """Stands for the answer of `compare`, which is read as rows of numbers (`rows.trace_rows`)."""
-MAX_LABELS: Final = 26
 NUMBERS: Final = 1000
 FACTS: Final = 64
 """Numbers of facts that are one token; a trace of the embedded policy states about 25."""

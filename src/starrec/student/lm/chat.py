@@ -32,9 +32,8 @@ from transformers import PreTrainedTokenizerBase
 from starrec.errors import StarrecError
 from starrec.signals import labels
 from starrec.student.calls import STUDENT_TOOLS
-from starrec.student.config import TracesConfig
+from starrec.student.config import MAX_LABELS, TracesConfig
 from starrec.student.lm.spelling import Spelling
-from starrec.student.tokenizer import MAX_LABELS
 from starrec.tools import CUT, TOOLS, ToolSpec
 from starrec.trajectories import Element, Trajectory, elements, parse_call
 

@@ -12,12 +12,12 @@ from typing import Self
 from starrec.data import RankingTask
 from starrec.errors import CannotThink
 from starrec.student.calls import fast_order
+from starrec.student.config import MAX_LABELS
 from starrec.student.fast_mode import FastMode
 from starrec.student.lm.chat import Chat
 from starrec.student.lm.model import LanguageModel
 from starrec.student.lm.think import Thinker
 from starrec.student.rows import gather_tasks
-from starrec.student.tokenizer import MAX_LABELS
 from starrec.student.trace import Step, Thought
 from starrec.tools import Toolbox, World
 

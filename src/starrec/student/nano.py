@@ -58,6 +58,8 @@ _FEED_FORWARD: Final = 0.2
 """Of what is drawn for the outputs of feed-forward layers: they begin by adding little."""
 _MATCHES: Final = 2.0
 """How sharply the copying head compares."""
+_BLOCK: Final = 128
+"""Queries of text in training whose attention is computed at once."""
 _CLIP: Final = 8.0
 """Standard deviations beyond which a number says no more."""
 _SMALLEST: Final = 1e-2
@@ -150,22 +152,25 @@ class Nano(nn.Module):
         mask: torch.Tensor | None,
         places: torch.Tensor | None = None,
         keep: Keep | None = None,
+        text: int = 0,
     ) -> torch.Tensor:
         """Last hidden states `(n, length, width)` of embedded inputs.
 
         Args:
             mask: `(n, 1, 1 or length, cells)` what each position attends to; None for everything. Cells are the
-                positions themselves, or what `keep` gives.
+                positions themselves, or what `keep` gives. Where there is text, of the positions behind it.
             places: `(n, length)` of the positions in the sequence; None where all stand at one place.
             keep: given each layer's number and the keys and values of these inputs, gives those to attend to
                 (all `(n, heads, cells, size)`); None for these alone.
+            text: so many positions at the beginning attend to themselves and to those before them; not with
+                `keep`.
         """
         model: Any = self.lm.model
         turns = None if places is None else model.rotary_emb(inputs, places)
         hidden = inputs
         for number, layer in enumerate(model.layers):
             kept = None if keep is None else partial(keep, number)
-            hidden = hidden + _attend(layer.self_attn, layer.input_layernorm(hidden), mask, turns, kept)
+            hidden = hidden + _attend(layer.self_attn, layer.input_layernorm(hidden), mask, turns, kept, text)
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         last: torch.Tensor = model.norm(hidden)
         return last
@@ -177,6 +182,7 @@ def _attend(
     mask: torch.Tensor | None,
     turns: tuple[torch.Tensor, torch.Tensor] | None,
     keep: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None,
+    text: int,
 ) -> torch.Tensor:
     n, length, width = hidden.shape
     size = attention.head_dim
@@ -190,9 +196,29 @@ def _attend(
         query, key = (part * cosine + _turned(part) * sine for part in (query, key))
     if keep is not None:
         key, value = keep(key, value)
-    found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    found = functional.scaled_dot_product_attention(query[:, :, text:], key, value, attn_mask=mask)
+    if text:
+        before = (part[:, :, :text] for part in (query, key, value))
+        found = torch.cat([_look_back(*before), found], dim=2)
     written: torch.Tensor = attention.o_proj(found.transpose(1, 2).reshape(n, length, width))
     return written
+
+
+def _look_back(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Attention of each position `(n, heads, length, size)` to itself and those before it.
+
+    A block of queries at a time, to the keys up to its end: nearly half of all products are with a position
+    behind, and on a CPU PyTorch computes most of them whatever the mask.
+    """
+    n, heads, length, size = query.shape
+    query, key, value = (part.reshape(n * heads, length, size) for part in (query, key, value))
+    found = []
+    for start in range(0, length, _BLOCK):
+        end = min(length, start + _BLOCK)
+        behind = torch.full((end - start, end), float("-inf")).triu(start + 1)
+        scores = torch.baddbmm(behind, query[:, start:end], key[:, :end].transpose(1, 2), alpha=size**-0.5)
+        found.append(scores.softmax(2) @ value[:, :end])
+    return torch.cat(found, dim=1).view(n, heads, length, size)
 
 
 def _turned(part: torch.Tensor) -> torch.Tensor:

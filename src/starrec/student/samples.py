@@ -226,33 +226,28 @@ def read_samples(
     """
     n, c = len(samples), len(samples[0].label_ids)
     lengths = np.array([len(sample.ids) for sample in samples])
-    longest = int(lengths.max()) + c
+    longest = int(lengths.max())
     ids = np.full((n, longest), pad, dtype=np.int64)
     learn = np.zeros((n, longest), dtype=np.bool_)
     for row, sample in enumerate(samples):
         ids[row, : lengths[row]] = sample.ids
         learn[row, : lengths[row]] = sample.learn
-    columns = np.arange(longest)
-    # Candidates stand right behind the text, all at one place; what is behind them is padding.
-    places = np.minimum(columns, lengths[:, None])
-    at = lengths[:, None] + np.arange(c)
-    text_only = columns[:, None] >= columns
-    is_text = columns < lengths[:, None]
-    is_row = (columns >= lengths[:, None]) & (columns < lengths[:, None] + c)
-    mask = (text_only & is_text[:, None, :]) | (is_row[:, :, None] & is_row[:, None, :])
-    mask |= np.eye(longest, dtype=np.bool_)  # padding looks at itself: attention to nothing is no number
     inputs = torch.from_numpy(ids)
-    embedded = model.lm.get_input_embeddings()(inputs)
     rows = model.labelled_rows(
         torch.from_numpy(np.stack([sample.numbers for sample in samples])),
         torch.from_numpy(np.stack([sample.label_ids for sample in samples])),
     )
-    index = torch.from_numpy(at)[:, :, None].expand(-1, -1, embedded.shape[2])
-    embedded = embedded.scatter(1, index, rows.to(embedded.dtype))
-    hidden = model.hidden_states(embedded, torch.from_numpy(mask[:, None]), torch.from_numpy(places))
+    # Candidates come behind all columns of text. Each stands at the place behind its own text.
+    embedded = torch.cat([model.lm.get_input_embeddings()(inputs), rows], dim=1)
+    places = np.concatenate([np.tile(np.arange(longest), (n, 1)), np.tile(lengths[:, None], (1, c))], axis=1)
+    seen = np.ones((n, longest + c), dtype=np.bool_)
+    seen[:, :longest] = np.arange(longest) < lengths[:, None]
+    hidden = model.hidden_states(
+        embedded, torch.from_numpy(seen[:, None, None]), torch.from_numpy(places), text=longest
+    )
     chosen = torch.from_numpy(learn)[:, 1:]
-    logits = model.lm.get_output_embeddings()(hidden[:, :-1][chosen]).float()
+    logits = model.lm.get_output_embeddings()(hidden[:, : longest - 1][chosen]).float()
     if temperature != 1:
         logits = logits / temperature
     written = functional.cross_entropy(logits, inputs[:, 1:][chosen], reduction="none")
-    return written, model.scores(hidden.gather(1, index))
+    return written, model.scores(hidden[:, longest:])

@@ -113,12 +113,12 @@ def _samples(
     parts = [_pieces(trajectory) for trajectory in trajectories]
     for pieces, _, _ in parts:
         texts += [text for text, _ in pieces]
-    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    encoded = tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     samples, at = [], 0
     for trajectory, own, told, (pieces, answers, ordered) in zip(
         trajectories, asked, imitated, parts, strict=True
     ):
-        rows = [np.asarray(ids, dtype=np.int64) for ids in encoded[at : at + len(pieces)]]
+        rows = [np.asarray(text.ids, dtype=np.int64) for text in encoded[at : at + len(pieces)]]
         at += len(pieces)
         ids = np.concatenate(rows)
         if len(ids) + len(trajectory.labels) > context:

@@ -40,7 +40,8 @@ def few_arenas() -> None:
 
 
 def _trim() -> None:
-    gc.collect()
+    # What has outlived two collections stays: to look through all trajectories after every part takes seconds of a run.
+    gc.collect(1)
     _ask_malloc("malloc_trim", 0)
 
 

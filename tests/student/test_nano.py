@@ -110,6 +110,24 @@ def test_positions_at_one_place_are_read_as_transformers_reads_them(model, place
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("length", [1, 7, 127, 128, 129, 300])
+def test_text_is_read_as_under_a_mask_of_what_comes_after(model, length):
+    """Text of a length that its blocks divide or not, and three positions behind it that see some of it."""
+    inputs = seeded(2, length + 3, 32)
+    places = torch.arange(length + 3).clamp(max=length).expand(2, -1)
+    seen = torch.ones(2, length + 3, dtype=torch.bool)
+    seen[1, max(1, length - 5) : length] = False
+    mask = torch.ones(length + 3, length + 3, dtype=torch.bool).tril()[None, None].repeat(2, 1, 1, 1)
+    mask[:, :, length:] = seen[:, None, None]
+    expected = model.hidden_states(inputs, mask, places)
+    found = model.hidden_states(inputs, seen[:, None, None], places, text=length)
+    assert torch.allclose(found, expected, atol=1e-4)
+    unseen = model.hidden_states(inputs, None, places, text=length)
+    assert torch.equal(unseen[:, :length], found[:, :length])
+    assert length == 1 or not torch.allclose(unseen[1, length:], expected[1, length:], atol=1e-3)
+
+
+@torch.inference_mode()
 def test_what_is_masked_is_not_read(model):
     inputs, present = seeded(1, 6, 32), torch.tensor([[True] * 4 + [False] * 2])
     found = model.hidden_states(inputs, present[:, None, None, :])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -133,6 +134,17 @@ def test_ctrl_c_stops_workers_that_only_start_and_none_of_them_speaks(tmp_path):
     assert not any(_alive(int(path.name)) for path in started)
 
 
+@contextmanager
+def started(*arguments, cwd=None):
+    """A Python program in a process group of its own, which does not outlive its test."""
+    command, out = [sys.executable, *arguments], subprocess.PIPE
+    with subprocess.Popen(command, stdout=out, text=True, cwd=cwd, start_new_session=True) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
 @pytest.mark.parametrize("moment", range(4))
 def test_ctrl_c_ends_a_run_whose_workers_are_sending_results(tmp_path, moment):
     """Half a result would be waited for by who reads it, for ever."""
@@ -145,17 +157,11 @@ def test_ctrl_c_ends_a_run_whose_workers_are_sending_results(tmp_path, moment):
         "            if number == 3:\n                print('under way', flush=True)\n"
         "except KeyboardInterrupt:\n    print('stopped')\n"
     )
-    command = [sys.executable, "program.py"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
-    ) as run:
+    with started("program.py", cwd=tmp_path) as run:
         assert run.stdout.readline() == "under way\n"
         time.sleep(0.05 * moment)
         os.killpg(run.pid, signal.SIGINT)
-        try:
-            assert run.communicate(timeout=60)[0] == "stopped\n"
-        finally:
-            run.kill()
+        assert run.communicate(timeout=60)[0] == "stopped\n"
 
 
 def test_an_interrupt_ends_a_wait_where_polars_is_loaded():
@@ -171,13 +177,10 @@ def test_an_interrupt_ends_a_wait_where_polars_is_loaded():
         "        print('stopped', flush=True)\n"
         "        os._exit(0)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as run:
-        try:
-            assert [run.stdout.readline() for _ in range(2)] == ["under way\n"] * 2
-            run.send_signal(signal.SIGINT)
-            assert run.communicate(timeout=30)[0] == "stopped\n"
-        finally:
-            run.kill()
+    with started("-c", program) as run:
+        assert [run.stdout.readline() for _ in range(2)] == ["under way\n"] * 2
+        run.send_signal(signal.SIGINT)
+        assert run.communicate(timeout=30)[0] == "stopped\n"
 
 
 def test_a_script_is_not_run_again_by_its_workers(tmp_path):
@@ -216,10 +219,7 @@ def test_an_interrupt_ends_a_coroutine_that_a_notebook_waits_for():
         "    except KeyboardInterrupt:\n        print('stopped', flush=True)\n"
         "asyncio.run(cell())\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as run:
-        try:
-            assert run.stdout.readline() == "under way\n"
-            run.send_signal(signal.SIGINT)
-            assert run.communicate(timeout=30)[0] == "cleaned up\nstopped\n"
-        finally:
-            run.kill()
+    with started("-c", program) as run:
+        assert run.stdout.readline() == "under way\n"
+        run.send_signal(signal.SIGINT)
+        assert run.communicate(timeout=30)[0] == "cleaned up\nstopped\n"

@@ -20,8 +20,7 @@ _LOOKS: Final = 0.2
 def result_of(future: Future[Result]) -> Result:
     """A future's result. Once polars is loaded, a signal ends no wait that has no timeout
     (`findings/polars-restarts-waits.sh`)."""
-    while not wait([future], _LOOKS).done:
-        pass
+    _until_done(future)
     return future.result()
 
 
@@ -67,8 +66,13 @@ class EventLoop:
             # Only in the main thread does asyncio end what it runs.
             loop = self._runner.get_loop()
             loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
-            wait([future])
+            _until_done(future)
             raise
+
+
+def _until_done(future: Future[Any]) -> None:
+    while not wait([future], _LOOKS).done:
+        pass
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

@@ -40,8 +40,7 @@ def few_arenas() -> None:
 
 
 def _trim() -> None:
-    # What has outlived two collections stays: to look through all trajectories after every part takes seconds.
-    gc.collect(1)
+    gc.collect()
     _ask_malloc("malloc_trim", 0)
 
 

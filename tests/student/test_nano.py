@@ -128,6 +128,35 @@ def test_text_is_read_as_under_a_mask_of_what_comes_after(model, length):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("wanted", [[[0], [8]], [[2, 3, 3, 7], [0, 0, 1, 8]], [[*range(9)]] * 2])
+def test_only_what_is_read_is_computed_and_the_same(model, wanted):
+    """Under a mask, a row of which is each position's own."""
+    inputs, read = seeded(2, 9, 32), torch.tensor(wanted)
+    places = torch.arange(9).expand(2, -1)
+    mask = torch.ones(9, 9, dtype=torch.bool).tril()[None, None]
+    every = model.hidden_states(inputs, mask, places)
+    found = model.hidden_states(inputs, mask, places, read=read)
+    assert torch.allclose(found, every[torch.arange(2)[:, None], read], atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("wanted", [0, 1, 130, 300])
+def test_of_text_only_what_is_read_is_computed_and_the_same(model, wanted):
+    """Places of each text drawn by itself, and all of the three positions behind it."""
+    length, drawn = 300, np.random.default_rng(wanted)
+    inputs = seeded(2, length + 3, 32)
+    places = torch.arange(length + 3).clamp(max=length).expand(2, -1)
+    mask = torch.ones(2, 1, 1, length + 3, dtype=torch.bool)
+    mask[1, :, :, length - 5 : length] = False
+    chosen = [np.sort(drawn.choice(length, wanted, replace=False)) for _ in range(2)]
+    read = torch.tensor([[*row, *range(length, length + 3)] for row in chosen])
+    every = model.hidden_states(inputs, mask, places, text=length)
+    found = model.hidden_states(inputs, mask, places, text=length, read=read)
+    assert found.shape[1] == wanted + 3
+    assert torch.allclose(found, every[torch.arange(2)[:, None], read], atol=1e-4)
+
+
+@torch.inference_mode()
 def test_what_is_masked_is_not_read(model):
     inputs, present = seeded(1, 6, 32), torch.tensor([[True] * 4 + [False] * 2])
     found = model.hidden_states(inputs, present[:, None, None, :])

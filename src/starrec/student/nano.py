@@ -153,8 +153,9 @@ class Nano(nn.Module):
         places: torch.Tensor | None = None,
         keep: Keep | None = None,
         text: int = 0,
+        read: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Last hidden states `(n, length, width)` of embedded inputs.
+        """Last hidden states `(n, length or read, width)` of embedded inputs.
 
         Args:
             mask: `(n, 1, 1 or length, cells)` what each position attends to; None for everything. Cells are the
@@ -164,13 +165,18 @@ class Nano(nn.Module):
                 (all `(n, heads, cells, size)`); None for these alone.
             text: so many positions at the beginning attend to themselves and to those before them; not with
                 `keep`.
+            read: `(n, read)` the positions, in ascending order, whose last hidden states are wanted; None for
+                all. The last layer computes nothing else. Where there is text, all behind it are among them.
         """
         model: Any = self.lm.model
         turns = None if places is None else model.rotary_emb(inputs, places)
         hidden = inputs
         for number, layer in enumerate(model.layers):
             kept = None if keep is None else partial(keep, number)
-            hidden = hidden + _attend(layer.self_attn, layer.input_layernorm(hidden), mask, turns, kept, text)
+            asking = read if number == len(model.layers) - 1 else None
+            entered = layer.input_layernorm(hidden)
+            found = _attend(layer.self_attn, entered, mask, turns, kept, text, asking)
+            hidden = _rows(hidden, asking) + found
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         last: torch.Tensor = model.norm(hidden)
         return last
@@ -183,47 +189,74 @@ def _attend(
     turns: tuple[torch.Tensor, torch.Tensor] | None,
     keep: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None,
     text: int,
+    asking: torch.Tensor | None,
 ) -> torch.Tensor:
+    """What attention adds to all positions, or to those that are asking; arguments as of `hidden_states`."""
     n, length, width = hidden.shape
     size = attention.head_dim
-    query, key, value = (
-        projection(hidden).view(n, length, -1, size).transpose(1, 2)
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
+
+    def heads(projected: torch.Tensor) -> torch.Tensor:
+        return projected.view(n, projected.shape[1], -1, size).transpose(1, 2)
+
+    query = heads(attention.q_proj(_rows(hidden, asking)))
+    key, value = (heads(projection(hidden)) for projection in (attention.k_proj, attention.v_proj))
     # Positions at one place turn alike, and what they attend to does not depend on it.
     if turns is not None:
-        cosine, sine = (turn[:, None] for turn in turns)
-        query, key = (part * cosine + _turned(part) * sine for part in (query, key))
+        query = _turned(query, *(_rows(turn, asking) for turn in turns))
+        key = _turned(key, *turns)
     if keep is not None:
         key, value = keep(key, value)
-    found = functional.scaled_dot_product_attention(query[:, :, text:], key, value, attn_mask=mask)
+    if asking is None:
+        asking = torch.arange(length)[None]
+    elif mask is not None and mask.shape[2] > 1:
+        mask = mask.take_along_dim(asking[:, None, :, None], 2)
+    written = asking.shape[1] - (length - text) if text else 0
+    found = functional.scaled_dot_product_attention(query[:, :, written:], key, value, attn_mask=mask)
     if text:
-        before = (part[:, :, :text] for part in (query, key, value))
-        found = torch.cat([_look_back(*before), found], dim=2)
-    written: torch.Tensor = attention.o_proj(found.transpose(1, 2).reshape(n, length, width))
-    return written
+        before = _look_back(query[:, :, :written], key[:, :, :text], value[:, :, :text], asking[:, :written])
+        found = torch.cat([before, found], dim=2)
+    added: torch.Tensor = attention.o_proj(found.transpose(1, 2).reshape(n, -1, width))
+    return added
 
 
-def _look_back(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Attention of each position `(n, heads, length, size)` to itself and those before it.
+def _look_back(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, asking: torch.Tensor
+) -> torch.Tensor:
+    """Attention of queries `(n, heads, asking, size)` at positions `(n or 1, asking)`, in ascending order, to
+    the keys up to their own.
 
     A block of queries at a time, to the keys up to its end: nearly half of all products are with a position
     behind, and on a CPU PyTorch computes most of them whatever the mask.
     """
     n, heads, length, size = query.shape
-    query, key, value = (part.reshape(n * heads, length, size) for part in (query, key, value))
-    found = []
+    query, key, value = (part.flatten(0, 1) for part in (query, key, value))
+    found = [query[:, :0]]
     for start in range(0, length, _BLOCK):
-        end = min(length, start + _BLOCK)
-        behind = torch.full((end - start, end), float("-inf")).triu(start + 1)
-        scores = torch.baddbmm(behind, query[:, start:end], key[:, :end].transpose(1, 2), alpha=size**-0.5)
-        found.append(scores.softmax(2) @ value[:, :end])
+        block = asking[:, start : start + _BLOCK, None]
+        seen = int(block.max()) + 1
+        shut = torch.arange(seen) > block
+        behind = torch.zeros(shut.shape).masked_fill_(shut, -math.inf)
+        if len(block) > 1:
+            behind = behind.repeat_interleave(heads, dim=0)
+        keys = key[:, :seen].transpose(1, 2)
+        scores = torch.baddbmm(behind, query[:, start : start + _BLOCK], keys, alpha=size**-0.5)
+        found.append(scores.softmax(2) @ value[:, :seen])
     return torch.cat(found, dim=1).view(n, heads, length, size)
 
 
-def _turned(part: torch.Tensor) -> torch.Tensor:
+def _rows(whole: torch.Tensor, at: torch.Tensor | None) -> torch.Tensor:
+    """Of `(n, length, size)` the positions `(n, rows)` of each; None for all."""
+    if at is None:
+        return whole
+    n, length, size = whole.shape
+    flat = (at + length * torch.arange(n)[:, None]).reshape(-1)
+    return whole.reshape(n * length, size)[flat].view(n, -1, size)
+
+
+def _turned(part: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    """Queries or keys `(n, heads, length, size)`, turned by their places (RoPE)."""
     first, second = part.chunk(2, dim=-1)
-    return torch.cat((-second, first), dim=-1)
+    return part * cosine[:, None] + torch.cat((-second, first), dim=-1) * sine[:, None]
 
 
 def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int) -> Nano:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -110,13 +110,14 @@ class Reader:
         upto = int(cells.max()) + 1
         mask = torch.from_numpy((np.arange(upto) <= sees[:, :, None])[:, None])
         places = torch.from_numpy(before[:, None] + np.minimum(columns, texts[:, None]))
-        hidden = model.hidden_states(hidden, mask, places, self._keep(slots, cells))
-        ends = hidden[torch.arange(len(reads)), torch.from_numpy(texts - 1)]
-        logits = model.lm.get_output_embeddings()(ends).float().numpy()
+        # What is said after a text is read off its last position, scores off the candidates.
+        said = sizes - np.where(sizes > texts, texts, sizes - 1)
+        wanted = (sizes - said)[:, None] + np.minimum(np.arange(said.max()), said[:, None] - 1)
+        last = torch.from_numpy(wanted) if len(columns) > 1 else None
+        hidden = model.hidden_states(hidden, mask, places, self._keep(slots, cells), read=last)
+        logits = model.lm.get_output_embeddings()(hidden[:, 0]).float().numpy()
         return [
-            logits[row]
-            if read.rows is None
-            else model.scores(hidden[row, texts[row] : sizes[row]]).float().numpy()
+            logits[row] if read.rows is None else model.scores(hidden[row, : said[row]]).float().numpy()
             for row, read in enumerate(reads)
         ]
 
@@ -127,12 +128,16 @@ class Reader:
         to = (rows[:, None, None], heads, torch.from_numpy(cells)[:, None])
         # Slots that lie side by side are read where they are; of others the cache is copied.
         start, n = slots[0], len(slots)
-        chosen: Any = slice(start, start + n) if slots == list(range(start, start + n)) else rows
+        side_by_side = slots == list(range(start, start + n))
+
+        def chosen(cache: torch.Tensor) -> torch.Tensor:
+            seen = cache[:, :, :upto]
+            return seen[start : start + n] if side_by_side else seen.index_select(0, rows)
 
         def keep(layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             keys, values = self._cache[layer]
             keys[to], values[to] = key, value
-            return keys[chosen, :, :upto], values[chosen, :, :upto]
+            return chosen(keys), chosen(values)
 
         return keep
 

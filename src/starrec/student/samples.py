@@ -217,8 +217,8 @@ def read_samples(
     """What a model says of samples: minus the log-probability of each token to be learned, `(tokens,)`, sample
     after sample; and the score of each candidate after the text, `(n, c)`, in the order of the rows.
 
-    Samples must have equally many candidates. The output matrix is multiplied only where there is something to
-    learn.
+    Samples must have equally many candidates. The last layer and the output matrix are computed only where
+    there is something to learn.
 
     Args:
         pad: the token that fills up.
@@ -242,12 +242,28 @@ def read_samples(
     places = np.concatenate([np.tile(np.arange(longest), (n, 1)), np.tile(lengths[:, None], (1, c))], axis=1)
     seen = np.ones((n, longest + c), dtype=np.bool_)
     seen[:, :longest] = np.arange(longest) < lengths[:, None]
+    before, chosen = _filled_up(learn[:, 1:])
+    candidates = np.tile(np.arange(longest, longest + c), (n, 1))
     hidden = model.hidden_states(
-        embedded, torch.from_numpy(seen[:, None, None]), torch.from_numpy(places), text=longest
+        embedded,
+        torch.from_numpy(seen[:, None, None]),
+        torch.from_numpy(places),
+        text=longest,
+        read=torch.from_numpy(np.concatenate([before, candidates], axis=1)),
     )
-    chosen = torch.from_numpy(learn)[:, 1:]
-    logits = model.lm.get_output_embeddings()(hidden[:, : longest - 1][chosen]).float()
+    text = hidden[:, : before.shape[1]][torch.from_numpy(chosen)]
+    logits = model.lm.get_output_embeddings()(text).float()
     if temperature != 1:
         logits = logits / temperature
-    written = functional.cross_entropy(logits, inputs[:, 1:][chosen], reduction="none")
-    return written, model.scores(hidden[:, longest:])
+    written = functional.cross_entropy(logits, torch.from_numpy(ids[:, 1:][learn[:, 1:]]), reduction="none")
+    return written, model.scores(hidden[:, before.shape[1] :])
+
+
+def _filled_up(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The columns that are chosen in each row, `(n, most)`, filled up with the row's last; and which are not
+    filling."""
+    counts = chosen.sum(axis=1)
+    real = np.arange(counts.max()) < counts[:, None]
+    found = np.zeros(real.shape, dtype=np.int64)
+    found[real] = chosen.nonzero()[1]
+    return np.maximum.accumulate(found, axis=1), real

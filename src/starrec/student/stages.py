@@ -91,7 +91,7 @@ class Stage:
         """
         window = min(_ALIKE * count, len(samples))
         first = random.integers(0, len(samples) - window + 1)
-        places = first + random.integers(0, window, count)
+        places = first + np.sort(random.integers(0, window, count))
         return [self.augmentation(samples[index], random) for index in places.tolist()]
 
     def read(self, part: Sequence[Sample], chosen: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:

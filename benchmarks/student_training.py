@@ -1,6 +1,7 @@
 """What the student's training is made of, each part beside what it could be: validation avg_hr, never test.
 
     .venv/bin/python benchmarks/student_training.py objectives [--run runs/demo] [--steps 2400]
+    .venv/bin/python benchmarks/student_training.py numbers [--run runs/demo] [--without score ...]
     .venv/bin/python benchmarks/student_training.py copying [--run runs/demo]
 
 Nothing is written into the run.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
@@ -28,14 +30,27 @@ from starrec.pipeline.tasks import reopen
 from starrec.pipeline.teach import kept_runs
 from starrec.pipeline.training import Training, labelled
 from starrec.runs import current_product
-from starrec.student import Labelled, Objective, Stage, Star, build_nano, make_samples, reinforce
+from starrec.student import (
+    Labelled,
+    Objective,
+    Stage,
+    Star,
+    StudentConfig,
+    build_nano,
+    make_samples,
+    reinforce,
+)
+from starrec.student.config import GRPOConfig
 from starrec.student.grpo import PLACES
+from starrec.student.rows import OF_NUMBER, OF_SIGNAL
 from starrec.trajectories import LABEL, Trajectory
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
 _Run = Annotated[Path, typer.Option("--run", help="A finished run, such as the demo.")]
+_Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
 _DEMO: Final = Path("runs/demo")
+_RATE: Final = GRPOConfig().learning_rate
 _SEEDS: Final = (0, 1, 2)
 _MIX: Final = (3, 4, 3)
 _UNSEEN: Final = 200
@@ -65,11 +80,48 @@ def _silent(progress: object) -> None:
     """Training without a bar."""
 
 
+def _fast_mode_alone(
+    star: Star,
+    config: StudentConfig,
+    halves: Sequence[Labelled],
+    practice: Callable[[int], Labelled],
+    name: str,
+    objective: Objective = "reward",
+) -> dict[str, Any]:
+    """Stage 2 without replay: half A stops, and what half B has then."""
+    half_a, half_b = halves
+    with TemporaryDirectory() as scratch:
+        stage = Stage(
+            star.model,
+            star.tokenizer,
+            config,
+            half_a,
+            Path(scratch) / "checkpoint",
+            name,
+            _silent,
+            checkpoint_seconds=float("inf"),
+        )
+        progress = reinforce(stage, practice, [], objective)
+    record = {
+        "half_a": progress.best,
+        "best_step": progress.best_step,
+        "half_b": replace(stage, validation=half_b).evaluate(),
+        "seconds": progress.seconds,
+    }
+    print(name, record, flush=True)
+    return record
+
+
+def _print_halves(found: dict[str, list[dict[str, Any]]]) -> None:
+    for name, of in found.items():
+        print(f"{name:<40} half A {_mean(of, 'half_a'):.4f}  half B {_mean(of, 'half_b'):.4f}")
+
+
 @app.command()
 def objectives(
     run: _Run = _DEMO,
     steps: Annotated[int, typer.Option(min=1)] = 2400,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    rate: _Rate = _RATE,
 ) -> None:
     """Fast mode alone after `star_sft`, by what stage 2 minimises; half A stops, half B is compared."""
     student = current_product(run, "distill")
@@ -78,7 +130,7 @@ def objectives(
     tasks = reopen(run)
     world = tasks.prepared.world
     world.graph.counts.ease()
-    half_a, half_b = (labelled(world, *tasks.validation(half)) for half in ("A", "B"))
+    halves = [labelled(world, *tasks.validation(half)) for half in ("A", "B")]
     both = "the same and half the cross-entropy"
     tried: dict[str, tuple[Objective, dict[str, Any]]] = {
         "expected reward, closed form": ("reward", {"gradient": "exact", "likelihood": 0.0}),
@@ -88,39 +140,76 @@ def objectives(
         "cross-entropy of the target": ("cross_entropy", {}),
     }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in tried}
-    with Workers(world) as workers, TemporaryDirectory() as scratch:
+    with Workers(world) as workers:
         for seed in _SEEDS:
             for name, (objective, settings) in tried.items():
                 star = Star.load(student.path("sft"), world)
                 config = tasks.config.student
                 grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate, **settings})
                 config = config.model_copy(update={"grpo": grpo, "seed": seed})
-                stage = Stage(
-                    star.model,
-                    star.tokenizer,
-                    config,
-                    half_a,
-                    Path(scratch) / "checkpoint",
-                    f"{name} {seed}",
-                    _silent,
-                    checkpoint_seconds=float("inf"),
-                )
                 practice: Callable[[int], Labelled] = Practice(tasks, workers, config, tasks.practice)
                 if name.endswith(_STRATIFIED):
                     practice = _stratified(practice, Star.load(student.path("sft"), world))
-                progress = reinforce(stage, practice, [], objective)
-                found[name].append(
-                    {
-                        "half_a": progress.best,
-                        "best_step": progress.best_step,
-                        "half_b": replace(stage, validation=half_b).evaluate(),
-                        "seconds": progress.seconds,
-                    }
-                )
-                print(name, seed, found[name][-1], flush=True)
-    for name, of in found.items():
-        print(f"{name:<40} half A {_mean(of, 'half_a'):.4f}  half B {_mean(of, 'half_b'):.4f}")
+                title = f"{name} {seed}"
+                found[name].append(_fast_mode_alone(star, config, halves, practice, title, objective))
+    _print_halves(found)
     keep("student_objectives", {"steps": steps, "learning_rate": rate, "seeds": _SEEDS, "validation": found})
+
+
+@app.command()
+def numbers(
+    run: _Run = _DEMO,
+    without: Annotated[
+        list[str] | None, typer.Option(help=f"Of {', '.join(OF_SIGNAL)}; again for another. All.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1)] = 2400,
+    rate: _Rate = _RATE,
+) -> None:
+    """Fast mode alone from new weights, on rows that lack one of the numbers which they say of each signal;
+    half A stops, half B is compared."""
+    student = current_product(run, "distill")
+    if student is None:
+        raise typer.BadParameter(f"{run} holds no finished student.")
+    tasks = reopen(run)
+    world = tasks.prepared.world
+    world.graph.counts.ease()
+    halves = [labelled(world, *tasks.validation(half)) for half in ("A", "B")]
+    sft = Star.load(student.path("sft"), world)
+    found: dict[str, list[dict[str, Any]]] = {"all": [], **{f"no {what}": [] for what in without or OF_SIGNAL}}
+    with Workers(world) as workers:
+        for seed in _SEEDS:
+            for name, of in found.items():
+                config = tasks.config.student
+                grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate})
+                config = config.model_copy(update={"grpo": grpo, "seed": seed})
+                star = Star(build_nano(sft.tokenizer, config.nano, seed), sft.tokenizer, world)
+                star.model.reader.standardise_as(sft.model.reader)
+                what = name.removeprefix("no ")
+                practice = Practice(tasks, workers, config, tasks.practice)
+                of.append(
+                    _fast_mode_alone(
+                        star,
+                        config,
+                        [_lacking(what, half) for half in halves],
+                        partial(_practised_lacking, what, practice),
+                        f"{name} {seed}",
+                    )
+                )
+    _print_halves(found)
+    keep("student_numbers", {"steps": steps, "learning_rate": rate, "seeds": _SEEDS, "validation": found})
+
+
+def _lacking(what: str, tasks: Labelled) -> Labelled:
+    """The tasks without this number of each signal; as they are where `what` is none of them."""
+    if what not in OF_NUMBER:
+        return tasks
+    left = tasks.tasks.numbers.copy()
+    left[:, :, OF_NUMBER[what]] = 0
+    return replace(tasks, tasks=replace(tasks.tasks, numbers=left))
+
+
+def _practised_lacking(what: str, practice: Callable[[int], Labelled], step: int) -> Labelled:
+    return _lacking(what, practice(step))
 
 
 @torch.inference_mode()

@@ -56,7 +56,7 @@ def samples(tokenizer, lessons):
 @pytest.fixture(scope="session")
 def taught(stage, tokenizer, world, labelled, lessons, samples, tmp_path_factory):
     """The trained student, and how its training went."""
-    model = build_nano(tokenizer, NanoConfig(width=64, intermediate=64, heads=2, context=1024), 0)
+    model = build_nano(tokenizer, NanoConfig(width=64, intermediate=64, heads=2, context=1024), 1)
     columns = np.array([[run.labels.index(label) for label in run.ranking] for run in lessons[2][:LEARNED]])
     checkpoint = tmp_path_factory.mktemp("sft") / "checkpoint"
     progress = supervise(stage(model, checkpoint), labelled.tasks, labelled.tasks.rows_of(columns), samples)

@@ -166,7 +166,7 @@ def test_a_model_that_would_write_a_raw_bracket_cannot(newborn, world, lessons, 
 
 
 def test_a_model_that_knows_no_json_still_calls_tools_and_looks_at_all_signals(newborn, world, lessons):
-    star = newborn(2)  # one whose plan is text: the bytes of others are none
+    star = newborn(0)  # one whose plan is text: the bytes of others are none
     for each in lessons[0][:3]:
         plain = star.think(each)
         # Untrained, it would write no JSON: every call that it begins is made one.

@@ -31,24 +31,23 @@ def scores_of(**known):
 
 
 def said(row, signal):
-    """What a row says of a signal: unknown, score, deviations, above."""
-    return [
-        float(row[NUMBERS.index(f"{signal} {what}")]) for what in ("unknown", "score", "deviations", "above")
-    ]
+    """What a row says of a signal: unknown, logarithm, deviations, above, score."""
+    of_signal = ("unknown", "logarithm", "deviations", "above", "score")
+    return [float(row[NUMBERS.index(f"{signal} {what}")]) for what in of_signal]
 
 
 def test_each_number_by_hand():
     found = row_numbers(scores_of(ease=[0.002, math.nan, 0.007], popularity=[0.5, 0.5, 0.5]))
-    assert found.shape == (3, len(NUMBERS)) and len(NUMBERS) == 4 * len(READ) == len(set(NUMBERS))
+    assert found.shape == (3, len(NUMBERS)) and len(NUMBERS) == 5 * len(READ) == len(set(NUMBERS))
     # 2, 0 (as unknown counts) and 7 thousandths: mean 3, variance (1 + 9 + 16) / 3.
     spread = math.sqrt(26 / 3)
-    assert said(found[0], "ease") == pytest.approx([0, math.asinh(2), -1 / spread, 1 / 3])
-    assert said(found[1], "ease") == pytest.approx([1, 0, -3 / spread, 2 / 3])
-    assert said(found[2], "ease") == pytest.approx([0, math.asinh(7), 4 / spread, 0])
+    assert said(found[0], "ease") == pytest.approx([0, math.asinh(2), -1 / spread, 1 / 3, 0.002])
+    assert said(found[1], "ease") == pytest.approx([1, 0, -3 / spread, 2 / 3, 0])
+    assert said(found[2], "ease") == pytest.approx([0, math.asinh(7), 4 / spread, 0, 0.007])
     for row in found:
         # Where all score alike nobody stands out, and nobody stands above.
-        assert said(row, "popularity") == pytest.approx([0, math.asinh(500), 0, 0])
-        assert said(row, "transitions") == [1, 0, 0, 0]
+        assert said(row, "popularity") == pytest.approx([0, math.asinh(500), 0, 0, 0.5])
+        assert said(row, "transitions") == [1, 0, 0, 0, 0]
 
 
 def test_the_scores_of_rows_are_those_that_made_them():
@@ -86,13 +85,14 @@ def test_fast_mode_reads_the_evidence(world, task):
         assert sorted(order.tolist()) == list(range(7))
         for row, column in zip(numbers, order.tolist(), strict=True):
             for at, signal in enumerate(SCORED):
-                unknown, score, _, above = said(row, signal)
+                unknown, logarithm, _, above, score = said(row, signal)
                 own = 0.0 if np.isnan(scores[at, column]) else scores[at, column]
                 assert unknown == np.isnan(scores[at, column])
-                assert score == pytest.approx(math.asinh(1000 * own), rel=1e-6)
+                assert logarithm == pytest.approx(math.asinh(1000 * own), rel=1e-6)
+                assert score == pytest.approx(own, rel=1e-6)
                 assert above == pytest.approx(np.mean(np.nan_to_num(scores[at]) > own))
             # Fast mode cannot have asked itself.
-            assert said(row, "star") == [1, 0, 0, 0]
+            assert said(row, "star") == [1, 0, 0, 0, 0]
 
 
 def test_rows_stand_in_an_order_of_their_items(world, task):
@@ -160,7 +160,13 @@ def test_what_a_trace_does_not_say_is_unknown(answers):
     np.testing.assert_array_equal(found, row_numbers(scores_of()))
     # Labels of no candidate are passed over.
     strange = trace_rows([("compare", COMPARED.replace("‹B›⟦", "‹Z›⟦"))], labels(3))
-    assert said(strange[1], "ease") == [1, 0, pytest.approx(said(strange[1], "ease")[2]), pytest.approx(1 / 3)]
+    assert said(strange[1], "ease") == [
+        1,
+        0,
+        pytest.approx(said(strange[1], "ease")[2]),
+        pytest.approx(1 / 3),
+        0,
+    ]
 
 
 def test_levels_of_the_worlds_own_compare_are_those_of_its_evidence(world, lessons):

@@ -38,7 +38,7 @@ class GRPOConfig(Section):
     """Stage 2: reinforcement of rankings, in fast mode and after traces."""
 
     steps: int = Field(default=2400, ge=1, description="Optimizer steps.")
-    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate.")
     batch: int = Field(default=64, ge=1, description="Tasks a step.")
     gradient: Literal["exact", "sampled"] = Field(
         default="exact",

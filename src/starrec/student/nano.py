@@ -263,28 +263,28 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, config: NanoConfig, seed: int
     """A fresh model for this tokenizer; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Nano(
-            LlamaForCausalLM(
-                LlamaConfig(
-                    vocab_size=len(tokenizer),
-                    hidden_size=config.width,
-                    intermediate_size=config.intermediate,
-                    num_hidden_layers=config.layers,
-                    num_attention_heads=config.heads,
-                    num_key_value_heads=config.heads,
-                    max_position_embeddings=config.context,
-                    tie_word_embeddings=True,
-                    attention_bias=True,
-                    rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
-                    pad_token_id=tokenizer.pad_token_id,
-                    bos_token_id=None,
-                    eos_token_id=None,
-                    initializer_range=0.05,
-                )
+        lm = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=config.width,
+                intermediate_size=config.intermediate,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                num_key_value_heads=config.heads,
+                max_position_embeddings=config.context,
+                tie_word_embeddings=True,
+                attention_bias=True,
+                rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=None,
+                eos_token_id=None,
+                initializer_range=0.05,
             )
         )
+        # Before the reader is drawn: the transformer starts alike whatever a row holds.
         with torch.no_grad():
-            _start_copying(model.lm)
+            _start_copying(lm)
+        model = Nano(lm)
     return model
 
 

@@ -1,8 +1,9 @@
 """What the student reads of a candidate: a row of numbers, which enters the transformer as one position.
 
-Of each signal a row says whether it is unknown, its score on a logarithmic scale, and how the candidate stands
-among the others: how many deviations from their mean, and which share of them lies above. Scores of absolute
-size compare tasks, standing compares candidates; a network on either alone ranks worse (docs/student.md).
+Of each signal a row says whether it is unknown, its score, the same on a logarithmic scale, and how the
+candidate stands among the others: how many deviations from their mean, and which share of them lies above.
+Scores of absolute size compare tasks, standing compares candidates; a network on either alone ranks worse
+(docs/student.md).
 
 Fast mode reads the evidence itself. Think mode reads the same numbers from what its trace says, the levels of
 `compare` and the order of `fast_order`, so that its ranking follows from the text: what a trace does not say is
@@ -31,9 +32,12 @@ from starrec.tools import World, read_levels, read_orders
 
 READ: Final = (*SCORED, FAST_SIGNAL)
 """Signals of a row: those of the evidence, and the student's own fast order, which only a trace can hold."""
-_OF_SIGNAL: Final = ("unknown", "score", "deviations", "above")
-N_NUMBERS: Final = len(READ) * len(_OF_SIGNAL)
-NUMBERS: Final = tuple(f"{signal} {what}" for what in _OF_SIGNAL for signal in READ)
+OF_SIGNAL: Final = ("unknown", "logarithm", "deviations", "above", "score")
+"""What a row says of each."""
+N_NUMBERS: Final = len(READ) * len(OF_SIGNAL)
+OF_NUMBER: Final = {what: slice(at * len(READ), (at + 1) * len(READ)) for at, what in enumerate(OF_SIGNAL)}
+"""Numbers of a row that say this."""
+NUMBERS: Final = tuple(f"{signal} {what}" for what in OF_SIGNAL for signal in READ)
 """What each number of a row is."""
 ORDER_NUMBERS: Final = slice(READ.index(FAST_SIGNAL), None, len(READ))
 """Those of the fast order."""
@@ -50,7 +54,7 @@ def row_numbers(scores: NDArray[np.float64]) -> NDArray[np.float32]:
     unknown.
 
     Of a score s, counted as 0 where it is unknown: asinh(s / 0.001); (s - mean) / standard deviation over the
-    candidates; the share of candidates with a higher score.
+    candidates; the share of candidates with a higher score; s itself.
     """
     unknown = np.isnan(scores)
     known = np.where(unknown, 0.0, scores)
@@ -60,15 +64,15 @@ def row_numbers(scores: NDArray[np.float64]) -> NDArray[np.float32]:
     spread = np.sqrt(((ascending - mean) ** 2).mean(axis=-1, keepdims=True))
     deviations = (known - mean) / np.where(spread > _FLAT, spread, 1)
     above = _shares_above(known.reshape(-1, known.shape[-1])).reshape(known.shape)
-    numbers = np.concatenate([unknown, np.arcsinh(known / _UNIT), deviations, above], axis=-2)
+    numbers = np.concatenate([unknown, np.arcsinh(known / _UNIT), deviations, above, known], axis=-2)
     return numbers.swapaxes(-1, -2).astype(np.float32)
 
 
 def scores_of_rows(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
     """Scores `(len(READ), n)` of candidates with these rows `(n, N_NUMBERS)`, NaN where a signal is unknown:
     what `row_numbers` was given, as exact as float32."""
-    unknown, logarithms = (numbers[:, at * len(READ) : (at + 1) * len(READ)].T for at in range(2))
-    return np.where(unknown > 0, np.nan, np.sinh(logarithms.astype(np.float64)) * _UNIT)
+    unknown, scores = (numbers[:, OF_NUMBER[what]].T for what in ("unknown", "score"))
+    return np.where(unknown > 0, np.nan, scores.astype(np.float64))
 
 
 @compiled
@@ -102,7 +106,7 @@ _NOTHING: Final = row_numbers(np.full((len(READ), 2), np.nan))[0]
 
 def withhold(numbers: NDArray[np.float32], signals: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Rows `(n, c, N_NUMBERS)` as they are when some signals `(n, len(READ))` are unknown of all candidates."""
-    return np.where(np.tile(signals, len(_OF_SIGNAL))[:, None, :], _NOTHING, numbers)
+    return np.where(np.tile(signals, len(OF_SIGNAL))[:, None, :], _NOTHING, numbers)
 
 
 def hashed_order(candidates: NDArray[np.int32]) -> NDArray[np.int64]:

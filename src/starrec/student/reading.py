@@ -24,8 +24,8 @@ from starrec.student.nano import Keep, Nano
 _T = TypeVar("_T")
 _SHARE: Final = 0.5
 """Slots that wait for a longer read before it is made, while others go on token by token."""
-_CELLS: Final = 256
-"""Cells of a trace by which the cache grows."""
+_CELLS: Final = 1024
+"""Cells of a trace by which the cache grows; few traces are longer. Memory is taken where cells are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,9 @@ class Reader:
         more = -(-cells // _CELLS) * _CELLS
         shape = list(self._cache.shape)
         shape[4] = more - have
-        self._cache = torch.cat([self._cache, torch.zeros(shape)], dim=4)
+        # Zeros of NumPy, which writes none of them: PyTorch would fill the memory.
+        fresh = torch.from_numpy(np.zeros(shape, dtype=np.float32))
+        self._cache = torch.cat([self._cache, fresh], dim=4) if have else fresh
 
 
 def _alike(slots: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:

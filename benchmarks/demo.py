@@ -5,10 +5,11 @@
     .venv/bin/python benchmarks/demo.py --baseline benchmarks/results/demo.json
 
 Each runs what its `make demo` runs, into a new run folder, with everything installed and the data fetched:
-first 728a73c (`baseline.sh` makes it where it is missing), then this checkout. Ratios are of wall seconds, with
-those of CPU seconds of all processes beside them. A step ends with the last line that begins with its name, so
-that starting and reading are `data`, and counting the graph is `signals`. Memory is the peak resident set of
-the largest process, workers included.
+first 728a73c (`baseline.sh` makes it where it is missing), then this checkout. `--baseline FILE` takes the
+first from an earlier result, which must be of the same machine in the same hours. Ratios are of wall seconds,
+with those of CPU seconds of all processes beside them. A step ends with the last line that begins with its
+name, so that starting and reading are `data`, and counting the graph is `signals`. Memory is the peak resident
+set of the largest process, workers included.
 """
 
 from __future__ import annotations

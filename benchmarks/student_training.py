@@ -196,7 +196,8 @@ def numbers(
                     )
                 )
     _print_halves(found)
-    keep("student_numbers", {"steps": steps, "learning_rate": rate, "seeds": _SEEDS, "validation": found})
+    name = "student_numbers" + ("" if rate == _RATE else f"_rate_{rate:g}")
+    keep(name, {"steps": steps, "learning_rate": rate, "seeds": _SEEDS, "validation": found})
 
 
 def _lacking(what: str, tasks: Labelled) -> Labelled:

@@ -26,7 +26,7 @@ from copied_run import copied_run
 from record import keep
 from starrec.engines import Workers
 from starrec.pipeline.practice import Practice
-from starrec.pipeline.tasks import reopen
+from starrec.pipeline.tasks import Tasks, reopen
 from starrec.pipeline.teach import kept_runs
 from starrec.pipeline.training import Training, labelled
 from starrec.runs import current_product
@@ -80,6 +80,17 @@ def _silent(progress: object) -> None:
     """Training without a bar."""
 
 
+def _opened(run: Path) -> tuple[Tasks, Path, list[Labelled]]:
+    """The run's tasks, the folder of its student after stage 1, and the halves of validation."""
+    student = current_product(run, "distill")
+    if student is None:
+        raise typer.BadParameter(f"{run} holds no finished student.")
+    tasks = reopen(run)
+    world = tasks.prepared.world
+    world.graph.counts.ease()
+    return tasks, student.path("sft"), [labelled(world, *tasks.validation(half)) for half in ("A", "B")]
+
+
 def _fast_mode_alone(
     star: Star,
     config: StudentConfig,
@@ -124,13 +135,8 @@ def objectives(
     rate: _Rate = _RATE,
 ) -> None:
     """Fast mode alone after `star_sft`, by what stage 2 minimises; half A stops, half B is compared."""
-    student = current_product(run, "distill")
-    if student is None:
-        raise typer.BadParameter(f"{run} holds no finished student.")
-    tasks = reopen(run)
+    tasks, sft, halves = _opened(run)
     world = tasks.prepared.world
-    world.graph.counts.ease()
-    halves = [labelled(world, *tasks.validation(half)) for half in ("A", "B")]
     both = "the same and half the cross-entropy"
     tried: dict[str, tuple[Objective, dict[str, Any]]] = {
         "expected reward, closed form": ("reward", {"gradient": "exact", "likelihood": 0.0}),
@@ -143,13 +149,13 @@ def objectives(
     with Workers(world) as workers:
         for seed in _SEEDS:
             for name, (objective, settings) in tried.items():
-                star = Star.load(student.path("sft"), world)
+                star = Star.load(sft, world)
                 config = tasks.config.student
                 grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate, **settings})
                 config = config.model_copy(update={"grpo": grpo, "seed": seed})
                 practice: Callable[[int], Labelled] = Practice(tasks, workers, config, tasks.practice)
                 if name.endswith(_STRATIFIED):
-                    practice = _stratified(practice, Star.load(student.path("sft"), world))
+                    practice = _stratified(practice, Star.load(sft, world))
                 title = f"{name} {seed}"
                 found[name].append(_fast_mode_alone(star, config, halves, practice, title, objective))
     _print_halves(found)
@@ -167,14 +173,9 @@ def numbers(
 ) -> None:
     """Fast mode alone from new weights, on rows that lack one of the numbers which they say of each signal;
     half A stops, half B is compared."""
-    student = current_product(run, "distill")
-    if student is None:
-        raise typer.BadParameter(f"{run} holds no finished student.")
-    tasks = reopen(run)
+    tasks, sft, halves = _opened(run)
     world = tasks.prepared.world
-    world.graph.counts.ease()
-    halves = [labelled(world, *tasks.validation(half)) for half in ("A", "B")]
-    sft = Star.load(student.path("sft"), world)
+    first = Star.load(sft, world)
     found: dict[str, list[dict[str, Any]]] = {"all": [], **{f"no {what}": [] for what in without or OF_SIGNAL}}
     with Workers(world) as workers:
         for seed in _SEEDS:
@@ -182,8 +183,8 @@ def numbers(
                 config = tasks.config.student
                 grpo = config.grpo.model_copy(update={"steps": steps, "learning_rate": rate})
                 config = config.model_copy(update={"grpo": grpo, "seed": seed})
-                star = Star(build_nano(sft.tokenizer, config.nano, seed), sft.tokenizer, world)
-                star.model.reader.standardise_as(sft.model.reader)
+                star = Star(build_nano(first.tokenizer, config.nano, seed), first.tokenizer, world)
+                star.model.reader.standardise_as(first.model.reader)
                 what = name.removeprefix("no ")
                 practice = Practice(tasks, workers, config, tasks.practice)
                 of.append(

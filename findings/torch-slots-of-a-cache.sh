@@ -5,8 +5,8 @@
 # What it does (torch 2.13.0, CPU, one thread): the first takes 4 to 5 times as long. Indexing with a tensor beside
 # slices walks over single elements through TensorIterator; index_select copies one slot after the other.
 #
-# Why it matters: who writes texts side by side gathers the slots that go on before each pass of each layer: it was a
-# tenth of the time of think mode over 64 traces. src/starrec/student/reading.py uses index_select.
+# Why it matters: who writes texts side by side gathers the slots that go on before each pass of each layer.
+# src/starrec/student/reading.py uses index_select.
 #
 # Source: aten/src/ATen/native/cpu/IndexKernel.cpp (`index_kernel`), TensorAdvancedIndexing.cpp (`index_select_out_cpu_`).
 set -euo pipefail

@@ -176,7 +176,7 @@ class Nano(nn.Module):
             asking = read if number == len(model.layers) - 1 else None
             entered = layer.input_layernorm(hidden)
             found = _attend(layer.self_attn, entered, mask, turns, kept, text, asking)
-            hidden = _rows(hidden, asking) + found
+            hidden = _at(hidden, asking) + found
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         last: torch.Tensor = model.norm(hidden)
         return last
@@ -198,11 +198,11 @@ def _attend(
     def heads(projected: torch.Tensor) -> torch.Tensor:
         return projected.view(n, projected.shape[1], -1, size).transpose(1, 2)
 
-    query = heads(attention.q_proj(_rows(hidden, asking)))
+    query = heads(attention.q_proj(_at(hidden, asking)))
     key, value = (heads(projection(hidden)) for projection in (attention.k_proj, attention.v_proj))
     # Positions at one place turn alike, and what they attend to does not depend on it.
     if turns is not None:
-        query = _turned(query, *(_rows(turn, asking) for turn in turns))
+        query = _turned(query, *(_at(turn, asking) for turn in turns))
         key = _turned(key, *turns)
     if keep is not None:
         key, value = keep(key, value)
@@ -244,7 +244,7 @@ def _look_back(
     return torch.cat(found, dim=1).view(n, heads, length, size)
 
 
-def _rows(whole: torch.Tensor, at: torch.Tensor | None) -> torch.Tensor:
+def _at(whole: torch.Tensor, at: torch.Tensor | None) -> torch.Tensor:
     """Of `(n, length, size)` the positions `(n, rows)` of each; None for all."""
     if at is None:
         return whole

@@ -87,7 +87,8 @@ class Stage:
         """Some samples, for a step.
 
         Args:
-            samples: by length; those of a batch are neighbours, as padding would be half of the work.
+            samples: by length; those of a batch are neighbours, as padding would be half of the work, and by
+                length again, so that its parts are alike.
         """
         window = min(_ALIKE * count, len(samples))
         first = random.integers(0, len(samples) - window + 1)

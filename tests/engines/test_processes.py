@@ -47,6 +47,34 @@ def test_work_runs_in_spawned_processes_beside_this_one():
         del os.environ["STARREC_TEST_MARK"]
 
 
+def here_slowly(numbered):
+    """Pairs turned around, so that results come out of order; what was done here is negative."""
+    numbered = iter(numbered)
+    for number, item in numbered:
+        time.sleep(0.01)
+        following = next(numbered, None)
+        yield from [(each[0], -each[1]) for each in (following, (number, item)) if each is not None]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_shared_work_begins_here_and_its_end_is_done_beside(processes):
+    with Workers(1, processes) as workers:
+        items = range(1, 101 if processes == 1 else 1001)
+        found = list(workers.share(operator.mul, items, here_slowly))
+        assert list(workers.share(operator.mul, [], here_slowly)) == []
+    assert [abs(item) for item in found] == list(items)
+    own = sum(item < 0 for item in found)
+    assert all(item < 0 for item in found[:own])
+    assert own == 100 if processes == 1 else 0 < own < 1000
+
+
+def test_shared_work_that_fails_is_raised_wherever_it_was_done():
+    with Workers(1, 2) as workers, pytest.raises(TypeError):
+        list(workers.share(operator.truediv, range(1, 1001), here_slowly))
+    with Workers(1, 2) as workers, pytest.raises(TypeError):
+        list(workers.share(operator.mul, [2, "one"], here_slowly))
+
+
 def test_a_mistake_in_a_batch_reaches_the_caller_and_the_pool_goes_on(two):
     with pytest.raises(ZeroDivisionError):
         list(two.map(operator.truediv, [1, 2, 0, 4]))

@@ -1,6 +1,7 @@
 """Two modes of one model: always a permutation, always a trace that parses, whatever the model would write."""
 
 import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -121,9 +122,24 @@ def test_traces_written_side_by_side_are_those_written_alone(newborn, lessons, m
 @pytest.mark.parametrize("grounded", [True, False])
 def test_traces_written_by_processes_are_those_written_here(taught, lessons, monkeypatch, grounded):
     star, _ = taught
-    here = list(star.think_many(lessons[0][:11], grounded=grounded))
-    monkeypatch.setattr(engine, "_BATCH", 3)
-    beside = list(star.think_many(lessons[0][:11], grounded=grounded, processes=2))
+    tasks, taken = lessons[0][:24], []
+    here = list(star.think_many(tasks, grounded=grounded))
+    monkeypatch.setattr(engine, "_ALONE", 3)
+    at_once = star._side_by_side
+
+    def slowly(numbered, **given):
+        def waiting():
+            for number, asked in numbered:
+                taken.append(number)
+                time.sleep(1)
+                yield number, asked
+
+        return at_once(waiting(), **given)
+
+    # Another process has the time to start.
+    monkeypatch.setattr(star, "_side_by_side", slowly)
+    beside = list(star.think_many(tasks, grounded=grounded, processes=2))
+    assert len(taken) < len(tasks)
     assert beside == here
     assert [list(thought.facts) for thought in beside] == [list(thought.facts) for thought in here]
 

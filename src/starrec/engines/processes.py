@@ -13,11 +13,12 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
 from multiprocessing import resource_tracker
+from multiprocessing.util import Finalize
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -27,8 +28,13 @@ from starrec.engines.waiting import result_of
 
 Value = TypeVar("Value")
 Batch = TypeVar("Batch")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_SHARE: Final = 64
+"""Items of a batch of `share`, at least."""
+_LAST: Final = -100
+"""Of what is done when a process ends, after all else."""
 _AHEAD: Final = 2
 """Batches in flight for each worker: enough to keep it busy, few enough to lose little when killed."""
 
@@ -57,7 +63,7 @@ class Workers(Generic[Value]):
             for batch in chain(first, batches):
                 yield function(self._value, batch)
             return
-        pool = self._started()
+        pool = self._started(self.processes)
         waiting: deque[Future[Result]] = deque()
         for batch in chain(first, batches):
             with _without_script(function), _undisturbed():  # starts a process where one is missing
@@ -67,6 +73,49 @@ class Workers(Generic[Value]):
         while waiting:
             yield result_of(waiting.popleft())
 
+    def share(
+        self,
+        function: Callable[[Value, Sequence[Item]], Sequence[Result]],
+        items: Sequence[Item],
+        here: Callable[[Iterator[tuple[int, Item]]], Iterator[tuple[int, Result]]],
+    ) -> Iterator[Result]:
+        """Results of all items, in order. This process works too: it takes items from the front, one
+        by one and from the first moment on; the others, once they have started, take batches from the end.
+
+        Args:
+            function: as in `map`; of a batch, the result of each item.
+            here: the same of numbered items, which it takes as it needs them, in this process.
+        """
+        beside = self.processes - 1
+        if not beside:
+            yield from _in_order(here(iter(enumerate(items))))
+            return
+        pool = self._started(beside)
+
+        def submit(work: Callable[[Value, Any], Any], batch: object) -> Future[Any]:
+            with _without_script(work), _undisturbed():
+                return pool.submit(_call, work, batch)
+
+        left = deque(enumerate(items))
+        # A process that starts does nothing first: what it was given would have to be waited for.
+        busy = [submit(_nothing, None) for _ in range(beside)]
+        taken: dict[int, Future[Sequence[Result]]] = {}
+
+        def front() -> Iterator[tuple[int, Item]]:
+            while left:
+                # Whoever is free is given the less, the less is left: nobody is to be waited for in the end.
+                for at, future in enumerate(busy):
+                    size = min(max(len(left) // (2 * self.processes), _SHARE), len(left))
+                    if future.done() and size:
+                        batch = [left.pop() for _ in range(size)][::-1]
+                        busy[at] = taken[batch[0][0]] = submit(function, [item for _, item in batch])
+                if left:
+                    yield left.popleft()
+
+        yield from _in_order(here(front()))
+        for start in sorted(taken):
+            yield from result_of(taken[start])
+
     def close(self) -> None:
         """End the processes; batches that did not start are dropped."""
         if self._pool is not None:
@@ -75,12 +124,12 @@ class Workers(Generic[Value]):
             self._handed.close()
             self._handed = None
 
-    def _started(self) -> ProcessPoolExecutor:
+    def _started(self, processes: int) -> ProcessPoolExecutor:
         """The pool, which starts processes as they are needed."""
         if self._pool is None:
             self._handed = Handed(self._value)
             self._pool = ProcessPoolExecutor(
-                self.processes,
+                processes,
                 multiprocessing.get_context("spawn"),
                 initializer=_hold,
                 initargs=(self._handed,),
@@ -94,6 +143,17 @@ class Workers(Generic[Value]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _in_order(numbered: Iterable[tuple[int, Result]]) -> Iterator[Result]:
+    """Results by their numbers, from 0, each as soon as those before it are there."""
+    waiting: dict[int, Result] = {}
+    given = 0
+    for number, result in numbered:
+        waiting[number] = result
+        while given in waiting:
+            yield waiting.pop(given)
+            given += 1
 
 
 @contextmanager
@@ -142,6 +202,18 @@ def _hold(value: object) -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Taking numerical libraries down again would take seconds.
+    Finalize(None, _leave, exitpriority=_LAST)
+
+
+def _nothing(value: object, batch: None) -> None:
+    """A process that has done this has started."""
+
+
+def _leave() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _interrupt(*_: object) -> None:

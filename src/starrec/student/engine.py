@@ -16,7 +16,8 @@ permutation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol, Self
@@ -27,7 +28,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 from transformers import logging as transformers_logging
 
-from starrec.cores import cores
 from starrec.data import RankingTask
 from starrec.engines import Workers
 from starrec.errors import RunError, StarrecError
@@ -40,7 +40,6 @@ from starrec.student.fast_mode import FastMode, load_network
 from starrec.student.grounding import Grounding, figure_tokens
 from starrec.student.nano import ROWS_FILE, Nano
 from starrec.student.reading import read_alone, read_together
-from starrec.student.rows import gather_tasks
 from starrec.student.trace import Step, Thought, Trace, ended
 from starrec.student.training import THREADS
 from starrec.tools import Toolbox, World
@@ -48,8 +47,8 @@ from starrec.trajectories import TAGS
 
 TOGETHER: Final = 64
 """Traces that are written side by side."""
-_BATCH: Final = 256
-"""Traces of a process at a time: fewer are written sooner than another process has started."""
+_ALONE: Final = 512
+"""So many traces are written before another process has started."""
 _TAGS: Final = {mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>")}
 
 
@@ -146,8 +145,7 @@ class Star(FastMode):
             scores: of the task's candidates in fast mode, in their order, where they are known already.
         """
         if scores is None:
-            found = gather_tasks(self.world, [toolbox.task])
-            scores = found.as_given(self.fast.scores(found))[0]
+            scores = self._scored(toolbox)[2]
         return fast_order(scores, toolbox.labels, toolbox.ties)
 
     def think(
@@ -193,26 +191,17 @@ class Star(FastMode):
         """
         for task in tasks:
             self._check(task, MAX_LABELS)
-        batches = [tasks[start : start + _BATCH] for start in range(0, len(tasks), _BATCH)]
-        processes = min(processes or cores(), len(batches))
-        if processes > 1:
-            with Workers(self, processes) as workers:
-                for thoughts in workers.map(_thoughts, [(batch, grounded) for batch in batches]):
-                    yield from thoughts
-        else:
-            yield from self.side_by_side(tasks, grounded)
+        with Workers(self, 1 if len(tasks) <= _ALONE else processes) as workers:
+            here = partial(self._side_by_side, slots=min(TOGETHER, len(tasks)), grounded=grounded)
+            yield from workers.share(partial(_thoughts, grounded=grounded), tasks, here)
 
     @torch.inference_mode()
-    def side_by_side(self, tasks: Sequence[RankingTask], grounded: bool) -> Generator[Thought, None, None]:
-        """`think_many` in this process alone."""
-        traces = enumerate(self._trace(task, grounded, None).run() for task in tasks)
-        waiting = dict[int, Thought]()
-        given = 0
-        for number, found in read_together(self.model, traces, min(TOGETHER, len(tasks))):
-            waiting[number] = found
-            while given in waiting:
-                yield waiting.pop(given)
-                given += 1
+    def _side_by_side(
+        self, tasks: Iterable[tuple[int, RankingTask]], slots: int, grounded: bool
+    ) -> Generator[tuple[int, Thought], None, None]:
+        """Thoughts of numbered tasks as they end, so many of them under way at a time."""
+        traces = ((number, self._trace(task, grounded, None).run()) for number, task in tasks)
+        yield from read_together(self.model, traces, slots)
 
     def _trace(self, task: RankingTask, grounded: bool, edit: Callable[[str], str] | None) -> Trace:
         self._check(task, MAX_LABELS)
@@ -221,8 +210,8 @@ class Star(FastMode):
         return Trace(self, toolbox, grounding, edit)
 
 
-def _thoughts(star: Star, asked: tuple[Sequence[RankingTask], bool]) -> list[Thought]:
-    return list(star.side_by_side(*asked))
+def _thoughts(star: Star, tasks: Sequence[RankingTask], grounded: bool) -> list[Thought]:
+    return list(star.think_many(tasks, grounded=grounded, processes=1))
 
 
 class ThinkMode(Protocol):

@@ -99,11 +99,7 @@ class FastMode:
                 task names an item or a user that the data do not have.
         """
         self._check(task)
-        order = hashed_order(task.candidates)
-        numbers = rows_of_evidence((toolbox or self.world.toolbox(task)).evidence, order)
-        scores = np.empty(len(order), dtype=np.float32)
-        asked = FastTasks(numbers[None], order[None], task.candidates[order][None])
-        scores[order] = self.fast.scores(asked)[0]
+        order, numbers, scores = self._scored(toolbox or self.world.toolbox(task))
         return FastAnswer.of(task.candidates, scores, numbers, order)
 
     def rank_many(self, tasks: Sequence[RankingTask]) -> list[Ranking]:
@@ -125,6 +121,16 @@ class FastMode:
             for task, scores, numbers, order in zip(part, given, found.numbers, found.order, strict=True):
                 size = len(scores)
                 yield FastAnswer.of(task.candidates, scores, numbers[:size], order[:size])
+
+    def _scored(self, toolbox: Toolbox) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """The order `(c,)` of the rows of a task's candidates, the rows `(c, N_NUMBERS)`, and scores `(c,)` of
+        candidates as they were given."""
+        candidates = toolbox.task.candidates
+        order = hashed_order(candidates)
+        numbers = rows_of_evidence(toolbox.evidence, order)
+        scores = np.empty(len(order), dtype=np.float32)
+        scores[order] = self.fast.scores(FastTasks(numbers[None], order[None], candidates[order][None]))[0]
+        return order, numbers, scores
 
     def _check(self, task: RankingTask, most: int | None = None) -> None:
         """Refuse a task that a mode, which ranks at most so many candidates, cannot rank; None: fast mode."""

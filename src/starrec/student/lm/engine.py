@@ -17,7 +17,6 @@ from starrec.student.fast_mode import FastMode
 from starrec.student.lm.chat import Chat
 from starrec.student.lm.model import LanguageModel
 from starrec.student.lm.think import Thinker
-from starrec.student.rows import gather_tasks
 from starrec.student.trace import Step, Thought
 from starrec.tools import Toolbox, World
 
@@ -58,8 +57,7 @@ class LanguageStar(FastMode):
 
     def fast_order(self, toolbox: Toolbox) -> str:
         """What the tool `fast_order` answers: the order of fast mode."""
-        found = gather_tasks(self.world, [toolbox.task])
-        return fast_order(found.as_given(self.fast.scores(found))[0], toolbox.labels, toolbox.ties)
+        return fast_order(self._scored(toolbox)[2], toolbox.labels, toolbox.ties)
 
     def think(self, task: RankingTask) -> Thought:
         """Think mode, one request: greedy, so the same task gives the same trace.

@@ -32,7 +32,6 @@ from starrec.pipeline.fingerprints import FORMATS, distill_inputs, draw_inputs, 
 from starrec.ranking import Ranking
 from starrec.signals import SIGNALS
 from starrec.student import NUMBERS, gather_tasks, make_samples, read_samples
-from starrec.student.rows import trace_rows
 from starrec.teacher import agents, policy_sha
 from starrec.tools import TOOLS
 from starrec.trajectories import linear
@@ -42,7 +41,7 @@ MADE = {
     "tasks": (1, "cbcfe667b90b3af8"),
     "signals": (1, "0a8fcca7f2d93eb0"),
     "teacher": (3, "42b9997973b29f08"),
-    "student": (12, "2dea27dbdbc1e923"),
+    "student": (11, "537d0179769ee0b4"),
     "controls": (4, "4a5efe6b6bf17af5"),
     # 4: teacher_v1 is ranked too; 5: scenarios, controls, peers, seeds, Holm, the whole catalogue;
     # 6: all that is retrieved is ranked, in one pass; 7: distributions of signals;
@@ -116,9 +115,7 @@ def student(world, lessons, tokenizer, newborn):
         ranked = [list(map(int, star.rank(task).items)) for task in tasks[:6]]
         text, _ = read_samples(star.model, samples, int(tokenizer.pad_token_id))
         loss = round(float(text.mean()), 3)
-    answer = "star ‹B›‹A›‹C›. Chances in 1,000: ‹B› 733, ‹A› 267."
-    ordered = (trace_rows([("fast_order", answer)], ["‹A›", "‹B›", "‹C›"]).round(3) + 0.0).tolist()
-    return tokenizer.get_vocab(), NUMBERS, rows, read, ranked, loss, ordered
+    return tokenizer.get_vocab(), NUMBERS, rows, read, ranked, loss
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from starrec.student.rows import trace_rows
 from starrec.student.samples import Augmentation, spoken
 from starrec.student.tokenizer import Names
 from starrec.student.trace import Trace
-from starrec.tools import read_orders
 from starrec.trajectories import elements, judge, linear, parse_call
 
 
@@ -184,23 +183,6 @@ def test_a_fast_order_is_renewed_as_the_model_ranks_that_reads_it(newborn, world
     # A run that asks for none has none to renew.
     plain = make_samples(before.tokenizer, runs, 10_000, asked=asked)
     assert renewed(after.model, plain, after.tokenizer) == plain
-
-
-def test_a_ranking_is_as_its_fast_order_where_nothing_else_moves_it(newborn, world, lessons):
-    star = newborn(1)
-    with torch.no_grad():
-        star.model.reader.score.weight.zero_()
-    for task, run in list(zip(lessons[0], lessons[2], strict=True))[:4]:
-        answer = star.fast_order(world.toolbox(task), np.array([3, 9, 1, 7, *range(-10, len(run.labels) - 14)]))
-        (order,) = read_orders(answer)
-        listed = [label for group in order.groups for label in group]
-        with torch.inference_mode():
-            for asking in (with_fast_order(run, answer), run):
-                _, scores = read_samples(
-                    star.model, make_samples(star.tokenizer, [asking], 10_000), star.tokenizer.pad_token_id
-                )
-                ranked = [run.labels[at] for at in scores[0].argsort(descending=True, stable=True).tolist()]
-                assert (ranked == listed) is (asking is not run)
 
 
 def test_of_a_run_that_is_not_imitated_only_the_ranking_is_read(newborn, tokenizer, lessons, samples):

@@ -120,7 +120,7 @@ def test_what_decided_holds_where_that_answer_is_edited():
 def test_a_students_ranking_and_its_fast_order():
     asked = [
         Element("tool_call", '{"name":"fast_order","arguments":{}}'),
-        Element("tool_response", "star ‹C›‹B›‹A›. Chances in 1,000: ‹C› 803, ‹B› 197."),
+        Element("tool_response", "star ‹C›‹B›‹A›."),
     ]
     student = [*TRACE[:10], *asked, *TRACE[10:12]]
     first = shown([*student, Element("recommend", "‹C›‹B›‹A›")])
@@ -128,7 +128,6 @@ def test_a_students_ranking_and_its_fast_order():
         "Ranker",
         "How would the student rank without thinking? (fast_order)",
         f"Order: {HOSTILE} > Pulp Fiction > Fargo.",
-        f"Chances of the first place: {HOSTILE} 80.3%, Pulp Fiction 19.7%.",
     )
     assert first[-1][1] == (
         f"First place: {HOSTILE}. The ranking differs from what its text gives: there, Pulp Fiction leads. "

@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 
 from starrec.data import escape, mention
 from starrec.signals import SIGNALS, FactNumbers, compact, labels
-from starrec.tools import (
-    Order,
-    chances_text,
-    order_text,
-    read_chances,
-    read_levels,
-    read_orders,
-    read_sentences,
-    without_chances,
-)
+from starrec.tools import Order, read_levels, read_orders, read_sentences
+from starrec.tools.orders import order_text
 
 FOUR = labels(4)
 TIES = np.array([40, 30, 20, 10], dtype=np.uint64)
@@ -185,23 +177,3 @@ def test_every_fact_of_an_answer_is_read_with_its_number(world, task, user):
     assert len(read) > 10
     assert read_sentences(toolbox.call("compare", {}, facts)) == ()
     assert read_sentences("error: There is no tool '#1 x.'") == ()
-
-
-@given(st.lists(st.floats(0, 50), min_size=2, max_size=40))
-def test_chances_are_read_back_as_they_were_stated(scores):
-    rates = np.exp(scores)
-    names, chances = labels(len(scores)), rates / rates.sum()
-    text = chances_text(chances, names)
-    found = read_chances(f"star ‹A›‹B›. {text}")
-    stated = np.array([found.get(name, 0) for name in names])
-    assert np.abs(stated - 1000 * chances).max() <= 0.5 + 1e-9
-    assert all(found.values()) and list(found.values()) == sorted(found.values(), reverse=True)
-    assert without_chances(f"star ‹A›‹B›. {text}") == "star ‹A›‹B›."
-    assert list(read_orders(f"star ‹A›‹B›. {text}")) == [Order("star", (("‹A›",), ("‹B›",)))]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "star ‹A›‹B›.", "Chances in 1,000: ‹A› 1.", "star ‹A›. Chances in 1,000: ‹A›.", "Nothing."]
-)
-def test_what_states_no_chances_is_left_as_it_is(text):
-    assert read_chances(text) == {} and without_chances(text) == text

@@ -25,7 +25,7 @@ FORMATS: Final[Mapping[str, int]] = {
     "tasks": 1,  # splits, positions, candidates
     "signals": 1,  # counts, levels, facts and their sentences
     "teacher": 3,  # the embedded policy, the workflow, prompts and tools of language models
-    "student": 12,  # renderings, tokenizer, training, engine
+    "student": 11,  # renderings, tokenizer, training, engine
     "controls": 4,  # what the controls read, their settings and training
     "evaluation": 8,  # systems, metrics, content of results.json
 }

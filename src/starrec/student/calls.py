@@ -1,7 +1,7 @@
 """What the student may call: the teacher's tools, and one of its own.
 
 The student has one tool that the teacher has not: its own fast mode, which answers with the order in which it
-would rank the candidates without thinking, and how sure it is.
+would rank the candidates without thinking.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starrec.hashing import Keys
-from starrec.tools import TOOLS, ToolSpec, chances_text, order_text
+from starrec.tools import TOOLS, ToolSpec, order_text
 from starrec.trajectories import Message, ToolCall, Trajectory
 
-FAST_ORDER: Final = ToolSpec("fast_order", "The student's fast ranking, with chances.", False, False)
+FAST_ORDER: Final = ToolSpec("fast_order", "The student's own ranking in fast mode.", False, False)
 STUDENT_TOOLS: Final[Mapping[str, ToolSpec]] = {**TOOLS, FAST_ORDER.name: FAST_ORDER}
 """What the student may call in think mode."""
 FAST_SIGNAL: Final = "star"
@@ -25,9 +25,7 @@ FAST_SIGNAL: Final = "star"
 
 
 def fast_order(scores: NDArray[np.float32], labels: Sequence[str], ties: Keys) -> str:
-    """The answer of `fast_order`: `star ‹C›‹A›‹B›. Chances in 1,000: ‹C› 803, ‹A› 197.`
-
-    The chance of a candidate is that of its first place, exp z / Σ exp z.
+    """The answer of `fast_order`: `star ‹C›‹A›‹B›.`
 
     Args:
         scores: `(c,)` of fast mode.
@@ -36,8 +34,7 @@ def fast_order(scores: NDArray[np.float32], labels: Sequence[str], ties: Keys) -
     """
     # An order lists what is above 0.
     above = 1.0 + scores.astype(np.float64) - float(scores.min())
-    rates = np.exp(above - above.max())
-    return f"{order_text(FAST_SIGNAL, above, labels, ties)} {chances_text(rates / rates.sum(), labels)}"
+    return order_text(FAST_SIGNAL, above, labels, ties)
 
 
 def with_fast_order(trajectory: Trajectory, answer: str) -> Trajectory:

@@ -38,7 +38,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from starrec.student.config import NanoConfig
-from starrec.student.rows import CHANCE_NUMBER, N_NUMBERS, ORDER_SCALES
+from starrec.student.rows import N_NUMBERS, ORDER_SCALES
 
 ROWS_FILE: Final = "rows.safetensors"
 _ROPE_THETA: Final = 1e7
@@ -82,8 +82,6 @@ class RowReader(nn.Module):
         self.register_buffer("scale", torch.ones(N_NUMBERS))
         self.enter = nn.Linear(N_NUMBERS, width)
         self.score = nn.Linear(width, 1)
-        self.trust = nn.Parameter(torch.ones(()))
-        """How far the ranking of a trace trusts the chances that its fast order states."""
 
     def standardise(self, numbers: NDArray[np.float32]) -> None:
         """Take the scale of the numbers from rows of training tasks, `(n, N_NUMBERS)`."""
@@ -147,12 +145,6 @@ class Nano(nn.Module):
         """Rows as think mode reads them, `(..., c, width)`."""
         embedded: torch.Tensor = self.lm.get_input_embeddings()(label_ids)
         return self.reader.read(numbers) + embedded
-
-    def stated(self, numbers: torch.Tensor) -> torch.Tensor:
-        """What the fast order of a trace adds to the scores of its candidates, `(..., c)`: of each one's stated
-        chance p, trust · asinh(p / 0.001), about its logarithm. So a ranking begins as the one that was stated,
-        and what the rest of a trace says moves it."""
-        return self.reader.trust * numbers[..., CHANCE_NUMBER]
 
     def hidden_states(
         self,

@@ -6,8 +6,8 @@ Scores of absolute size compare tasks, standing compares candidates; a network o
 (docs/student.md).
 
 Fast mode reads the evidence itself. Think mode reads the same numbers from what its trace says, the levels of
-`compare`, the order and chances of `fast_order`, so that its ranking follows from the text: what a trace does
-not say is unknown.
+`compare` and the order of `fast_order`, so that its ranking follows from the text: what a trace does not say is
+unknown.
 
 Rows stand in the order of a hash of their item, and sums over candidates are taken in sorted order, so that
 nothing depends on the order in which candidates were given.
@@ -28,7 +28,7 @@ from starrec.hashing import combine
 from starrec.signals import SCORED, SIGNALS, Evidence, gather_many, scores_at
 from starrec.signals.kernels import compiled
 from starrec.student.calls import FAST_ORDER, FAST_SIGNAL
-from starrec.tools import CHANCES, World, read_chances, read_levels, read_orders
+from starrec.tools import World, read_levels, read_orders
 
 READ: Final = (*SCORED, FAST_SIGNAL)
 """Signals of a row: those of the evidence, and the student's own fast order, which only a trace can hold."""
@@ -41,14 +41,10 @@ NUMBERS: Final = tuple(f"{signal} {what}" for what in OF_SIGNAL for signal in RE
 """What each number of a row is."""
 ORDER_NUMBERS: Final = slice(READ.index(FAST_SIGNAL), None, len(READ))
 """Those of the fast order."""
-CHANCE_NUMBER: Final = OF_NUMBER["logarithm"].start + READ.index(FAST_SIGNAL)
-"""The logarithm of a candidate's chance in it."""
 _UNIT: Final = 1e-3
 """Scores far below this are read linearly, those far above by their logarithm."""
 _FLAT: Final = 1e-12
 """Standard deviations up to this are rounding: candidates score alike."""
-_PLACE: Final = 1e-6
-"""Of a fast order's places beside its chances."""
 _GATHERED: Final = 256
 """Tasks whose evidence is in memory at once."""
 
@@ -93,13 +89,12 @@ def _shares_above(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _order_scales(size: int = 20) -> NDArray[np.float32]:
-    """`(N_NUMBERS,)` the spread of each number over a fast order of so many candidates, each with half of the
-    chance of the one before it; 1 elsewhere."""
+    """`(N_NUMBERS,)` the largest number of each kind in a fast order of so many candidates, 1 elsewhere."""
     scores = np.full((len(READ), size), np.nan)
-    scores[-1] = 0.5 ** np.arange(1, size + 1)
+    scores[-1] = 1 - np.arange(size) / size
     scales = np.ones(N_NUMBERS, dtype=np.float32)
-    spread = row_numbers(scores)[:, ORDER_NUMBERS].std(axis=0)
-    scales[ORDER_NUMBERS] = np.where(spread > 0, spread, 1)
+    largest = np.abs(row_numbers(scores)[:, ORDER_NUMBERS]).max(axis=0)
+    scales[ORDER_NUMBERS] = np.where(largest > 0, largest, 1)
     return scales
 
 
@@ -147,14 +142,10 @@ def trace_rows(answers: Sequence[tuple[str, str]], labels: Sequence[str]) -> NDA
             if label in place:
                 found[row, place[label]] = of_label.get(signal, -1)
     scores[: len(SIGNALS)] = scores_at(found)
-    fast = said.get(FAST_ORDER.name, "")
-    chances = read_chances(fast)
-    for order in read_orders(fast):
+    for order in read_orders(said.get(FAST_ORDER.name, "")):
         listed = [label for group in order.groups for label in group if label in place]
         for above, label in enumerate(listed):
-            # Those without a chance, or with the same, still stand in their order.
-            chance = chances.get(label, 0) / CHANCES
-            scores[-1, place[label]] = chance + _PLACE * (1 - above / len(labels))
+            scores[-1, place[label]] = 1 - above / len(labels)
     return row_numbers(scores)
 
 

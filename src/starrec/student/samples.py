@@ -29,7 +29,6 @@ from starrec.student.config import MAX_LABELS
 from starrec.student.nano import Nano
 from starrec.student.rows import ORDER_NUMBERS, row_numbers, trace_rows
 from starrec.student.tokenizer import ROWS, Names
-from starrec.tools import without_chances
 from starrec.trajectories import Element, Trajectory, elements, parse_call
 
 _READ: Final = 256
@@ -76,9 +75,6 @@ def spoken(element: Element, call: str) -> str:
     """
     if element.tag == "tool_response" and call == "compare":
         return f"<tool_response>{ROWS}</tool_response>"
-    if element.tag == "tool_response" and call == FAST_ORDER.name:
-        order = without_chances(element.text)
-        return f"<tool_response>{order}{' ' + ROWS if order != element.text else ''}</tool_response>"
     return element.linear
 
 
@@ -237,9 +233,10 @@ def read_samples(
         ids[row, : lengths[row]] = sample.ids
         learn[row, : lengths[row]] = sample.learn
     inputs = torch.from_numpy(ids)
-    numbers = torch.from_numpy(np.stack([sample.numbers for sample in samples]))
-    label_ids = torch.from_numpy(np.stack([sample.label_ids for sample in samples]))
-    rows = model.labelled_rows(numbers, label_ids)
+    rows = model.labelled_rows(
+        torch.from_numpy(np.stack([sample.numbers for sample in samples])),
+        torch.from_numpy(np.stack([sample.label_ids for sample in samples])),
+    )
     # Candidates come behind all columns of text. Each stands at the place behind its own text.
     embedded = torch.cat([model.lm.get_input_embeddings()(inputs), rows], dim=1)
     places = np.concatenate([np.tile(np.arange(longest), (n, 1)), np.tile(lengths[:, None], (1, c))], axis=1)
@@ -259,7 +256,7 @@ def read_samples(
     if temperature != 1:
         logits = logits / temperature
     written = functional.cross_entropy(logits, torch.from_numpy(ids[:, 1:][learn[:, 1:]]), reduction="none")
-    return written, model.scores(hidden[:, before.shape[1] :]) + model.stated(numbers)
+    return written, model.scores(hidden[:, before.shape[1] :])
 
 
 def _filled_up(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -248,7 +248,7 @@ class Trace:
         # Candidates see all that was written, and each other.
         found = yield Read(self.pending, self.star.model.labelled_rows(numbers, ids))
         scores = np.empty(len(labels), dtype=np.float32)
-        scores[order] = found + self.star.model.stated(numbers).numpy()
+        scores[order] = found
         return scores
 
     def _next(self, written: Sequence[int], closing: int, call: Call | None) -> Reading[int]:

@@ -27,7 +27,7 @@ from starrec.teacher.replay import (
     standing_of,
     without_trust,
 )
-from starrec.tools import CHANCES, TOOLS, Order, read_chances, read_levels, read_orders, read_sentences
+from starrec.tools import TOOLS, Order, read_levels, read_orders, read_sentences
 from starrec.trajectories import LABEL, Element
 
 _QUESTIONS: Final[Mapping[str, str]] = {
@@ -186,12 +186,7 @@ class _Reader:
         # Facts of the history alone are short, and read on.
         facts = facts if orders else [" ".join(facts)] if facts else []
         levels = [self._levels(text)] if text.startswith("⟦") else []
-        chances = [
-            f"{self.names.name(label)} {chance / CHANCES:.1%}"
-            for label, chance in list(read_chances(text).items())[:SHOWN]
-        ]
-        sure = [f"Chances of the first place: {', '.join(chances)}."] if chances else []
-        return (*orders, *sure, *facts, *levels) or (self.names.in_prose(text),)
+        return (*orders, *facts, *levels) or (self.names.in_prose(text),)
 
     def _order(self, order: Order, n: int) -> str:
         known = sum(map(len, order.groups))

@@ -2,25 +2,20 @@
 
 from starrec.tools.memory import SHOWN, Window, fold, tastes
 from starrec.tools.orders import (
-    CHANCES,
     CUT,
     REFUSED,
     Order,
-    chances_text,
     order_text,
-    read_chances,
     read_facts,
     read_levels,
     read_orders,
     read_sentences,
-    without_chances,
 )
 from starrec.tools.prompts import think_task
 from starrec.tools.retrieval import NOMINATED, live_task, retrieve
 from starrec.tools.toolbox import TOOLS, Toolbox, ToolError, ToolSpec, World, mention_ties
 
 __all__ = [
-    "CHANCES",
     "CUT",
     "NOMINATED",
     "REFUSED",
@@ -32,12 +27,10 @@ __all__ = [
     "Toolbox",
     "Window",
     "World",
-    "chances_text",
     "fold",
     "live_task",
     "mention_ties",
     "order_text",
-    "read_chances",
     "read_facts",
     "read_levels",
     "read_orders",
@@ -45,5 +38,4 @@ __all__ = [
     "retrieve",
     "tastes",
     "think_task",
-    "without_chances",
 ]

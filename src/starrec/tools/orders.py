@@ -1,14 +1,13 @@
 """The order in which a signal puts candidates, as a tool writes it, and how agents read a tool's answer.
 
 `item_cf.recent ‹C›‹A›=‹B›‹F›.` says that C scores highest, that A and B score alike behind it, and that F
-comes last of those for which the signal has any evidence; the others do not stand in it. Whoever ranks by
-probabilities states them behind the order: `Chances in 1,000: ‹C› 803, ‹A› 197.`
+comes last of those for which the signal has any evidence; the others do not stand in it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -25,11 +24,7 @@ _NUMBERED: Final = re.compile(r"(?<!&)(#\d+) ((?:⟦[^⟦⟧]*⟧|&#\d+;|&|[^#�
 # A full stop ends a sentence only before a space or the end: categories hold none there, mentions may.
 _SENTENCE: Final = re.compile(r"(?:^|(?<= ))(#\d+) ((?:⟦[^⟦⟧]*⟧|[^⟦.]|\.(?! |$))*\.)")
 _ROW: Final = re.compile(rf"⟦[^⟦⟧]*⟧((?:‹[a-z_.]+=(?:\d+|none)›)+)({_LABEL})")
-_CHANCES: Final = re.compile(rf" Chances in 1,000: ((?:(?:, )?{_LABEL} \d{{1,4}})*)\.$")
-_CHANCE: Final = re.compile(rf"({_LABEL}) (\d+)")
 
-CHANCES: Final = 1000
-"""Chances are whole numbers of so many."""
 REFUSED: Final = "error: "
 """How the answer to a refused call begins; it states no facts."""
 CUT: Final = " (cut)"
@@ -84,29 +79,6 @@ def read_orders(text: str) -> tuple[Order, ...]:
                 groups.append([label])
         orders.append(Order(signal, tuple(map(tuple, groups))))
     return tuple(orders)
-
-
-def chances_text(chances: NDArray[np.float64], labels: Sequence[str]) -> str:
-    """Chances as text, the best first; those that round to none are left out.
-
-    Args:
-        chances: `(c,)`, whose sum is 1.
-    """
-    rounded = np.rint(CHANCES * chances).astype(int)
-    order = [at for at in np.argsort(-rounded, kind="stable").tolist() if rounded[at]]
-    return f"Chances in 1,000: {', '.join(f'{labels[at]} {rounded[at]}' for at in order)}."
-
-
-@lru_cache(maxsize=_KEPT)
-def read_chances(text: str) -> Mapping[str, int]:
-    """The chances in 1,000 that a tool's answer states, by label; those of the others round to 0."""
-    found = _CHANCES.search(text)
-    return {} if found is None else {label: int(chance) for label, chance in _CHANCE.findall(found[1])}
-
-
-def without_chances(text: str) -> str:
-    """A tool's answer up to its chances."""
-    return _CHANCES.sub("", text)
 
 
 def read_levels(text: str) -> dict[str, dict[str, int]]:

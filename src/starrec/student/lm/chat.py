@@ -37,7 +37,7 @@ from starrec.student.lm.spelling import Spelling
 from starrec.tools import CUT, TOOLS, ToolSpec
 from starrec.trajectories import Element, Trajectory, elements, parse_call
 
-VERSION: Final = 2
+VERSION: Final = 1
 """Of the dialogue: raised with what a model of an earlier one would misread. A saved student names its own."""
 _TURN: Final = re.compile(r"<([a-z_]+)>([^<>]*)</\1>")
 _BETWEEN: Final = re.compile(r"(?<=>)\n(?=<)")

@@ -34,7 +34,7 @@ from starrec.ranking import Ranking, avg_hr, ratio_ci
 from starrec.runs import current_product
 from starrec.student import Star, Thought
 from starrec.student.calls import FAST_SIGNAL
-from starrec.teacher import rank_with_teacher
+from starrec.teacher import rank_with_teacher, rank_with_v1
 from starrec.teacher.replay import replay
 from starrec.tools import Toolbox
 
@@ -168,30 +168,33 @@ def think(
     run: Annotated[Path, typer.Option("--run", help="Folder of a run with a student.")] = Path("runs/demo"),
     users: Annotated[int, typer.Option(help="Test users, one draw of candidates each.")] = 943,
 ) -> None:
-    """Think mode over fast mode (bar: 1.00) and over the teacher (bar: 1.02) on test, the same tasks."""
+    """Think mode over fast mode (bar: 1.00) and over the frozen teacher (bar: 1.02) on test, the same tasks."""
     opened, star = _open(run)
     tasks, targets = opened.test
     tasks = first_tasks(tasks, users)
     with Workers(star.world) as workers:
-        taught = rank_with_teacher(workers, tasks, opened.config.teacher.seed)
+        teachers = {
+            "teacher": rank_with_teacher(workers, tasks, opened.config.teacher.seed),
+            "teacher_v1": rank_with_v1(workers, tasks),
+        }
     found = {
         "star": star.rank_many(tasks),
         "star_think": [thought.ranking for thought in star.think_many(tasks)],
-        "teacher": taught,
+        **teachers,
     }
     reached = {name: hits(rankings, tasks, targets) for name, rankings in found.items()}
     people = [task.user_id for task in tasks]
     over = {
-        name: ratio_ci(reached["star_think"], reached[name], people, seed=0) for name in ("star", "teacher")
+        name: ratio_ci(reached["star_think"], reached[name], people, seed=0) for name in ("star", *teachers)
     }
     keep(
         "traces_think",
         {
             "users": len(tasks),
             **{name: float(own.mean()) for name, own in reached.items()},
-            **{f"over_{name}_ci95": [of.lo, of.hi] for name, of in over.items()},
+            "over": {name: [of.ratio, of.lo, of.hi] for name, of in over.items()},
         },
-        {"think_over_star": over["star"].ratio, "think_over_teacher": over["teacher"].ratio},
+        {"think_over_star": over["star"].ratio, "think_over_teacher": over["teacher_v1"].ratio},
     )
 
 

@@ -66,8 +66,7 @@ class Workers(Generic[Value]):
         pool = self._started(self.processes)
         waiting: deque[Future[Result]] = deque()
         for batch in chain(first, batches):
-            with _without_script(function), _undisturbed():  # starts a process where one is missing
-                waiting.append(pool.submit(_call, function, batch))
+            waiting.append(_submit(pool, function, batch))
             if len(waiting) >= _AHEAD * self.processes:
                 yield result_of(waiting.popleft())
         while waiting:
@@ -79,8 +78,8 @@ class Workers(Generic[Value]):
         items: Sequence[Item],
         here: Callable[[Iterator[tuple[int, Item]]], Iterator[tuple[int, Result]]],
     ) -> Iterator[Result]:
-        """Results of all items, in order. This process works too: it takes items from the front, one
-        by one and from the first moment on; the others, once they have started, take batches from the end.
+        """Results of all items, in order. This process works too: it takes items from the front, one by one and
+        from the first moment on; the others, once they have started, take batches from the end.
 
         Args:
             function: as in `map`; of a batch, the result of each item.
@@ -91,14 +90,9 @@ class Workers(Generic[Value]):
             yield from _in_order(here(iter(enumerate(items))))
             return
         pool = self._started(beside)
-
-        def submit(work: Callable[[Value, Any], Any], batch: object) -> Future[Any]:
-            with _without_script(work), _undisturbed():
-                return pool.submit(_call, work, batch)
-
         left = deque(enumerate(items))
         # A process that starts does nothing first: what it was given would have to be waited for.
-        busy = [submit(_nothing, None) for _ in range(beside)]
+        busy: list[Future[Any]] = [_submit(pool, _nothing, None) for _ in range(beside)]
         taken: dict[int, Future[Sequence[Result]]] = {}
 
         def front() -> Iterator[tuple[int, Item]]:
@@ -108,7 +102,8 @@ class Workers(Generic[Value]):
                     size = min(max(len(left) // (2 * self.processes), _SHARE), len(left))
                     if future.done() and size:
                         batch = [left.pop() for _ in range(size)][::-1]
-                        busy[at] = taken[batch[0][0]] = submit(function, [item for _, item in batch])
+                        given = _submit(pool, function, [item for _, item in batch])
+                        busy[at] = taken[batch[0][0]] = given
                 if left:
                     yield left.popleft()
 
@@ -143,6 +138,14 @@ class Workers(Generic[Value]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Any, Batch], Result], batch: Batch
+) -> Future[Result]:
+    """`function(value, batch)` in another process, which is started where one is missing."""
+    with _without_script(function), _undisturbed():
+        return pool.submit(_call, function, batch)
 
 
 def _in_order(numbered: Iterable[tuple[int, Result]]) -> Iterator[Result]:
@@ -211,6 +214,7 @@ def _nothing(value: object, batch: None) -> None:
 
 
 def _leave() -> None:
+    """End this process; its results were sent one by one."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
